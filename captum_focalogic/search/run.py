@@ -1,0 +1,340 @@
+"""One search in progress, without knowing who answers.
+
+A strategy is a generator over batches of packed states; :class:`Run` drives it. Whoever can judge states (a predicate,
+a model on a GPU shared with other images) takes what the run wants, and tells it the verdicts. The run remembers every
+verdict, asks no state twice, and keeps the budget.
+"""
+
+import time
+from collections import deque
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.search import states as st
+from captum_focalogic.search.certificate import Certificate, Completeness, Reading, StopReason
+from captum_focalogic.search.record import Evaluated, Record, Scores
+from captum_focalogic.search.states import Bools, Packed
+
+EVALUATED_CAP = 1 << 20
+"""States kept for the result by a search that never needs to find them again."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a strategy is told about an image.
+
+    Attributes
+    ----------
+    num_regions : int
+        M.
+    areas : (M,) float64
+        Share of the image that each region covers.
+    record : Record
+        Verdicts so far, to look up; a strategy does not write to it.
+    max_evaluations : int or None
+        The budget, for strategies that plan with it.
+    """
+
+    num_regions: int
+    areas: NDArray[np.float64]
+    record: Record
+    max_evaluations: int | None = None
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Answers to one batch: ``valid`` (B,) bool and ``score`` (B,) float32, NaN where the model gives none."""
+
+    valid: Bools
+    score: Scores
+
+
+class Stopped(Exception):
+    """Thrown into a strategy at its ``yield`` when no more states will be judged.
+
+    The strategy catches it, and returns what it has.
+
+    Attributes
+    ----------
+    known : (B,) bool
+        Which states of the batch it was waiting for have been judged.
+    verdicts : Verdicts
+        Their verdicts; meaningless where not known.
+    """
+
+    def __init__(self, known: Bools, verdicts: Verdicts) -> None:
+        super().__init__()
+        self.known = known
+        self.verdicts = verdicts
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a strategy returns: its final states (S, W) and what it can claim about them (see Certificate)."""
+
+    final_states: Packed
+    irreducible: bool
+    complete: Completeness
+    complete_up_to: int | None = None
+    unseen_bound: float | None = None
+    violations: tuple[Packed, Packed] | None = None
+    """Pairs that break monotonicity: valid states (K, W), and invalid states (K, W) that contain them."""
+    stopped: StopReason | None = None
+
+
+Search = Generator[Packed, Verdicts, Outcome]
+"""A search under way: yields states to judge, is sent their verdicts, returns the outcome."""
+
+
+class Strategy(Protocol):
+    """How to look for final states.
+
+    A strategy is configuration; :meth:`search` starts one search. It asks about the whole image first, catches
+    :class:`Stopped` at every ``yield``, and then returns what it has.
+    """
+
+    @property
+    def reading(self) -> Reading:
+        """The reading its states are final in."""
+        ...
+
+    @property
+    def never_repeats(self) -> bool:
+        """True if one search never yields a state twice; its verdicts need no index then."""
+        ...
+
+    def search(self, problem: Problem) -> Search:
+        """Look for the final states of one image."""
+        ...
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Final states and what is certain about them.
+
+    Attributes
+    ----------
+    final_states : (S, M) bool
+        Smallest first, then in lexicographic order of columns.
+    certificate : Certificate
+        What was checked.
+    evaluated : Evaluated
+        Every state asked, with verdict and score (capped for very long searches).
+    violations : (K, 2, M) bool
+        Pairs (valid state, invalid state containing it) met on the way.
+    """
+
+    final_states: Bools
+    certificate: Certificate
+    evaluated: Evaluated
+    violations: Bools
+
+
+class Run:
+    """One strategy at work on one image.
+
+    Parameters
+    ----------
+    strategy : Strategy
+        The search to run.
+    num_regions : int
+        M, at least 1.
+    areas : (M,) float64, optional
+        Shares of the image; equal shares by default.
+    max_evaluations : int, optional
+        Judge at most this many states.
+    time_limit : float, optional
+        Stop after this many seconds.
+    start : tuple of bool and float, optional
+        Verdict and score of the whole image where the caller has asked already; counts as one evaluation.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        num_regions: int,
+        *,
+        areas: NDArray[np.float64] | None = None,
+        max_evaluations: int | None = None,
+        time_limit: float | None = None,
+        start: tuple[bool, float] | None = None,
+    ) -> None:
+        _check(num_regions, areas, max_evaluations, time_limit)
+        self.strategy = strategy
+        self.num_regions = num_regions
+        self.batches = 0
+        self._max_evaluations = max_evaluations
+        self._deadline = None if time_limit is None else time.monotonic() + time_limit
+        self._record = Record(num_regions, EVALUATED_CAP if strategy.never_repeats else None)
+        if start is not None:
+            self._record.add(
+                st.full(num_regions), np.array([start[0]]), np.array([start[1]], dtype=np.float32), index=True
+            )
+            self.batches = 1
+        if areas is None:
+            areas = np.full(num_regions, 1.0 / num_regions)
+        self._search = strategy.search(Problem(num_regions, np.asarray(areas), self._record, max_evaluations))
+        self._outcome: Outcome | None = None
+        self._stop_reason: StopReason | None = None
+        self._outstanding: deque[Packed] = deque()
+        self._handed_out = self._answered = 0
+        self._advance(None)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the search has ended, done or stopped."""
+        return self._outcome is not None
+
+    @property
+    def evaluations(self) -> int:
+        """States judged so far."""
+        return self._record.total
+
+    def wanted(self, limit: int | None = None) -> Packed:
+        """Hand out states to judge, at most ``limit``; none if all that is wanted now has been handed out.
+
+        Each call's states must be answered by one :meth:`tell`, in the order of the calls.
+        """
+        if self.finished:
+            return st.empty(self.num_regions)
+        if self._deadline is not None and time.monotonic() > self._deadline and not self._outstanding:
+            self.stop("time_limit")
+            return st.empty(self.num_regions)
+        count = len(self._queue) - self._handed_out
+        if limit is not None:
+            count = min(count, limit)
+        if self._max_evaluations is not None:
+            budget = self._max_evaluations - self.evaluations - sum(map(len, self._outstanding))
+            if budget <= 0 and not self._outstanding:
+                self.stop("max_evaluations")
+                return st.empty(self.num_regions)
+            count = min(count, budget)
+        if count <= 0:
+            return st.empty(self.num_regions)
+        batch = self._queue[self._handed_out : self._handed_out + count]
+        self._handed_out += count
+        self._outstanding.append(batch)
+        return batch
+
+    def tell(self, valid: Bools, score: Scores | None = None) -> None:
+        """Verdicts of the oldest states handed out and not yet answered."""
+        batch = self._outstanding.popleft()
+        if self.finished:
+            return
+        self._record.add(batch, valid, score, index=not self.strategy.never_repeats)
+        self.batches += 1
+        end = self._answered + len(batch)
+        self._queue_valid[self._answered : end] = valid
+        if score is not None:
+            self._queue_score[self._answered : end] = score
+        self._answered = end
+        if self._answered == len(self._queue):
+            self._advance(self._verdicts())
+
+    def stop(self, reason: StopReason) -> None:
+        """End the search with what it has."""
+        if self.finished:
+            return
+        self._stop_reason = reason
+        known = np.zeros(len(self._queue), dtype=np.bool_)
+        known[: self._answered] = True
+        known, verdicts = self._spread(known), self._verdicts()
+        try:
+            self._search.throw(Stopped(known, verdicts))
+        except StopIteration as end:
+            self._outcome = end.value
+            return
+        raise RuntimeError(f"{self.strategy!r} asked for more states after it was stopped")
+
+    def result(self) -> SearchResult:
+        """The result of a finished run."""
+        if self._outcome is None:
+            raise RuntimeError("the search has not ended")
+        outcome, num_regions = self._outcome, self.num_regions
+        violations = np.zeros((0, 2, num_regions), dtype=np.bool_)
+        if outcome.violations is not None:
+            violations = np.stack([st.unpack(side, num_regions) for side in outcome.violations], axis=1)
+        certificate = Certificate(
+            strategy=repr(self.strategy),
+            reading=self.strategy.reading,
+            num_regions=num_regions,
+            evaluations=self.evaluations,
+            batches=self.batches,
+            irreducible=outcome.irreducible,
+            complete=outcome.complete,
+            complete_up_to=outcome.complete_up_to,
+            unseen_bound=outcome.unseen_bound,
+            violations=len(violations),
+            stopped=outcome.stopped or self._stop_reason,
+        )
+        final_states = st.unpack(st.canonical_order(outcome.final_states, num_regions), num_regions)
+        return SearchResult(final_states, certificate, self._record.evaluated(), violations)
+
+    def _advance(self, verdicts: Verdicts | None) -> None:
+        """Send verdicts until the strategy wants a state that is not known, or is done."""
+        while True:
+            try:
+                request = next(self._search) if verdicts is None else self._search.send(verdicts)
+            except StopIteration as end:
+                self._outcome = end.value
+                return
+            self._take(request)
+            if len(self._queue):
+                return
+            verdicts = self._verdicts()
+
+    def _take(self, request: Packed) -> None:
+        """Split a request into what is known and a queue of distinct states to ask."""
+        rows = self._record.find(request)
+        unknown = np.flatnonzero(rows < 0)
+        self._request_rows = rows
+        self._unknown = unknown
+        asked = request[unknown]
+        if self.strategy.never_repeats:
+            self._queue, self._back = asked, None
+        else:
+            _, first, back = np.unique(st.sort_keys(asked), return_index=True, return_inverse=True)
+            rank = np.argsort(np.argsort(first))
+            self._queue, self._back = asked[np.sort(first)], rank[back.reshape(-1)]
+        self._queue_valid = np.zeros(len(self._queue), dtype=np.bool_)
+        self._queue_score = np.full(len(self._queue), np.nan, dtype=np.float32)
+        self._handed_out = self._answered = 0
+
+    def _verdicts(self) -> Verdicts:
+        """Verdicts of the whole request, known ones and new ones."""
+        rows = self._request_rows
+        if self._back is None and len(self._unknown) == len(rows):
+            return Verdicts(self._queue_valid, self._queue_score)
+        valid = np.zeros(len(rows), dtype=np.bool_)
+        score = np.full(len(rows), np.nan, dtype=np.float32)
+        known = np.flatnonzero(rows >= 0)
+        valid[known], score[known] = self._record.valid(rows[known]), self._record.score(rows[known])
+        back: Any = slice(None) if self._back is None else self._back
+        valid[self._unknown], score[self._unknown] = self._queue_valid[back], self._queue_score[back]
+        return Verdicts(valid, score)
+
+    def _spread(self, known_in_queue: Bools) -> Bools:
+        known = self._request_rows >= 0
+        known[self._unknown] = known_in_queue if self._back is None else known_in_queue[self._back]
+        return known
+
+
+def _check(
+    num_regions: int,
+    areas: NDArray[np.float64] | None,
+    max_evaluations: int | None,
+    time_limit: float | None,
+) -> None:
+    if num_regions < 1:
+        raise InputError(f"num_regions must be at least 1; got {num_regions}")
+    if areas is not None and (np.shape(areas) != (num_regions,) or not (np.asarray(areas) >= 0).all()):
+        raise InputError(f"areas must be {num_regions} non-negative shares, one a region; got {areas!r}")
+    if max_evaluations is not None and max_evaluations < 1:
+        raise InputError(f"max_evaluations must be at least 1 (the whole image is asked first); got {max_evaluations}")
+    if time_limit is not None and time_limit <= 0:
+        raise InputError(f"time_limit must be a positive number of seconds; got {time_limit}")
