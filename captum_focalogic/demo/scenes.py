@@ -99,6 +99,8 @@ class SceneConfig:
             )
         if not 1 <= self.background_cells <= 3:
             raise InputError(f"background_cells is {self.background_cells}: expected 1, 2 or 3")
+        if self.companions and self.max_objects < 4:
+            raise InputError(f"max_objects is {self.max_objects}: scenes with a companion need room for 4 objects")
         self._check_biases()
 
     def _check_biases(self) -> None:
