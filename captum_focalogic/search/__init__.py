@@ -1,5 +1,8 @@
 """Searches for final states: pure functions over bits, without torch (paper section 3.2)."""
 
+from captum_focalogic.search.ascending import Ascending
+from captum_focalogic.search.auto import auto_strategy
+from captum_focalogic.search.beam import Beam
 from captum_focalogic.search.certificate import READINGS, Certificate, Reading
 from captum_focalogic.search.enumerate import enumerate_final_states
 from captum_focalogic.search.exhaustive import Exhaustive
@@ -8,6 +11,8 @@ from captum_focalogic.search.run import Run, SearchResult, Strategy
 
 __all__ = [
     "READINGS",
+    "Ascending",
+    "Beam",
     "Certificate",
     "Evaluated",
     "Exhaustive",
@@ -15,5 +20,6 @@ __all__ = [
     "Run",
     "SearchResult",
     "Strategy",
+    "auto_strategy",
     "enumerate_final_states",
 ]

@@ -16,7 +16,7 @@ StopReason = Literal["max_evaluations", "time_limit", "interrupted", "memory"]
 READINGS: tuple[Reading, ...] = get_args(Reading)
 
 _MEANING = {
-    "irreducible": "each keeps the prediction, was reached by deletions that kept it, and has no region to spare",
+    "irreducible": "each keeps the prediction and has no region to spare",
     "minimal": "each keeps the prediction and no smaller part of it does",
     "smallest": "each keeps the prediction with the fewest regions that can",
 }
@@ -53,8 +53,13 @@ class Certificate:
         No final state of at most this many regions is missing, on any model (ascending search).
     unseen_bound : float or None
         With 95 % confidence, a new random deletion order ends in an unseen final state with at most this probability.
+    reached : bool
+        True if every final state was reached from the whole image by dropping one region at a time, each step keeping
+        the prediction, which the reading "irreducible" asks for. False if that was not checked; on a monotone model it
+        holds all the same.
     violations : int
-        Pairs met in which a valid state is contained in an invalid one: proof that the model is not monotone here.
+        Pairs among the states asked in which a valid one is contained in an invalid one: proof that the model is not
+        monotone here. All pairs count, or only those one region apart where there are too many states to compare.
     stopped : {"max_evaluations", "time_limit", "interrupted", "memory"} or None
         Why the search ended before it was done; None if it was done.
     derived : str or None
@@ -70,6 +75,7 @@ class Certificate:
     complete: Completeness
     complete_up_to: int | None = None
     unseen_bound: float | None = None
+    reached: bool = False
     violations: int = 0
     stopped: StopReason | None = None
     derived: str | None = None
@@ -92,6 +98,12 @@ class Certificate:
             if self.irreducible
             else "Irreducible: not checked for every state."
         )
+        if self.reading == "irreducible":
+            said.append(
+                "Reached: each by dropping single regions from the whole image, every step keeping the prediction."
+                if self.reached
+                else "Reached: not checked; certain only if adding a region never invalidates a valid set."
+            )
         if self.violations:
             said.append(
                 f"Not monotone: {self.violations:,} pair(s) met in which adding regions to a valid set invalidated it."
@@ -157,6 +169,7 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "complete": lambda v: v in get_args(Completeness),
     "complete_up_to": lambda v: v is None or _is_count(v),
     "unseen_bound": lambda v: v is None or (isinstance(v, int | float) and 0 <= v <= 1),
+    "reached": lambda v: isinstance(v, bool),
     "violations": _is_count,
     "stopped": lambda v: v is None or v in get_args(StopReason),
     "derived": lambda v: v is None or isinstance(v, str),

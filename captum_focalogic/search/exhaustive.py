@@ -39,5 +39,5 @@ class Exhaustive:
                 final.append(level[~reducible])
                 level = frontier[valid]
         except Stopped:
-            return Outcome(np.concatenate(final), irreducible=True, complete="no")
-        return Outcome(np.concatenate(final), irreducible=True, complete="yes")
+            return Outcome(np.concatenate(final), irreducible=True, complete="no", reached=True)
+        return Outcome(np.concatenate(final), irreducible=True, complete="yes", reached=True)

@@ -19,6 +19,7 @@ from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Certificate, Completeness, Reading, StopReason
 from captum_focalogic.search.record import Evaluated, Record, Scores
 from captum_focalogic.search.states import Bools, Packed
+from captum_focalogic.search.violations import Violations, find_violations
 
 EVALUATED_CAP = 1 << 20
 """States kept for the result by a search that never needs to find them again."""
@@ -57,7 +58,8 @@ class Verdicts:
 class Stopped(Exception):
     """Thrown into a strategy at its ``yield`` when no more states will be judged.
 
-    The strategy catches it, and returns what it has.
+    The strategy catches it, and returns what it has. A keyboard interrupt that strikes while the strategy itself
+    computes it should catch too, returning what it has with ``stopped="interrupted"``.
 
     Attributes
     ----------
@@ -82,8 +84,9 @@ class Outcome:
     complete: Completeness
     complete_up_to: int | None = None
     unseen_bound: float | None = None
-    violations: tuple[Packed, Packed] | None = None
-    """Pairs that break monotonicity: valid states (K, W), and invalid states (K, W) that contain them."""
+    reached: bool = False
+    violations: Violations | None = None
+    """Pairs that break monotonicity, where the strategy has a better way to find them than :func:`find_violations`."""
     stopped: StopReason | None = None
 
 
@@ -126,7 +129,7 @@ class SearchResult:
     evaluated : Evaluated
         Every state asked, with verdict and score (capped for very long searches).
     violations : (K, 2, M) bool
-        Pairs (valid state, invalid state containing it) met on the way.
+        Pairs (valid state, invalid state containing it) met on the way; the first ones where there are very many.
     """
 
     final_states: Bools
@@ -180,6 +183,7 @@ class Run:
             areas = np.full(num_regions, 1.0 / num_regions)
         self._search = strategy.search(Problem(num_regions, np.asarray(areas), self._record, max_evaluations))
         self._outcome: Outcome | None = None
+        self._result: SearchResult | None = None
         self._stop_reason: StopReason | None = None
         self._outstanding: deque[Packed] = deque()
         self._handed_out = self._answered = 0
@@ -202,8 +206,9 @@ class Run:
         """
         if self.finished:
             return st.empty(self.num_regions)
-        if self._deadline is not None and time.monotonic() > self._deadline and not self._outstanding:
-            self.stop("time_limit")
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            if not self._outstanding:
+                self.stop("time_limit")
             return st.empty(self.num_regions)
         count = len(self._queue) - self._handed_out
         if limit is not None:
@@ -241,11 +246,8 @@ class Run:
         if self.finished:
             return
         self._stop_reason = reason
-        known = np.zeros(len(self._queue), dtype=np.bool_)
-        known[: self._answered] = True
-        known, verdicts = self._spread(known), self._verdicts()
         try:
-            self._search.throw(Stopped(known, verdicts))
+            self._search.throw(Stopped(*self._known()))
         except StopIteration as end:
             self._outcome = end.value
             return
@@ -255,10 +257,13 @@ class Run:
         """The result of a finished run."""
         if self._outcome is None:
             raise RuntimeError("the search has not ended")
-        outcome, num_regions = self._outcome, self.num_regions
-        violations = np.zeros((0, 2, num_regions), dtype=np.bool_)
-        if outcome.violations is not None:
-            violations = np.stack([st.unpack(side, num_regions) for side in outcome.violations], axis=1)
+        if self._result is None:
+            self._result = self._summary(self._outcome)
+        return self._result
+
+    def _summary(self, outcome: Outcome) -> SearchResult:
+        num_regions, evaluated = self.num_regions, self._record.evaluated()
+        violations = outcome.violations or find_violations(evaluated)
         certificate = Certificate(
             strategy=repr(self.strategy),
             reading=self.strategy.reading,
@@ -269,11 +274,12 @@ class Run:
             complete=outcome.complete,
             complete_up_to=outcome.complete_up_to,
             unseen_bound=outcome.unseen_bound,
-            violations=len(violations),
+            reached=outcome.reached,
+            violations=violations.total,
             stopped=outcome.stopped or self._stop_reason,
         )
         final_states = st.unpack(st.canonical_order(outcome.final_states, num_regions), num_regions)
-        return SearchResult(final_states, certificate, self._record.evaluated(), violations)
+        return SearchResult(final_states, certificate, evaluated, violations.states)
 
     def _advance(self, verdicts: Verdicts | None) -> None:
         """Send verdicts until the strategy wants a state that is not known, or is done."""
@@ -281,29 +287,37 @@ class Run:
             try:
                 request = next(self._search) if verdicts is None else self._search.send(verdicts)
             except StopIteration as end:
-                self._outcome = end.value
+                self._end(end.value)
                 return
+            self._request = request
             self._take(request)
             if len(self._queue):
                 return
             verdicts = self._verdicts()
 
+    def _end(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+        self._queue = st.empty(self.num_regions)
+        if outcome.stopped == "interrupted":
+            # The strategy saved what it had; whoever drives several searches must still hear of the interrupt.
+            raise KeyboardInterrupt
+
     def _take(self, request: Packed) -> None:
         """Split a request into what is known and a queue of distinct states to ask."""
         rows = self._record.find(request)
         unknown = np.flatnonzero(rows < 0)
-        self._request_rows = rows
-        self._unknown = unknown
-        asked = request[unknown]
-        if self.strategy.never_repeats:
-            self._queue, self._back = asked, None
-        else:
+        asked = request if len(unknown) == len(request) else request[unknown]
+        back: NDArray[np.int64] | None = None
+        if not self.strategy.never_repeats:
             _, first, back = np.unique(st.sort_keys(asked), return_index=True, return_inverse=True)
             rank = np.argsort(np.argsort(first))
-            self._queue, self._back = asked[np.sort(first)], rank[back.reshape(-1)]
-        self._queue_valid = np.zeros(len(self._queue), dtype=np.bool_)
-        self._queue_score = np.full(len(self._queue), np.nan, dtype=np.float32)
+            asked, back = asked[np.sort(first)], rank[back.reshape(-1)]
+        self._queue_valid = np.zeros(len(asked), dtype=np.bool_)
+        self._queue_score = np.full(len(asked), np.nan, dtype=np.float32)
+        self._request_rows, self._unknown, self._back = rows, unknown, back
         self._handed_out = self._answered = 0
+        self._queue = asked
+        self._taken = request
 
     def _verdicts(self) -> Verdicts:
         """Verdicts of the whole request, known ones and new ones."""
@@ -318,10 +332,16 @@ class Run:
         valid[self._unknown], score[self._unknown] = self._queue_valid[back], self._queue_score[back]
         return Verdicts(valid, score)
 
-    def _spread(self, known_in_queue: Bools) -> Bools:
+    def _known(self) -> tuple[Bools, Verdicts]:
+        """Which states of the strategy's last request are judged, and their verdicts."""
+        if self._taken is not self._request:  # interrupted while the request was being taken in
+            nothing = np.zeros(len(self._request), dtype=np.bool_)
+            return nothing, Verdicts(nothing, np.full(len(nothing), np.nan, dtype=np.float32))
+        in_queue = np.zeros(len(self._queue), dtype=np.bool_)
+        in_queue[: self._answered] = True
         known = self._request_rows >= 0
-        known[self._unknown] = known_in_queue if self._back is None else known_in_queue[self._back]
-        return known
+        known[self._unknown] = in_queue if self._back is None else in_queue[self._back]
+        return known, self._verdicts()
 
 
 def _check(
