@@ -98,12 +98,14 @@ class Focus:
     @property
     def shared(self) -> NDArray[np.bool_]:
         """Regions that every final state keeps, (M,)."""
-        return self.frequencies == 1
+        shared: NDArray[np.bool_] = self.frequencies == 1
+        return shared
 
     @property
     def used(self) -> NDArray[np.bool_]:
         """Regions that some final state keeps, (M,)."""
-        return self.frequencies > 0
+        used: NDArray[np.bool_] = self.frequencies > 0
+        return used
 
     def region_sets(self) -> list[frozenset[int]]:
         """The final states as sets of region ids."""

@@ -1,0 +1,193 @@
+"""Captum's way of passing inputs, baselines and feature masks, checked and taken apart into examples."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.masking import Example
+from captum_focalogic.regions import as_label_map, partition_from_masks
+
+Segmenter = Callable[[Tensor], Any]
+"""(3, H, W) float tensor in [0, 1] on the CPU -> (H, W) integer array or tensor."""
+
+ToImage = Callable[[Tensor], Tensor]
+"""(C, H, W) model input -> (3, H, W) image in [0, 1]."""
+
+MAX_SCALAR_REGIONS = 1024
+"""Without a feature mask, inputs other than images get one region a scalar, up to this many."""
+
+
+def format_inputs(inputs: Any) -> tuple[Tensor, ...]:
+    """Inputs as a tuple of tensors with as many rows each.
+
+    Raises
+    ------
+    InputError
+        If they are something else, are empty, or hold NaN.
+    """
+    formatted = inputs if isinstance(inputs, tuple) else (inputs,)
+    if not formatted or not all(isinstance(tensor, Tensor) and tensor.dim() >= 1 for tensor in formatted):
+        kinds = ", ".join(type(tensor).__name__ for tensor in formatted)
+        raise InputError(f"inputs must be a tensor or a tuple of tensors, examples first; got ({kinds})")
+    rows = [len(tensor) for tensor in formatted]
+    if len(set(rows)) != 1 or rows[0] == 0:
+        raise InputError(f"all input tensors must have the same number of examples, at least one; got {rows}")
+    if len({tensor.device for tensor in formatted}) != 1:
+        raise InputError(f"all input tensors must be on one device; got {[str(tensor.device) for tensor in formatted]}")
+    _refuse_nan(formatted, "inputs")
+    return formatted
+
+
+def format_baselines(baselines: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Baselines as tensors that broadcast to the inputs, on their device.
+
+    Raises
+    ------
+    InputError
+        If they do not fit the inputs.
+    """
+    if baselines is None:
+        baselines = (0,) * len(inputs)
+    if not isinstance(baselines, tuple):
+        baselines = (baselines,)
+    if len(baselines) != len(inputs):
+        raise InputError(f"there are {len(inputs)} input tensor(s) but {len(baselines)} baseline(s); give one for each")
+    return tuple(_format_baseline(*pair) for pair in zip(baselines, inputs, strict=True))
+
+
+def _format_baseline(baseline: Any, tensor: Tensor) -> Tensor:
+    if isinstance(baseline, int | float):
+        baseline = torch.tensor(baseline)
+    if not isinstance(baseline, Tensor):
+        hint = "; call it first, as in baselines=blurred(x)" if callable(baseline) else ""
+        raise InputError(f"a baseline must be a number or a tensor; got {type(baseline).__name__}{hint}")
+    if not _broadcasts(baseline.shape, tensor.shape):
+        raise InputError(
+            f"a baseline must broadcast to its input's shape {tuple(tensor.shape)}; got {tuple(baseline.shape)}"
+        )
+    _refuse_nan((baseline,), "baselines")
+    converted = baseline.to(tensor)
+    if not tensor.is_floating_point() and not torch.equal(converted.double(), baseline.to(tensor.device).double()):
+        # 0.5 in an input of integers: the model sees floats then, as in Captum, rather than a baseline cut down to 0.
+        return baseline.to(tensor.device)
+    return converted
+
+
+def format_masks(feature_mask: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Feature masks as int64 tensors that broadcast to the inputs.
+
+    Raises
+    ------
+    InputError
+        If they do not fit the inputs or do not hold integers.
+    """
+    masks = feature_mask if isinstance(feature_mask, tuple) else (feature_mask,)
+    if len(masks) != len(inputs):
+        raise InputError(f"there are {len(inputs)} input tensor(s) but {len(masks)} feature mask(s); give one for each")
+    return tuple(_format_mask(*pair) for pair in zip(masks, inputs, strict=True))
+
+
+def _format_mask(mask: Any, tensor: Tensor) -> Tensor:
+    if not isinstance(mask, Tensor):
+        raise InputError(f"a feature mask must be a tensor of integers; got {type(mask).__name__}")
+    if not _broadcasts(mask.shape, tensor.shape):
+        raise InputError(
+            f"a feature mask must broadcast to its input's shape {tuple(tensor.shape)}; got {tuple(mask.shape)}"
+        )
+    if mask.is_complex() or not torch.equal(mask, mask.round() if mask.is_floating_point() else mask):
+        raise InputError(f"a feature mask must hold integers; got {mask.dtype} values that are not whole")
+    return mask.to(device=tensor.device, dtype=torch.int64)
+
+
+def default_masks(inputs: tuple[Tensor, ...], segmenter: Segmenter, to_image: ToImage | None) -> tuple[Tensor, ...]:
+    """Feature masks for inputs that came without: images are segmented, other scalars are one region each.
+
+    Raises
+    ------
+    InputError
+        If there are too many scalars, or an image has channels that a segmenter cannot see.
+    """
+    masks: list[Tensor] = []
+    offset = 0
+    for tensor in inputs:
+        if tensor.dim() == 4 and tensor.is_floating_point():
+            mask = torch.stack([_segment(row, segmenter, to_image) for row in tensor])[:, None].to(tensor.device)
+        else:
+            mask = _one_region_a_scalar(tensor)
+        mask = mask - mask.min() + offset if offset else mask
+        masks.append(mask)
+        offset = int(mask.max()) + 1
+    return tuple(masks)
+
+
+def _one_region_a_scalar(tensor: Tensor) -> Tensor:
+    count = tensor[0].numel()
+    if not 0 < count <= MAX_SCALAR_REGIONS:
+        raise InputError(
+            f"one example has {count} scalars, and without a feature_mask each would be a region of its own "
+            f"(at most {MAX_SCALAR_REGIONS}); pass a feature_mask that groups them"
+        )
+    return torch.arange(count, device=tensor.device).reshape(1, *tensor.shape[1:])
+
+
+def _segment(row: Tensor, segmenter: Segmenter, to_image: ToImage | None) -> Tensor:
+    image = (row if to_image is None else to_image(row)).detach().float().cpu()
+    if image.dim() != 3 or image.shape[0] not in (1, 3):
+        raise InputError(
+            f"a segmenter sees images of 3 channels (or 1); this input has shape {tuple(image.shape)}. "
+            "Pass a feature_mask, or to_image= that makes an image of it"
+        )
+    low, high = float(image.min()), float(image.max())
+    if low < 0 or high > 1:
+        if to_image is None:
+            warnings.warn(
+                "the input is not in [0, 1], so it was stretched to that range for the segmenter; "
+                "pass to_image= to undo the model's normalisation instead",
+                stacklevel=2,
+            )
+            image = (image - low) / (high - low)
+        else:
+            warnings.warn("to_image= gave values outside [0, 1]; they were clipped for the segmenter", stacklevel=2)
+            image = image.clamp(0, 1)
+    labels = segmenter(image.expand(3, -1, -1))
+    return torch.from_numpy(as_label_map(labels, (image.shape[1], image.shape[2])))
+
+
+def take_apart(inputs: tuple[Tensor, ...], baselines: tuple[Tensor, ...], masks: tuple[Tensor, ...]) -> list[Example]:
+    """One example for each row of the inputs."""
+    examples = []
+    for index in range(len(inputs[0])):
+        rows = tuple(tensor[index : index + 1] for tensor in inputs)
+        partition = partition_from_masks(
+            [_row(mask, tensor, index) for mask, tensor in zip(masks, inputs, strict=True)],
+            [tensor.shape[1:] for tensor in inputs],
+        )
+        own = tuple(_row(baseline, tensor, index) for baseline, tensor in zip(baselines, inputs, strict=True))
+        examples.append(Example(rows, own, partition))
+    return examples
+
+
+def _row(values: Tensor, tensor: Tensor, index: int) -> Tensor:
+    """What belongs to one example in values that broadcast to all of them, without the batch dimension."""
+    if values.dim() < tensor.dim():
+        return values
+    return values[index] if len(values) > 1 else values[0]
+
+
+def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
+    if len(shape) > len(target):
+        return False
+    pairs = zip(reversed(shape), reversed(target), strict=False)
+    return all(own in (1, size) for own, size in pairs)
+
+
+def _refuse_nan(tensors: tuple[Tensor, ...], name: str) -> None:
+    for position, tensor in enumerate(tensors):
+        if tensor.is_floating_point() and bool(tensor.isnan().any()):
+            raise InputError(
+                f"{name}[{position}] holds NaN, so no answer of the model would mean anything; clean it first"
+            )

@@ -1,0 +1,318 @@
+"""Captum's interface: FocaLogic as a perturbation-based attribution method."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from captum._utils.progress import NullProgress, progress
+from captum.attr import PerturbationAttribution
+from captum.log import log_usage
+from torch import Tensor
+
+from captum_focalogic import arguments
+from captum_focalogic.criteria import Criterion, OutputCriterion
+from captum_focalogic.criteria import parse as parse_criterion
+from captum_focalogic.errors import InputError
+from captum_focalogic.explaining import Question, explain_all
+from captum_focalogic.focus import Focus
+from captum_focalogic.migration import Migrated, read_keywords
+from captum_focalogic.oracle import AutoBatching
+from captum_focalogic.search import Reading, Strategy
+from captum_focalogic.search.named import check_reading
+from captum_focalogic.segmenters import Slic
+
+Weighting = Literal["frequency", "shapley", "banzhaf"]
+
+_WEIGHTS: dict[str, Callable[[Focus], Any]] = {
+    "frequency": lambda focus: focus.frequencies,
+}
+
+
+class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
+    """Explain decisions as Boolean logic over regions, in the place of any Captum perturbation method.
+
+    The input is cut into regions, and the model is asked whether its prediction survives when only some of them are
+    left. The minimal surviving region sets, the *final states*, are the explanation (Zhao, Chen, Xu: FocaLogic,
+    section 3).
+
+    Parameters
+    ----------
+    forward_func : callable
+        A module or any function of the input tensors (then the additional arguments) that returns one row an input:
+        class scores (N, C) or (N, C, ...), one number (N,) or (N, 1), or labels (integer or boolean dtype).
+    segmenter : callable, optional
+        Image -> label map, for inputs without a ``feature_mask``: (3, H, W) float tensor in [0, 1] -> (H, W) integers.
+        SLIC with 12 regions by default.
+    search : str or Strategy
+        "auto" follows the reading: exhaustive while all 2^M states fit the budget, else chains, for irreducible states;
+        ascending for minimal and smallest ones. Or "exhaustive", "beam:5", "ascending", "chains", "hitting-sets", or a
+        strategy object of :mod:`captum_focalogic.search`.
+    reading : {"irreducible", "minimal", "smallest"}
+        What "final" means: reached by deletions that keep the prediction, with none left that does; without any valid
+        proper subset; of least cardinality.
+    criterion : str, Criterion or callable
+        What "the prediction is unchanged" means: "top1", "topk:5", "probability:0.9", "margin:1.5", "label",
+        "threshold:0.5", "tolerance:0.1", an object of :mod:`captum_focalogic.criteria`, or a function
+        ``(outputs (B, ...), reference_outputs (B, ...)) -> valid (B,)`` or ``(valid, score)``.
+    weighting : {"frequency", "shapley", "banzhaf"}
+        What :meth:`attribute` returns for a region: the share of the final states that keep it, or its Shapley or
+        Banzhaf value in the formula.
+    max_evaluations : int or None
+        Most states the model is asked about for one example; a search that meets it ends with what it has.
+    time_limit : float or None
+        Seconds after which searches end with what they have; for all examples of a call together.
+    to_image : callable, optional
+        Undoes the model's normalisation for the segmenter: (C, H, W) -> (3, H, W) in [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> from captum_focalogic import FocaLogic
+    >>> model = lambda x: torch.stack([x.sum(1) * 0 + 1.5, x[:, 0] + x[:, 1] * x[:, 2]], dim=1)
+    >>> explainer = FocaLogic(model)
+    >>> explainer.attribute(torch.tensor([[1.0, 1.0, 1.0]]), target=1)
+    tensor([[1., 1., 1.]])
+    >>> explainer.explain(torch.tensor([[1.0, 1.0, 1.0]]))[0].expression
+    I0 & I1 & I2
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        *,
+        segmenter: arguments.Segmenter | None = None,
+        search: str | Strategy = "auto",
+        reading: Reading = "irreducible",
+        criterion: str | Criterion | OutputCriterion = "top1",
+        weighting: Weighting = "frequency",
+        max_evaluations: int | None = 5_000,
+        time_limit: float | None = None,
+        to_image: arguments.ToImage | None = None,
+    ) -> None:
+        super().__init__(forward_func)
+        if not callable(forward_func):
+            raise InputError(f"forward_func must be a module or a function; got {type(forward_func).__name__}")
+        if weighting not in _WEIGHTS:
+            raise InputError(f"weighting must be one of {', '.join(_WEIGHTS)}; got {weighting!r}")
+        for name, bound in (("max_evaluations", max_evaluations), ("time_limit", time_limit)):
+            if bound is not None and not bound > 0:
+                raise InputError(f"{name} must be positive, or None for no bound; got {bound}")
+        check_reading(search, reading)
+        self.segmenter = segmenter if segmenter is not None else Slic()
+        self.search = search
+        self.reading = reading
+        self.criterion = parse_criterion(criterion) if isinstance(criterion, str) else criterion
+        self.weighting = weighting
+        self.max_evaluations = max_evaluations
+        self.time_limit = time_limit
+        self.to_image = to_image
+        self._measured: dict[Any, AutoBatching] = {}
+
+    @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
+    @torch.no_grad()
+    def attribute(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        baselines: Any = None,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        feature_mask: Tensor | tuple[Tensor, ...] | None = None,
+        perturbations_per_eval: int | Literal["auto"] = 1,
+        show_progress: bool = False,
+        **kwargs: Any,
+    ) -> Tensor | tuple[Tensor, ...]:
+        """The weight of every input element in the final states.
+
+        Parameters
+        ----------
+        inputs : Tensor or tuple of Tensor
+            (N, ...) each, N examples.
+        baselines : None, number, Tensor, or a tuple of these
+            What dropped regions are replaced by; 0 by default.
+        target : None, int, tuple, Tensor, list of int or list of tuple
+            The class to explain, as in Captum; each example's own prediction by default. For outputs (N, C, ...),
+            tuples (class, position ...).
+        additional_forward_args : object
+            Further arguments of the forward function; tensors with N rows are matched to the examples.
+        feature_mask : Tensor or tuple of Tensor, optional
+            Integer region ids that broadcast to the inputs; without it, images are segmented and other inputs get one
+            region a scalar.
+        perturbations_per_eval : int or "auto"
+            No call of the forward function gets more than this times N rows; "auto" measures what is fastest.
+        show_progress : bool
+            Show a progress bar on standard error.
+        **kwargs
+            What the methods this one replaces take: ``n_samples`` (bounds the evaluations), ``return_input_shape``,
+            ``sliding_window_shapes`` and ``strides`` (tiles as regions).
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+            Shaped like the inputs, in their floating-point dtype (float32 for other inputs). With the weighting
+            "frequency", the share of the final states that keep the element's region, 0 to 1. Zeros where there is no
+            final state, which a warning tells.
+            With ``return_input_shape=False`` one tensor (N, regions), columns in ascending order of region ids.
+
+        Raises
+        ------
+        InputError
+            If an argument does not fit. What the forward function raises passes through.
+        KeyboardInterrupt
+            If the search was interrupted: numbers from half a search would look like a result.
+        """
+        rows = arguments.format_inputs(inputs)
+        keywords = read_keywords(kwargs, rows, feature_mask)
+        question = self._question(rows, baselines, target, additional_forward_args, feature_mask, keywords)
+        focuses = self._explain(question, perturbations_per_eval, show_progress)
+        if any(focus.certificate.stopped == "interrupted" for focus in focuses):
+            raise KeyboardInterrupt
+        weights = [np.asarray(_WEIGHTS[self.weighting](focus), dtype=np.float64) for focus in focuses]
+        if not keywords.return_input_shape:
+            return _by_region(weights, focuses, rows[0])
+        spread = tuple(_spread(question, weights, position) for position in range(len(rows)))
+        return spread if isinstance(inputs, tuple) else spread[0]
+
+    @torch.no_grad()
+    def explain(
+        self,
+        inputs: Tensor | tuple[Tensor, ...],
+        baselines: Any = None,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        feature_mask: Tensor | tuple[Tensor, ...] | None = None,
+        perturbations_per_eval: int | Literal["auto"] = "auto",
+        show_progress: bool = False,
+        **kwargs: Any,
+    ) -> list[Focus]:
+        """The final states themselves, one :class:`~captum_focalogic.focus.Focus` an example.
+
+        Takes the arguments of :meth:`attribute`. An interrupt from the keyboard ends the searches with what they have
+        found, and their certificates say so.
+        """
+        rows = arguments.format_inputs(inputs)
+        keywords = read_keywords(kwargs, rows, feature_mask)
+        question = self._question(rows, baselines, target, additional_forward_args, feature_mask, keywords)
+        return self._explain(question, perturbations_per_eval, show_progress)
+
+    def attribute_future(self, *_args: Any, **_kwargs: Any) -> None:
+        """Not offered: every batch depends on the answers to earlier ones.
+
+        Raises
+        ------
+        NotImplementedError
+            Always.
+        """
+        raise NotImplementedError(
+            "FocaLogic has no attribute_future: each batch depends on the answers to earlier ones"
+        )
+
+    def has_convergence_delta(self) -> bool:
+        """False: final states have no completeness axiom to measure a delta against."""
+        return False
+
+    def get_name(self) -> str:
+        """The method's name, as Captum shows it."""
+        return str(super().get_name()).replace("Foca Logic", "FocaLogic")
+
+    def _question(
+        self,
+        rows: tuple[Tensor, ...],
+        baselines: Any,
+        target: Any,
+        additional_forward_args: Any,
+        feature_mask: Any,
+        keywords: Migrated,
+    ) -> Question:
+        masks = keywords.masks
+        if masks is None and feature_mask is not None:
+            masks = arguments.format_masks(feature_mask, rows)
+        if masks is None:
+            masks = arguments.default_masks(rows, self.segmenter, self.to_image)
+        args = additional_forward_args
+        return Question(
+            forward_func=self.forward_func,
+            examples=arguments.take_apart(rows, arguments.format_baselines(baselines, rows), masks),
+            additional_args=() if args is None else args if isinstance(args, tuple) else (args,),
+            target=target,
+            criterion=self.criterion,
+            search=self.search,
+            reading=self.reading,
+            max_evaluations=keywords.budget(self.max_evaluations),
+            time_limit=self.time_limit,
+        )
+
+    def _explain(self, question: Question, perturbations_per_eval: Any, show_progress: bool) -> list[Focus]:
+        batching = question.batching(perturbations_per_eval, self._measured)
+        shown = progress(desc=f"{self.get_name()} attribution") if show_progress else NullProgress()
+        with shown as bar:
+            focuses = explain_all(question, batching, bar.update)
+            if getattr(bar, "total", 0) is None:
+                bar.total = bar.n
+        _warn_of_emptiness(focuses)
+        return focuses
+
+
+def _spread(question: Question, weights: list[Any], position: int) -> Tensor:
+    """Region weights on the elements of one input tensor, (N, ...)."""
+    spread = []
+    for example, weight in zip(question.examples, weights, strict=True):
+        row = example.inputs[position]
+        dtype = row.dtype if row.is_floating_point() else torch.float32
+        values = torch.from_numpy(weight).to(device=row.device, dtype=dtype)
+        spread.append(values[example.partition.columns[position]].expand(row.shape[1:]))
+    return torch.stack(spread)
+
+
+def _by_region(weights: list[Any], focuses: list[Focus], like: Tensor) -> Tensor:
+    """Region weights as they are, (N, number of distinct region ids)."""
+    region_ids = np.unique(np.concatenate([focus.region_ids for focus in focuses]))
+    table = np.zeros((len(focuses), len(region_ids)))
+    for row, (weight, focus) in enumerate(zip(weights, focuses, strict=True)):
+        table[row, np.searchsorted(region_ids, focus.region_ids)] = weight
+    dtype = like.dtype if like.is_floating_point() else torch.float32
+    return torch.from_numpy(table).to(device=like.device, dtype=dtype)
+
+
+def _warn_of_emptiness(focuses: list[Focus]) -> None:
+    """Say, once for each reason, which examples have an explanation that explains nothing."""
+    reasons: dict[str, list[int]] = {}
+    for row, focus in enumerate(focuses):
+        reason = _emptiness(focus)
+        if reason:
+            reasons.setdefault(reason, []).append(row)
+    for reason, rows in reasons.items():
+        listed = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
+        warnings.warn(f"example(s) {listed}: {reason}", stacklevel=4)
+
+
+def _emptiness(focus: Focus) -> str | None:
+    if not len(focus.final_states):
+        if focus.evaluated.valid[:1].any():
+            return (
+                "the search ended before any final state was found; allow more with max_evaluations= or time_limit=, "
+                "or start from fewer regions"
+            )
+        return (
+            "the whole input does not meet the criterion (the target is not the prediction), so there are no final "
+            "states and the attributions are 0"
+        )
+    if not focus.final_states[0].any():
+        return (
+            "the baseline alone keeps the prediction, so every region is dispensable and this baseline explains "
+            "nothing; pass another one as baselines="
+        )
+    return None
+
+
+def _register_with_dataloader_attribution(method: type) -> None:
+    """Let Captum's DataLoaderAttribution accept this method: it looks up exact types in a fixed set."""
+    from captum.attr._core import dataloader_attr
+
+    supported = getattr(dataloader_attr, "SUPPORTED_METHODS", None)
+    if isinstance(supported, set):
+        cast(set[type], supported).add(method)
+
+
+_register_with_dataloader_attribution(FocaLogic)

@@ -1,0 +1,109 @@
+"""Calling the model on a batch, and reading what it answers."""
+
+from collections.abc import Callable
+from numbers import Number
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from captum_focalogic.errors import ModelOutputError
+
+
+class AggregateOutputError(ModelOutputError):
+    """The model gave one value for a batch of several rows."""
+
+
+class Forward:
+    """The user's forward function with its additional arguments.
+
+    Parameters
+    ----------
+    forward_func : callable
+        Takes the input tensors and then the additional arguments.
+    additional_args : tuple
+        A tensor with as many rows as there are examples gives each masked input the row of its example; one with a
+        single row is repeated; every other object, 0-d tensors included, is passed as it is.
+    num_examples : int
+        N.
+    """
+
+    def __init__(self, forward_func: Callable[..., Any], additional_args: tuple[Any, ...], num_examples: int) -> None:
+        self._forward_func = forward_func
+        self._additional_args = additional_args
+        self._num_examples = num_examples
+
+    def __call__(self, batch: tuple[Tensor, ...], index: Tensor) -> Tensor:
+        """The model's outputs, (B, ...).
+
+        Parameters
+        ----------
+        batch : tuple of (B, ...) Tensor
+            Masked inputs.
+        index : (B,) int64 Tensor
+            The example each row belongs to, on the inputs' device.
+
+        Raises
+        ------
+        ModelOutputError
+            If the outputs have no row for each input. What the model itself raises passes through, with a note.
+        """
+        rows = len(index)
+        args = [self._rows_of(arg, index) for arg in self._additional_args]
+        try:
+            outputs = self._forward_func(*batch, *args)
+        except Exception as error:
+            error.add_note(f"raised by the forward function, called by FocaLogic with {_shapes(batch)}")
+            raise
+        return as_rows(outputs, rows)
+
+    def _rows_of(self, arg: Any, index: Tensor) -> Any:
+        if not isinstance(arg, Tensor) or arg.dim() == 0:
+            return arg
+        if len(arg) == self._num_examples:
+            return arg[index.to(arg.device)]
+        if len(arg) == 1:
+            return arg.expand(len(index), *arg.shape[1:])
+        return arg
+
+
+def as_rows(outputs: Any, rows: int) -> Tensor:
+    """Outputs as a tensor with one row an input.
+
+    Raises
+    ------
+    ModelOutputError
+        If that cannot be done.
+    """
+    if isinstance(outputs, torch.futures.Future):
+        raise ModelOutputError(
+            "the forward function returned a Future; FocaLogic needs the tensor itself (wait for it)"
+        )
+    if isinstance(outputs, Number | np.ndarray | np.generic):
+        outputs = torch.as_tensor(outputs)
+    if not isinstance(outputs, Tensor):
+        raise ModelOutputError(
+            f"the forward function must return a tensor with one row an input; got {type(outputs).__name__}. "
+            "Wrap it in a function that returns its scores, such as lambda x: model(x).logits"
+        )
+    if outputs.is_complex():
+        raise ModelOutputError(f"the forward function must return real numbers; got {outputs.dtype}")
+    if outputs.numel() == 1 and rows == 1:
+        return outputs.reshape(1, *outputs.shape[1:])
+    if outputs.numel() == 1:
+        raise AggregateOutputError(
+            f"the forward function returned one value for {rows} inputs; it must return one row an input. "
+            "For a function of the whole batch, pass one example at a time with perturbations_per_eval=1"
+        )
+    if outputs.dim() == 0 or len(outputs) != rows:
+        raise AggregateOutputError(
+            f"the forward function must return one row an input; got shape {tuple(outputs.shape)} for {rows} input(s)"
+        )
+    return outputs
+
+
+def _shapes(batch: tuple[Tensor, ...]) -> str:
+    return ", ".join(
+        f"a {str(tensor.dtype).removeprefix('torch.')} tensor of {tuple(tensor.shape)}" for tensor in batch
+    )

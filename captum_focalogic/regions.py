@@ -1,0 +1,169 @@
+"""Partitions of an input into regions: from feature masks, label maps and overlapping masks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from captum_focalogic.errors import InputError
+
+Labels = NDArray[np.int64]
+"""A label map: the region id of every pixel, (H, W) int64."""
+
+MIN_AREA = 1e-3
+"""Share of the image below which a region is merged away (paper section 3.6)."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The regions of one example.
+
+    Attributes
+    ----------
+    region_ids : (M,) int64
+        Feature mask values, ascending; position j in it is column j of every state.
+    areas : (M,) float64
+        Share of the example's elements in each region; sums to 1.
+    columns : tuple of Tensor
+        For each input tensor, the column of every element: int64, broadcastable to one example of that tensor.
+    """
+
+    region_ids: NDArray[np.int64]
+    areas: NDArray[np.float64]
+    columns: tuple[Tensor, ...]
+
+    @property
+    def num_regions(self) -> int:
+        """M."""
+        return len(self.region_ids)
+
+
+def partition_from_masks(masks: Sequence[Tensor], shapes: Sequence[torch.Size]) -> Partition:
+    """The regions of one example from its feature masks.
+
+    Parameters
+    ----------
+    masks : sequence of Tensor
+        One integer mask for each input tensor, broadcastable to one example of it. Equal values are one region, also
+        across tensors.
+    shapes : sequence of torch.Size
+        Shape of one example of each input tensor, without the batch dimension.
+
+    Raises
+    ------
+    InputError
+        If the masks hold no element.
+    """
+    region_ids, inverse = torch.unique(torch.cat([mask.reshape(-1) for mask in masks]), return_inverse=True)
+    if not len(region_ids):
+        raise InputError("the feature mask holds no element, so there are no regions to explain with")
+    counts = torch.zeros(len(region_ids), dtype=torch.float64)
+    columns: list[Tensor] = []
+    for mask, shape, flat in zip(masks, shapes, inverse.split([mask.numel() for mask in masks]), strict=True):
+        columns.append(flat.reshape(mask.shape))
+        repeats = shape.numel() / max(1, mask.numel())
+        counts += repeats * torch.bincount(flat, minlength=len(region_ids)).double().cpu()
+    areas = (counts / counts.sum()).numpy()
+    return Partition(region_ids.cpu().numpy().astype(np.int64), areas, tuple(columns))
+
+
+def as_label_map(labels: Any, size: tuple[int, int]) -> Labels:
+    """Check what a segmenter returned.
+
+    Parameters
+    ----------
+    labels : (H, W) integer array or Tensor
+        Region id of every pixel.
+    size : tuple of int
+        The image's height and width.
+
+    Raises
+    ------
+    InputError
+        If it is not an integer array of that size.
+    """
+    values = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if values.shape != size:
+        raise InputError(f"a label map must have the image's size {size}; got {values.shape}")
+    if values.dtype != np.bool_ and not np.issubdtype(values.dtype, np.integer):
+        raise InputError(f"a label map must hold integer region ids; got {values.dtype}")
+    return values.astype(np.int64)
+
+
+def labels_from_masks(masks: NDArray[np.bool_], min_area: float = MIN_AREA) -> Labels:
+    """A partition from overlapping masks with holes between them, as Segment Anything gives.
+
+    Smaller masks lie on top of larger ones, so that a part is not swallowed by its whole; of equal ones the later lies
+    on top. What no mask covers is one extra region, and so is what is left of masks below ``min_area`` (paper section
+    3.6).
+
+    Parameters
+    ----------
+    masks : (K, H, W) bool
+        The masks; K may be 0.
+    min_area : float
+        Share of the image below which a region joins the extra one.
+
+    Returns
+    -------
+    (H, W) int64
+        1 … K' for the masks that are left, largest first; 0 for the extra region, if there is one.
+
+    Raises
+    ------
+    InputError
+        If ``masks`` is not three-dimensional.
+    """
+    masks = np.asarray(masks)
+    if masks.ndim != 3:
+        raise InputError(f"masks must be a (K, H, W) array, one mask a row; got shape {masks.shape}")
+    _check_share(min_area)
+    masks = masks.astype(np.bool_)
+    painted = np.zeros(masks.shape[1:], dtype=np.int64)
+    order = np.argsort(-masks.sum(axis=(1, 2)), kind="stable")
+    for name, index in enumerate(order, start=1):
+        painted[masks[index]] = name
+    sizes = np.bincount(painted.reshape(-1), minlength=len(masks) + 1)
+    kept = np.flatnonzero(sizes >= max(1.0, min_area * painted.size))
+    kept = kept[kept != 0]
+    renamed = np.zeros(len(masks) + 1, dtype=np.int64)
+    renamed[kept] = np.arange(1, len(kept) + 1)
+    return np.asarray(renamed[painted], dtype=np.int64)
+
+
+def merge_small(labels: Labels, min_area: float = MIN_AREA) -> Labels:
+    """Merge every region below a share of the image into the neighbour it shares the longest border with.
+
+    Parameters
+    ----------
+    labels : (H, W) integer
+        Region id of every pixel.
+    min_area : float
+        Share of the image, 0 to 1.
+
+    Returns
+    -------
+    (H, W) int64
+        The ids that are left keep their pixels and their values.
+    """
+    labels = np.array(labels, dtype=np.int64)
+    _check_share(min_area)
+    while True:
+        region_ids, sizes = np.unique(labels, return_counts=True)
+        smallest = int(np.argmin(sizes))
+        if len(region_ids) == 1 or sizes[smallest] >= min_area * labels.size:
+            return labels
+        region = labels == region_ids[smallest]
+        ring = ndimage.binary_dilation(region) & ~region
+        neighbours, borders = np.unique(labels[ring], return_counts=True)
+        labels[region] = neighbours[np.argmax(borders)]
+
+
+def _check_share(min_area: float) -> None:
+    if not 0 <= min_area < 1:
+        raise InputError(f"min_area is a share of the image, at least 0 and below 1; got {min_area}")
