@@ -1,0 +1,177 @@
+"""Baselines: what the pixels of dropped regions are replaced by.
+
+Each function maps a batch of images, (N, C, H, W), to a tensor of the same shape, dtype and device, for use as
+``explainer.attribute(x, baselines=blurred(x))``. No baseline is neutral: black hides a black object, a blur leaves the
+large shapes. An explanation is about the model *and* its baseline.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from captum_focalogic.errors import InputError
+
+FromImage = Callable[[Tensor], Tensor]
+"""A model's normalisation: images (N, C, H, W) in [0, 1] to inputs of the model."""
+
+Baseline = Callable[[Tensor, Tensor], Tensor]
+"""Inputs (N, C, H, W) and feature mask, broadcastable to them, to baselines."""
+
+
+def mean_colour(inputs: Tensor) -> Tensor:
+    """Each image's own mean colour, everywhere."""
+    values = _images(inputs)
+    return _like(values.mean(dim=(2, 3), keepdim=True).expand_as(values), inputs)
+
+
+def blurred(inputs: Tensor, sigma: float | None = None) -> Tensor:
+    """Each image, blurred with a Gaussian; beyond the edge, the outermost pixels repeat.
+
+    Parameters
+    ----------
+    inputs : (N, C, H, W) Tensor
+        Images.
+    sigma : float, optional
+        Standard deviation in pixels; by default a tenth of the shorter side, which leaves patches of colour.
+
+    Raises
+    ------
+    InputError
+        If ``inputs`` is not a batch of images or ``sigma`` is not positive.
+    """
+    values = _images(inputs)
+    sigma = min(inputs.shape[2:]) / 10 if sigma is None else sigma
+    if not (sigma > 0 and math.isfinite(sigma)):
+        raise InputError(f"sigma must be a positive number of pixels; got {sigma}")
+    radius = math.ceil(3 * sigma)
+    offsets = torch.arange(-radius, radius + 1, dtype=values.dtype, device=values.device)
+    kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    channels = values.reshape(-1, 1, *values.shape[2:])
+    # A Gaussian is a product of one over rows and one over columns: two passes, each linear in the radius.
+    channels = F.conv2d(F.pad(channels, (radius, radius, 0, 0), mode="replicate"), kernel.reshape(1, 1, 1, -1))
+    channels = F.conv2d(F.pad(channels, (0, 0, radius, radius), mode="replicate"), kernel.reshape(1, 1, -1, 1))
+    return _like(channels.reshape(values.shape), inputs)
+
+
+def white(inputs: Tensor, from_image: FromImage | None = None) -> Tensor:
+    """White, everywhere; ``from_image`` as in :func:`constant`."""
+    return constant(inputs, 1.0, from_image)
+
+
+def black(inputs: Tensor, from_image: FromImage | None = None) -> Tensor:
+    """Black, everywhere; ``from_image`` as in :func:`constant`."""
+    return constant(inputs, 0.0, from_image)
+
+
+def constant(inputs: Tensor, value: float, from_image: FromImage | None = None) -> Tensor:
+    """One shade of grey, everywhere.
+
+    Parameters
+    ----------
+    inputs : (N, C, H, W) Tensor
+        Images.
+    value : float
+        The shade: 0 is black, 1 is white.
+    from_image : callable, optional
+        The model's normalisation, applied to the grey image; needed if ``inputs`` are normalised, where 0 is not black.
+
+    Raises
+    ------
+    InputError
+        If ``inputs`` is not a batch of images in floating point, or ``from_image`` changes the shape.
+    """
+    _images(inputs)
+    if not inputs.is_floating_point():
+        raise InputError(f"a shade between 0 and 1 needs images in floating point; these are {inputs.dtype}")
+    grey = torch.full_like(inputs, value)
+    if from_image is None:
+        return grey
+    shaded = from_image(grey)
+    if shaded.shape != inputs.shape:
+        raise InputError(
+            f"from_image must keep the shape of the images, {tuple(inputs.shape)}; it gave {tuple(shaded.shape)}"
+        )
+    return _like(shaded, inputs)
+
+
+def region_mean(inputs: Tensor, feature_mask: Tensor) -> Tensor:
+    """Each region's own mean colour: dropping a region takes its texture and leaves its colour.
+
+    Parameters
+    ----------
+    inputs : (N, C, H, W) Tensor
+        Images.
+    feature_mask : Tensor
+        Region ids, broadcastable to the inputs, as (H, W), (1, 1, H, W) or (N, C, H, W).
+
+    Raises
+    ------
+    InputError
+        If ``inputs`` is not a batch of images or the mask does not fit it.
+    """
+    values = _images(inputs)
+    try:
+        regions = feature_mask.to(inputs.device).expand_as(values)
+    except RuntimeError as error:
+        raise InputError(
+            f"the feature mask must be broadcastable to the inputs, {tuple(inputs.shape)}; got "
+            f"{tuple(feature_mask.shape)}"
+        ) from error
+    region_ids, columns = torch.unique(regions, return_inverse=True)
+    images, channels = values.shape[:2]
+    planes = torch.arange(images * channels, device=inputs.device).reshape(images, channels, 1, 1)
+    cells = (planes * len(region_ids) + columns).reshape(-1)
+    total = values.new_zeros(images * channels * len(region_ids)).index_add_(0, cells, values.reshape(-1))
+    count = torch.bincount(cells, minlength=len(total)).clamp(min=1)
+    return _like((total / count)[cells].reshape(values.shape), inputs)
+
+
+def baseline_from_text(text: str) -> Baseline:
+    """A baseline from its command line name: ``mean``, ``blur``, ``blur:SIGMA``, ``white``, ``black``, ``region-mean``,
+    or a shade of grey between 0 and 1. For models that take images in [0, 1].
+
+    Raises
+    ------
+    InputError
+        If the name is unknown or its number is malformed.
+    """
+    if text == "region-mean":
+        return region_mean
+    name, colon, number = text.partition(":")
+    if name == "blur":
+        sigma = _number(number, text) if colon else None
+        return lambda inputs, _: blurred(inputs, sigma)
+    plain = {"mean": mean_colour, "white": white, "black": black}
+    if text in plain:
+        return lambda inputs, _: plain[text](inputs)
+    shade = _number(text, text)
+    if not 0 <= shade <= 1:
+        raise InputError(f"baseline {text!r}: a shade of grey lies between 0 (black) and 1 (white)")
+    return lambda inputs, _: constant(inputs, shade)
+
+
+def _number(number: str, text: str) -> float:
+    try:
+        return float(number)
+    except ValueError as error:
+        raise InputError(
+            f"unknown baseline {text!r}; choose mean, blur, blur:SIGMA, white, black, region-mean or a shade of grey "
+            "between 0 and 1"
+        ) from error
+
+
+def _images(inputs: Tensor) -> Tensor:
+    """The inputs in a floating type that sums are accurate in."""
+    if inputs.dim() != 4:
+        raise InputError(f"a named baseline needs images of shape (N, C, H, W); got {tuple(inputs.shape)}")
+    return inputs if inputs.dtype == torch.float64 else inputs.float()
+
+
+def _like(values: Tensor, inputs: Tensor) -> Tensor:
+    if not inputs.is_floating_point():
+        values = values.round()
+    return values.to(inputs.dtype).contiguous()
