@@ -70,6 +70,11 @@ def sort_keys(packed: Packed) -> NDArray[np.generic]:
 
 def unique(packed: Packed) -> Packed:
     """The distinct states among ``packed``, in ascending order of their keys."""
+    if packed.shape[1] == 1:
+        words = np.sort(packed[:, 0])
+        new = np.ones(len(words), dtype=np.bool_)
+        np.not_equal(words[1:], words[:-1], out=new[1:])
+        return words[new][:, None]
     _, first = np.unique(sort_keys(packed), return_index=True)
     return packed[first]
 
