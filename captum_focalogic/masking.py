@@ -1,15 +1,17 @@
 """States into batches: the input with the elements of dropped regions replaced by baselines."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from captum_focalogic.regions import Partition
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Example:
     """One example, ready to be masked.
 
@@ -28,53 +30,142 @@ class Example:
     partition: Partition
 
 
-def compose(
-    segments: Sequence[tuple[Example, Tensor]], memory_format: torch.memory_format = torch.preserve_format
-) -> tuple[Tensor, ...]:
-    """One batch from the states of several examples.
+@dataclass(frozen=True)
+class _Canvas:
+    """One input tensor of one example as bits, its elements in the order of memory.
 
-    Elements are selected with ``torch.where``: multiplying by a mask would turn infinity in a dropped region, or in a
-    baseline, into NaN.
+    A kept element is ``baseline ^ difference``, a dropped one ``baseline``: selecting bits is exact for every value,
+    where multiplying by a mask would turn infinity in a dropped region into NaN, and it runs several times as fast as
+    ``torch.where``, which has no vector kernel for broadcast masks on processors.
+
+    Attributes
+    ----------
+    columns : (P,) int64 Tensor
+        Region column of the last P elements of every run of P: channels that share their regions share this.
+    difference, baseline : (R, P) integer Tensor
+        R runs of P elements; ``baseline`` is None where it is all zero bits.
+    """
+
+    columns: Tensor
+    difference: Tensor
+    baseline: Tensor | None
+
+
+class Compositor:
+    """Makes batches of masked inputs.
 
     Parameters
     ----------
-    segments : sequence of (Example, (b, M) bool Tensor)
-        Each example with the states to show it in, on its device.
-    memory_format : torch.memory_format
-        Layout of four-dimensional tensors; by default that of the inputs.
-
-    Returns
-    -------
-    tuple of Tensor
-        One (B, ...) tensor for each input tensor, B the number of states in all segments.
+    memory_limit : int
+        Bytes that prepared examples may take; the longest unused ones are prepared again when needed.
     """
-    total = sum(len(states) for _, states in segments)
-    first = segments[0][0]
-    batch = tuple(
-        _allocate(row, torch.promote_types(row.dtype, baseline.dtype), total, memory_format)
-        for row, baseline in zip(first.inputs, first.baselines, strict=True)
-    )
-    start = 0
-    for example, states in segments:
-        end = start + len(states)
-        for out, row, baseline, columns in zip(
-            batch, example.inputs, example.baselines, example.partition.columns, strict=True
-        ):
-            kept = states[:, columns.reshape(-1)].reshape(len(states), *_aligned(columns, row))
-            torch.where(kept, row, baseline, out=out[start:end])
-        start = end
-    return batch
+
+    def __init__(self, memory_limit: int = 1 << 28) -> None:
+        self._memory_limit = memory_limit
+        self._memory = 0
+        self._canvases: OrderedDict[tuple[Example, int, bool], _Canvas] = OrderedDict()
+
+    def compose(
+        self,
+        segments: Sequence[tuple[Example, Tensor]],
+        memory_format: torch.memory_format = torch.preserve_format,
+    ) -> tuple[Tensor, ...]:
+        """One batch from the states of several examples.
+
+        Parameters
+        ----------
+        segments : sequence of (Example, (b, M) bool Tensor)
+            Each example with the states to show it in, on its device.
+        memory_format : torch.memory_format
+            Layout of four-dimensional tensors; by default that of the inputs.
+
+        Returns
+        -------
+        tuple of Tensor
+            One (B, ...) tensor for each input tensor, B the number of states in all segments.
+        """
+        return tuple(
+            self._compose_one(segments, position, memory_format) for position in range(len(segments[0][0].inputs))
+        )
+
+    def _compose_one(
+        self, segments: Sequence[tuple[Example, Tensor]], position: int, memory_format: torch.memory_format
+    ) -> Tensor:
+        first = segments[0][0]
+        row = first.inputs[position]
+        dtype = torch.promote_types(row.dtype, first.baselines[position].dtype)
+        channels_last = row.dim() == 4 and _is_channels_last(row, memory_format)
+        flat = torch.empty((sum(len(states) for _, states in segments), row[0].numel()), dtype=dtype, device=row.device)
+        bits = _bits(flat)
+        start = 0
+        for example, states in segments:
+            end = start + len(states)
+            canvas = self._canvas(example, position, channels_last)
+            part = bits[start:end].reshape(len(states), *canvas.difference.shape)
+            kept = _spread(states, canvas.columns, bits.dtype)
+            torch.bitwise_and(kept[:, None], canvas.difference, out=part)
+            if canvas.baseline is not None:
+                part ^= canvas.baseline
+            start = end
+        if channels_last:
+            channels, height, width = row.shape[1:]
+            return flat.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
+        return flat.reshape(-1, *row.shape[1:])
+
+    def _canvas(self, example: Example, position: int, channels_last: bool) -> _Canvas:
+        key = (example, position, channels_last)
+        canvas = self._canvases.pop(key, None)
+        if canvas is None:
+            canvas = _prepare(example, position, channels_last)
+            self._memory += _size(canvas)
+        self._canvases[key] = canvas
+        while self._memory > self._memory_limit and len(self._canvases) > 1:
+            _, dropped = self._canvases.popitem(last=False)
+            self._memory -= _size(dropped)
+        return canvas
 
 
-def _aligned(columns: Tensor, row: Tensor) -> tuple[int, ...]:
-    """Shape of ``columns`` with leading ones up to one example's number of dimensions."""
-    return (1,) * (row.dim() - 1 - columns.dim()) + tuple(columns.shape)
+def _prepare(example: Example, position: int, channels_last: bool) -> _Canvas:
+    row, baseline = example.inputs[position], example.baselines[position]
+    dtype = torch.promote_types(row.dtype, baseline.dtype)
+    columns = example.partition.columns[position]
+    own, other = row.to(dtype)[0], baseline.to(dtype).expand(row.shape)[0]
+    if channels_last:
+        columns = columns.expand(row.shape[1:]).permute(1, 2, 0)
+        own, other = own.permute(1, 2, 0), other.permute(1, 2, 0)
+    columns = _without_repeats(columns, own.shape)
+    runs = own.numel() // max(1, len(columns))
+    own, other = (_bits(tensor.reshape(runs, len(columns)).contiguous()) for tensor in (own, other))
+    return _Canvas(columns, own ^ other, other if bool(other.any()) else None)
 
 
-def _allocate(row: Tensor, dtype: torch.dtype, rows: int, memory_format: torch.memory_format) -> Tensor:
-    if row.dim() != 4:
-        return torch.empty((rows, *row.shape[1:]), dtype=dtype, device=row.device)
+def _without_repeats(columns: Tensor, shape: torch.Size) -> Tensor:
+    """Columns broadcast to ``shape``, flat, without the leading dimensions along which they merely repeat."""
+    while columns.dim() and len(columns) == 1:
+        columns = columns[0]
+    return columns.expand(shape[len(shape) - columns.dim() :]).reshape(-1)
+
+
+def _size(canvas: _Canvas) -> int:
+    kept = (canvas.columns, canvas.difference, canvas.baseline)
+    return sum(tensor.numel() * tensor.element_size() for tensor in kept if tensor is not None)
+
+
+def _spread(states: Tensor, columns: Tensor, dtype: torch.dtype) -> Tensor:
+    """All ones where an element's region is kept, else all zeros, (b, elements)."""
+    words = -states.to(dtype)
+    if states.device.type == "cpu":
+        # NumPy's gather takes a quarter of the time of torch's here.
+        return torch.from_numpy(np.take(words.numpy(), columns.numpy(), axis=1))
+    return words[:, columns]
+
+
+def _bits(values: Tensor) -> Tensor:
+    """The same memory as signed integers."""
+    return values.view({1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[values.element_size()])
+
+
+def _is_channels_last(row: Tensor, memory_format: torch.memory_format) -> bool:
     if memory_format is torch.preserve_format:
-        channels_last = row.is_contiguous(memory_format=torch.channels_last) and not row.is_contiguous()
-        memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    return torch.empty((rows, *row.shape[1:]), dtype=dtype, device=row.device, memory_format=memory_format)
+        return row.is_contiguous(memory_format=torch.channels_last) and not row.is_contiguous()
+    return memory_format is torch.channels_last

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_focalogic.masking import Example, compose
+from captum_focalogic.masking import Compositor, Example
 from captum_focalogic.oracle.batching import Batching
 from captum_focalogic.oracle.forward import AggregateOutputError, Forward
 from captum_focalogic.search import states as st
@@ -72,6 +72,7 @@ class Scheduler:
         self._batching = batching
         self._device = device
         self._on_judged = on_judged
+        self._compositor = Compositor()
         # A second batch in the queue keeps an accelerator busy while the first one's verdicts are read.
         self._depth = 2 if device.type == "cuda" else 1
 
@@ -99,13 +100,14 @@ class Scheduler:
             self._settle(in_flight.popleft())
 
     def _launch(self, segments: list[Segment], *, alone: bool) -> _Pending:
-        if not (self._batching.measuring and alone):
+        rows = sum(len(packed) for _, packed in segments)
+        if not (self._batching.measuring and alone and rows == self._batching.size):
             return self._send(segments)
         self._synchronise()
         start = time.perf_counter()
         pending = self._send(segments)
         self._synchronise()
-        self._batching.record(len(pending.valid), time.perf_counter() - start)
+        self._batching.record(rows, time.perf_counter() - start)
         return pending
 
     def _send(self, segments: list[Segment]) -> _Pending:
@@ -113,7 +115,7 @@ class Scheduler:
         if self._device.type != "cuda":
             return _Pending(segments, valid.cpu(), score.cpu(), None)
         valid, score = (_to_pinned(values) for values in (valid, score))
-        arrived = torch.cuda.Event()
+        arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
         arrived.record(torch.cuda.current_stream(self._device))
         return _Pending(segments, valid, score, arrived)
 
@@ -155,7 +157,7 @@ class Scheduler:
             end = start + len(packed)
             shown.append((case.example, kept[start:end, : case.run.num_regions]))
             start = end
-        outputs = self._forward(compose(shown, self._batching.memory_format), index)
+        outputs = self._forward(self._compositor.compose(shown, self._batching.memory_format), index)
         valid, score = self._judge(outputs, index)
         if score is None:
             score = torch.full((len(valid),), torch.nan, device=valid.device)
