@@ -1,0 +1,299 @@
+"""Pictures of partitions and focuses, drawn with NumPy and Pillow.
+
+Every function takes an image, (3, H, W) floats in [0, 1] or (H, W, 3) bytes, and a label map (H, W) with the region of
+every pixel. Small images are enlarged by a whole number, so that borders and numbers stay legible.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from PIL import Image, ImageDraw
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.report.painting import (
+    INK,
+    LINE,
+    PAGE,
+    Bools,
+    Colour,
+    Ints,
+    Painter,
+    Scene,
+    font_of,
+    print_ids,
+    with_caption,
+)
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Colours of a focus.
+
+    Attributes
+    ----------
+    shared : tuple of int
+        Regions that every final state keeps; RGB, 0 to 255.
+    some : tuple of int
+        Regions that some final states keep.
+    hatched : bool
+        Whether shared regions carry stripes too, so that they can be told without colour.
+    """
+
+    shared: Colour
+    some: Colour
+    hatched: bool = False
+
+
+PAPER = Palette(shared=(225, 30, 30), some=(255, 255, 255))
+"""Red and white, as in the paper's figure 4."""
+
+COLOUR_BLIND = Palette(shared=(0, 114, 178), some=(240, 228, 66), hatched=True)
+"""Blue with stripes, and yellow, from the palette of Okabe and Ito."""
+
+_FAINT: Colour = (170, 170, 170)
+_SIDE = 640
+
+
+def overlay(
+    image: ArrayLike,
+    label_map: ArrayLike,
+    region_ids: ArrayLike,
+    states: ArrayLike,
+    *,
+    palette: Palette = PAPER,
+    show_ids: bool = False,
+    legend: bool = True,
+    side: int = _SIDE,
+) -> Image.Image:
+    """All final states in one picture, as in the paper's figure 4.
+
+    Regions that every final state keeps are red, those that some keep are white, the rest is dimmed.
+
+    Parameters
+    ----------
+    image : (3, H, W) float in [0, 1], or (H, W, 3) uint8
+        The image.
+    label_map : (H, W) int
+        Region id of every pixel.
+    region_ids : (M,) int
+        Region of each column of ``states``.
+    states : (S, M) bool
+        Final states; S may be 0.
+    palette : Palette, default PAPER
+        Colours; :data:`COLOUR_BLIND` is the other one.
+    show_ids : bool
+        Whether to print each region's id.
+    legend : bool
+        Whether to say below the picture what the colours mean.
+    side : int
+        Enlarge until the longer side has at least this many pixels.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB.
+
+    Raises
+    ------
+    InputError
+        If the arguments do not fit one another.
+    """
+    scene = Scene.of(image, label_map, side)
+    ids, kept = _states(region_ids, states)
+    used = kept.any(axis=0)
+    shared = used & kept.all(axis=0)
+    picture = Painter(scene)
+    covered = scene.covers(ids[used])
+    picture.dim(~covered)
+    picture.tint(scene.covers(ids[used & ~shared]), palette.some, 0.5)
+    picture.tint(scene.covers(ids[shared]), palette.shared, 0.5)
+    if palette.hatched:
+        picture.hatch(scene.covers(ids[shared]), (255, 255, 255))
+    picture.outline_regions(~covered, 1, _FAINT, 0.35)
+    picture.outline_regions(covered, 1, LINE, 0.6)
+    picture.outline(covered, palette.some, 2)
+    picture.outline(scene.covers(ids[shared]), palette.shared, 3)
+    finished = picture.finish()
+    if show_ids:
+        print_ids(finished, scene, ids, None)
+    return _with_legend(finished, palette, len(kept), bool(shared.any())) if legend else finished
+
+
+def tile(
+    image: ArrayLike,
+    label_map: ArrayLike,
+    region_ids: ArrayLike,
+    states: ArrayLike,
+    which: int,
+    *,
+    palette: Palette = PAPER,
+    caption: str | None = None,
+    show_ids: bool = False,
+    side: int = _SIDE,
+) -> Image.Image:
+    """One final state: its regions as they are, the rest dimmed; what all final states share is framed in red.
+
+    Parameters
+    ----------
+    image, label_map, region_ids, states, palette, show_ids, side
+        As for :func:`overlay`.
+    which : int
+        Row of ``states`` to show.
+    caption : str, optional
+        A line below the picture.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB.
+
+    Raises
+    ------
+    InputError
+        If the arguments do not fit one another.
+    """
+    scene = Scene.of(image, label_map, side)
+    ids, kept = _states(region_ids, states)
+    if not 0 <= which < len(kept):
+        raise InputError(f"there is no final state {which}: there are {len(kept)}, counted from 0")
+    shared = kept[which] & kept.all(axis=0)
+    picture = Painter(scene)
+    picture.dim(~scene.covers(ids[kept[which]]))
+    picture.outline(scene.covers(ids[kept[which]]), palette.some, 2)
+    picture.outline(scene.covers(ids[shared]), palette.shared, 3)
+    finished = picture.finish()
+    if show_ids:
+        print_ids(finished, scene, ids[kept[which]], None)
+    return with_caption(finished, caption) if caption else finished
+
+
+def segmentation_picture(
+    image: ArrayLike,
+    label_map: ArrayLike,
+    *,
+    names: Mapping[int, str] | None = None,
+    side: int = _SIDE,
+) -> Image.Image:
+    """A partition: every region tinted, framed and numbered.
+
+    Parameters
+    ----------
+    image : (3, H, W) float in [0, 1], or (H, W, 3) uint8
+        The image.
+    label_map : (H, W) int
+        Region id of every pixel.
+    names : mapping of int to str, optional
+        Printed below the ids.
+    side : int
+        Enlarge until the longer side has at least this many pixels.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB.
+
+    Raises
+    ------
+    InputError
+        If image and label map do not fit one another.
+    """
+    scene = Scene.of(image, label_map, side)
+    ids = np.unique(scene.labels)
+    picture = Painter(scene)
+    for position in range(len(ids)):
+        picture.tint(scene.covers(ids[position : position + 1]), _TINTS[position % len(_TINTS)], 0.22)
+    picture.outline_regions(np.ones_like(scene.labels, dtype=np.bool_), 2, PAGE, 0.8)
+    finished = picture.finish()
+    print_ids(finished, scene, ids, names)
+    return finished
+
+
+def contact_sheet(
+    pictures: Sequence[Image.Image], *, columns: int | None = None, width: int = 320, gap: int = 10
+) -> Image.Image:
+    """Pictures side by side on one white page.
+
+    Parameters
+    ----------
+    pictures : sequence of PIL.Image.Image
+        At least one.
+    columns : int, optional
+        Pictures in a row; by default as many rows as columns, or one row more.
+    width : int
+        Width in pixels that each picture is brought to.
+    gap : int
+        Pixels between and around them.
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB.
+
+    Raises
+    ------
+    InputError
+        If there is no picture, or a number is out of range.
+    """
+    if not pictures:
+        raise InputError("a contact sheet needs at least one picture")
+    columns = math.isqrt(len(pictures) - 1) + 1 if columns is None else columns
+    if columns < 1 or width < 1 or gap < 0:
+        raise InputError(f"columns and width must be at least 1, gap at least 0; got {columns}, {width}, {gap}")
+    columns = min(columns, len(pictures))
+    fitted = [
+        picture.convert("RGB").resize(
+            (width, max(1, round(picture.height * width / picture.width))), Image.Resampling.LANCZOS
+        )
+        for picture in pictures
+    ]
+    rows = [fitted[start : start + columns] for start in range(0, len(fitted), columns)]
+    heights = [max(picture.height for picture in row) for row in rows]
+    page = Image.new("RGB", (gap + columns * (width + gap), gap + sum(height + gap for height in heights)), PAGE)
+    top = gap
+    for row, height in zip(rows, heights, strict=True):
+        for position, picture in enumerate(row):
+            page.paste(picture, (gap + position * (width + gap), top))
+        top += height + gap
+    return page
+
+
+_TINTS: tuple[Colour, ...] = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
+
+
+def _states(region_ids: ArrayLike, states: ArrayLike) -> tuple[Ints, Bools]:
+    ids, kept = np.asarray(region_ids), np.asarray(states)
+    if ids.ndim != 1 or kept.ndim != 2 or kept.shape[1] != len(ids):
+        raise InputError(f"region_ids must be (M,) and states (S, M) with the same M; got {ids.shape}, {kept.shape}")
+    return ids.astype(np.int64), kept.astype(np.bool_)
+
+
+def _with_legend(picture: Image.Image, palette: Palette, count: int, any_shared: bool) -> Image.Image:
+    """The picture above coloured squares and what they mean."""
+    font = font_of(picture.width / 30)
+    margin = round(picture.width / 40)
+    square = round(font.getbbox("Ag")[3])
+    states = {1: "the final state", 2: "both final states"}.get(count, f"all {count} final states")
+    entries = [(palette.shared, f"in {states}")] if any_shared else []
+    if count > 1:
+        entries.append((palette.some, "in some" if any_shared else f"in some of {count} final states"))
+    entries.append(((70, 70, 70), "in none"))
+    page = Image.new("RGB", (picture.width, picture.height + square + 2 * margin), PAGE)
+    page.paste(picture, (0, 0))
+    draw = ImageDraw.Draw(page)
+    left, top = margin, picture.height + margin
+    for colour, text in entries:
+        draw.rectangle((left, top, left + square, top + square), fill=colour, outline=INK)
+        draw.text((left + 1.4 * square, top + square / 2), text, fill=INK, font=font, anchor="lm")
+        left += round(1.4 * square + font.getlength(text)) + 2 * margin
+    return page
