@@ -2,54 +2,19 @@
 
 import random
 import time
-from collections.abc import Iterable
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from logic_oracles import all_assignments, contains_some, count_literals, evaluate, matrix
 from sympy import And, Or, Symbol, false, symbols, true
-from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic import absorb, to_expression
 from captum_focalogic.logic.factoring import dual_terms, read_once
 
 STYLES = ["factored", "paper", "dnf"]
-
-
-def matrix(sets: Iterable[Iterable[int]], columns: int) -> np.ndarray:
-    sets = [list(s) for s in sets]
-    states = np.zeros((len(sets), columns), dtype=bool)
-    for row, chosen in enumerate(sets):
-        states[row, chosen] = True
-    return states
-
-
-def all_assignments(columns: int) -> np.ndarray:
-    return ((np.arange(2**columns)[:, None] >> np.arange(columns)) & 1).astype(bool)
-
-
-def contains_some(assignments: np.ndarray, states: np.ndarray) -> np.ndarray:
-    """The definition of T(V): a region set satisfies it when it contains some state."""
-    result = np.zeros(len(assignments), dtype=bool)
-    for state in states:
-        result |= assignments[:, state].all(axis=1)
-    return result
-
-
-def evaluate(expression: Boolean, assignments: np.ndarray, ids: Iterable[int]) -> np.ndarray:
-    names = {f"I{i}" if i >= 0 else f"I_m{-i}": column for column, i in enumerate(ids)}
-    if expression in (true, false):
-        return np.full(len(assignments), expression == true)
-    if expression.is_Symbol:
-        return assignments[:, names[expression.name]]
-    parts = [evaluate(part, assignments, ids) for part in expression.args]
-    return np.logical_and.reduce(parts) if isinstance(expression, And) else np.logical_or.reduce(parts)
-
-
-def count_literals(expression: Boolean) -> int:
-    return 1 if expression.is_Symbol else sum(count_literals(part) for part in expression.args)
 
 
 def paper_literals(terms: list[frozenset[int]]) -> int:
