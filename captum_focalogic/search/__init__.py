@@ -4,6 +4,7 @@ from captum_focalogic.search.ascending import Ascending
 from captum_focalogic.search.auto import auto_strategy
 from captum_focalogic.search.beam import Beam
 from captum_focalogic.search.certificate import READINGS, Certificate, Reading
+from captum_focalogic.search.chains import Chains
 from captum_focalogic.search.enumerate import enumerate_final_states
 from captum_focalogic.search.exhaustive import Exhaustive
 from captum_focalogic.search.record import Evaluated
@@ -14,6 +15,7 @@ __all__ = [
     "Ascending",
     "Beam",
     "Certificate",
+    "Chains",
     "Evaluated",
     "Exhaustive",
     "Reading",

@@ -3,6 +3,7 @@
 from captum_focalogic.errors import InputError
 from captum_focalogic.search.ascending import Ascending
 from captum_focalogic.search.certificate import READINGS, Reading
+from captum_focalogic.search.chains import Chains
 from captum_focalogic.search.exhaustive import Exhaustive
 from captum_focalogic.search.run import Strategy
 
@@ -41,8 +42,4 @@ def auto_strategy(reading: Reading, num_regions: int, max_evaluations: int | Non
     if reading != "irreducible":
         raise InputError(f"reading must be one of {', '.join(map(repr, READINGS))}; got {reading!r}")
     budget = 1 << EXHAUSTIVE_REGIONS if max_evaluations is None else max_evaluations
-    if 1 << num_regions <= budget:
-        return Exhaustive()
-    from captum_focalogic.search.chains import Chains
-
-    return Chains()
+    return Exhaustive() if 1 << num_regions <= budget else Chains()

@@ -1,0 +1,206 @@
+"""Random deletion orders, with a bound on what they may have missed."""
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.search import states as st
+from captum_focalogic.search.certificate import Completeness, Reading, StopReason
+from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts
+from captum_focalogic.search.states import Bools, Packed
+
+CONFIDENCE_LOST = 0.05
+"""Probability that some bound is wrong, over all looks together."""
+
+FIRST = 1.2
+"""Chains before the first look, in units of 1 / max_unseen."""
+
+GROWTH = 0.25
+"""Share of the chains so far that a look may take to be allowed more misses."""
+
+
+@dataclass(frozen=True)
+class Chains:
+    """Drop regions in random orders until nothing can be dropped, and say how much may be unseen.
+
+    One chain goes through the regions of the whole image in a random order and drops each if the prediction survives.
+    Then every single deletion from what is left is judged. On a monotone model none is valid; on others some may be:
+    then a valid child is taken at random, and the chain goes on from it with a new random order. It ends in a state
+    without a valid child, so every result is irreducible and was reached by valid deletions. Judging one region at a
+    time in a random order, instead of starting over after each deletion, reaches the same states with 7 to 60 % fewer
+    evaluations (random DNFs over 16 to 60 regions).
+
+    The bound: the set of states seen is frozen, fresh chains are drawn, and those that end outside it are counted. With
+    x of n outside, the Clopper-Pearson upper limit bounds the probability that the next chain ends in an unseen state.
+    Look k spends 0.05 * 6 / (pi^2 k^2) of the error, which sums to 0.05 over all looks, so the bound holds with 95 %
+    confidence although the search looks repeatedly and stops when it likes what it sees. Its n is fixed before it
+    draws. The states found by a look join the seen ones for the next.
+
+    Parameters
+    ----------
+    max_unseen : float
+        End when the bound is at most this.
+    seed : int
+        Seed of the random orders; the result depends on nothing else but the model.
+    width : int
+        Chains under way at once, each asking about one state at a time.
+
+    Notes
+    -----
+    If the budget ends earlier, the certificate has the best bound of the looks finished by then, or none.
+
+    References
+    ----------
+    Clopper and Pearson, The use of confidence or fiducial limits illustrated in the case of the binomial, 1934.
+    """
+
+    max_unseen: float = 0.05
+    seed: int = 0
+    width: int = 128
+
+    reading: ClassVar[Reading] = "irreducible"
+    never_repeats: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_unseen < 1:
+            raise InputError(f"max_unseen must be a probability between 0 and 1; got {self.max_unseen!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer) or self.seed < 0:
+            raise InputError(f"seed must be a whole number of at least 0; got {self.seed!r}")
+        if isinstance(self.width, bool) or not isinstance(self.width, int | np.integer) or self.width < 1:
+            raise InputError(f"width must be a whole number of at least 1; got {self.width!r}")
+
+    def search(self, problem: Problem) -> Search:
+        """Look for the final states of one image."""
+        start = st.full(problem.num_regions)
+        rng = np.random.default_rng(self.seed)
+        seen, ended = st.empty(problem.num_regions), [st.empty(problem.num_regions)]
+        bound: float | None = None
+        complete: Completeness = "no"
+        stopped: StopReason | None = None
+        try:
+            if not (yield start).valid[0]:
+                return Outcome(seen, irreducible=True, complete="yes", reached=True)
+            drawn = look = 0
+            misses, count = 0, math.ceil(FIRST / self.max_unseen)
+            while True:
+                ended = []
+                yield from _descend(problem.num_regions, count, min(count, self.width), rng, ended)
+                ends, drawn = np.concatenate(ended), drawn + count
+                if look:
+                    misses = int(np.count_nonzero(~_among(ends, seen)))
+                    bound = min(bound or 1.0, upper_bound(misses, count, _error(look)))
+                    complete = "bound"
+                seen, ended = st.unique(np.concatenate([seen, ends])), []
+                if (seen == start).all():
+                    # The whole image has no valid child, so every chain ends where it starts.
+                    bound, complete = None, "yes"
+                if complete == "yes" or (bound is not None and bound <= self.max_unseen):
+                    break
+                look += 1
+                count = _look_size(_error(look), self.max_unseen, GROWTH * drawn)
+        except Stopped:
+            pass
+        except KeyboardInterrupt:
+            stopped = "interrupted"
+        return Outcome(
+            np.concatenate([seen, *ended]),
+            irreducible=True,
+            complete=complete,
+            unseen_bound=bound,
+            reached=True,
+            stopped=stopped,
+        )
+
+
+def _descend(
+    num_regions: int, count: int, width: int, rng: np.random.Generator, ended: list[Packed]
+) -> Generator[Packed, Verdicts, None]:
+    """Run chains in lock-step, ``width`` at a time, and append their ends to ``ended``, ``count`` in all.
+
+    A chain is the state it has come to and the regions tried since it last took a new order.
+    """
+    units = st.unit_masks(num_regions)
+    state = np.repeat(st.full(num_regions), width, axis=0)
+    tried = np.zeros_like(state)
+    waiting = count - width
+    while len(state):
+        untried = st.unpack(state & ~tried, num_regions)
+        going = np.flatnonzero(untried.any(axis=1))
+        column = _pick(untried[going], rng)
+        proposed = state[going] & ~units[column]
+        checking = np.flatnonzero(~untried.any(axis=1))
+        children, parent, _ = st.children(state[checking], num_regions)
+        valid = (yield np.concatenate([proposed, children])).valid
+        dropped, kept = valid[: len(going)], ~valid[: len(going)]
+        state[going[dropped]] = proposed[dropped]
+        tried[going[kept]] |= units[column[kept]]
+
+        descends, child = _pick_child(len(checking), parent, valid[len(going) :], rng)
+        state[checking[descends]] = children[child]
+        tried[checking[descends]] = 0
+        over = checking[~descends]
+        ended.append(state[over])
+        fresh = min(waiting, len(over))
+        waiting -= fresh
+        state[over[:fresh]], tried[over[:fresh]] = st.full(num_regions), 0
+        state, tried = np.delete(state, over[fresh:], axis=0), np.delete(tried, over[fresh:], axis=0)
+
+
+def _pick(choices: Bools, rng: np.random.Generator) -> NDArray[np.int64]:
+    """A random column among those set, for each row."""
+    column: NDArray[np.int64] = np.argmax(np.where(choices, rng.random(choices.shape), -1.0), axis=1)
+    return column
+
+
+def _pick_child(
+    num_parents: int, parent: NDArray[np.int64], valid: Bools, rng: np.random.Generator
+) -> tuple[Bools, NDArray[np.int64]]:
+    """Which parents have a valid child, and a random one for each of those."""
+    links = rng.permutation(np.flatnonzero(valid))
+    having, first = np.unique(parent[links], return_index=True)
+    descends = np.zeros(num_parents, dtype=np.bool_)
+    descends[having] = True
+    return descends, links[first]
+
+
+def _among(states: Packed, others: Packed) -> Bools:
+    return np.isin(st.sort_keys(states), st.sort_keys(others))
+
+
+def _error(look: int) -> float:
+    """Error that the k-th look may spend; the sum over all k is CONFIDENCE_LOST."""
+    return CONFIDENCE_LOST * 6 / (math.pi * look) ** 2
+
+
+@lru_cache(maxsize=4096)
+def upper_bound(misses: int, count: int, error: float) -> float:
+    """Clopper-Pearson: a higher probability gives ``misses`` or fewer in ``count`` draws less often than ``error``."""
+    from scipy.special import betaincinv
+
+    return 1.0 if misses >= count else float(betaincinv(misses + 1, count - misses, 1 - error))
+
+
+@lru_cache(maxsize=4096)
+def _smallest_count(misses: int, error: float, max_unseen: float) -> int:
+    """Chains that a look needs to pass with that many misses."""
+    low, high = misses, misses + 1
+    while upper_bound(misses, high, error) > max_unseen:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if upper_bound(misses, middle, error) <= max_unseen else (middle, high)
+    return high
+
+
+def _look_size(error: float, max_unseen: float, affordable: float) -> int:
+    """Chains of a look: as many misses forgiven as ``affordable`` chains allow, none if they allow none."""
+    misses = 0
+    while _smallest_count(misses + 1, error, max_unseen) <= affordable:
+        misses += 1
+    return _smallest_count(misses, error, max_unseen)

@@ -1,0 +1,173 @@
+"""Chains: irreducible ends, and a bound that holds as often as it says."""
+
+import math
+from functools import cache
+
+import lattice
+import numpy as np
+import predicates
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as hs
+from scipy import stats
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.search import Chains, enumerate_final_states
+from captum_focalogic.search import states as st
+from captum_focalogic.search.chains import _descend, upper_bound
+from captum_focalogic.search.run import Verdicts
+
+
+def search(table, strategy=None, **budget):
+    asked = lattice.Asked(table)
+    num_regions = (len(table) - 1).bit_length()
+    return enumerate_final_states(asked, num_regions, strategy or Chains(), **budget), asked
+
+
+def end_probabilities(table):
+    """Exact probability of each end of a chain, from its definition: {entry: probability}."""
+
+    @cache
+    def ends(state, tried):
+        untried = [j for j in lattice.bits(state) if not tried >> j & 1]
+        below = [state & ~(1 << j) for j in lattice.bits(state)]
+        if untried:
+            after = [
+                ends(state & ~(1 << j), tried) if table[state & ~(1 << j)] else ends(state, tried | 1 << j)
+                for j in untried
+            ]
+        else:
+            after = [ends(child, 0) for child in below if table[child]]
+        if not after:
+            return {state: 1.0}
+        mixed: dict[int, float] = {}
+        for way in after:
+            for end, probability in way.items():
+                mixed[end] = mixed.get(end, 0.0) + probability / len(after)
+        return mixed
+
+    return ends(len(table) - 1, 0)
+
+
+@given(predicates.tables(7), hs.integers(0, 5), hs.sampled_from([1, 3, 128]))
+@settings(max_examples=60, deadline=None)
+def test_ends_are_irreducible_and_the_search_ends(table, seed, width):
+    result, asked = search(table, Chains(seed=seed, width=width))
+    found = lattice.states_of(result)
+    assert found <= lattice.irreducible(table)
+    assert bool(found) == bool(table[-1])
+    certificate = result.certificate
+    assert certificate.stopped is None
+    assert (certificate.irreducible, certificate.reached) == (True, True)
+    assert certificate.evaluations == len(asked.seen)
+    if certificate.complete == "bound":
+        assert certificate.unseen_bound <= 0.05
+    else:
+        assert certificate.complete == "yes"
+        assert found == lattice.irreducible(table)
+
+
+def test_the_bound_is_calibrated():
+    """Over 600 random predicates the true unseen mass exceeds the bound in at most 5 % of the runs, and margin."""
+    rng = np.random.default_rng(20)
+    runs = wrong = 0
+    for trial in range(600):
+        num_regions = int(rng.integers(5, 8))
+        if trial % 2:
+            table = rng.random(1 << num_regions) < rng.uniform(0.4, 0.8)
+        else:
+            terms = [rng.choice(num_regions, rng.integers(2, 5), replace=False) for _ in range(rng.integers(3, 15))]
+            table = lattice.dnf_table(terms, num_regions)
+        table[-1] = True
+        # Some searches run out of budget and report the best bound so far: that must hold too.
+        budget = int(rng.integers(30, 150)) if trial % 3 == 0 else None
+        result, _ = search(table, Chains(max_unseen=0.1, seed=trial), max_evaluations=budget)
+        if result.certificate.complete != "bound":
+            continue
+        found = lattice.states_of(result)
+        unseen = sum(p for end, p in end_probabilities(table).items() if end not in found)
+        runs += 1
+        wrong += unseen > result.certificate.unseen_bound
+    assert runs >= 500
+    assert wrong <= 0.05 * runs + 3 * math.sqrt(0.05 * 0.95 * runs)
+
+
+def test_ends_come_as_often_as_their_definition_says():
+    table = np.random.default_rng(3).random(1 << 6) < 0.6
+    table[-1] = True
+    exact = end_probabilities(table)
+    assert len(exact) > 4
+    ended = []
+    chains = _descend(6, 6000, 500, np.random.default_rng(0), ended)
+    wanted = next(chains)
+    try:
+        while True:
+            valid = table[lattice.index(st.unpack(wanted, 6))]
+            wanted = chains.send(Verdicts(valid, np.full(len(valid), np.nan, dtype=np.float32)))
+    except StopIteration:
+        pass
+    ends = lattice.index(st.unpack(np.concatenate(ended), 6))
+    assert len(ends) == 6000
+    observed = [int((ends == end).sum()) for end in exact]
+    assert sum(observed) == 6000
+    assert stats.chisquare(observed, [6000 * p for p in exact.values()]).pvalue > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("misses", "count", "error"), [(0, 69, 0.03), (3, 200, 0.01), (10, 40, 0.05), (199, 200, 0.05)]
+)
+def test_upper_bound_is_where_the_binomial_tail_equals_the_error(misses, count, error):
+    bound = upper_bound(misses, count, error)
+    tail = sum(math.comb(count, i) * bound**i * (1 - bound) ** (count - i) for i in range(misses + 1))
+    assert tail == pytest.approx(error, rel=1e-6)
+    assert upper_bound(count, count, error) == 1.0
+
+
+@given(predicates.tables(6))
+@settings(max_examples=30, deadline=None)
+def test_every_budget_gives_irreducible_states(table):
+    exact = lattice.irreducible(table)
+    for budget in range(1, 40, 2):
+        result, asked = search(table, Chains(max_unseen=0.3), max_evaluations=budget)
+        assert len(asked.seen) <= budget
+        assert lattice.states_of(result) <= exact
+        for state in lattice.states_of(result):
+            children = {int(i) for i in lattice.index(result.evaluated.states)}
+            assert all(state & ~(1 << j) in children for j in lattice.bits(state))
+        assert (result.certificate.complete == "no") <= (result.certificate.stopped == "max_evaluations")
+
+
+def test_the_seed_alone_decides():
+    table = np.random.default_rng(1).random(1 << 9) < 0.7
+    table[-1] = True
+    once, asked = search(table, Chains(seed=7))
+    again, asked_again = search(table, Chains(seed=7))
+    assert asked.order == asked_again.order
+    assert once.certificate == again.certificate
+    _, other = search(table, Chains(seed=8))
+    assert other.order != asked.order
+
+
+def test_thirty_regions_within_the_default_budget():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        terms = [rng.choice(30, rng.integers(3, 8), replace=False) for _ in range(4)]
+        predicate = lattice.dnf_predicate(terms)
+        result = enumerate_final_states(predicate, 30, Chains(), max_evaluations=5_000)
+        assert result.certificate.complete == "bound"
+        assert result.certificate.unseen_bound <= 0.05
+        assert result.certificate.stopped is None
+
+
+def test_a_whole_image_without_valid_children_is_complete():
+    result = enumerate_final_states(lattice.dnf_predicate([range(9)]), 9, Chains())
+    assert result.final_states.tolist() == [[True] * 9]
+    assert (result.certificate.complete, result.certificate.evaluations) == ("yes", 10)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"max_unseen": 0}, {"max_unseen": 1.0}, {"seed": -1}, {"width": 0}, {"seed": 0.5}]
+)
+def test_bad_arguments(arguments):
+    with pytest.raises(InputError, match=next(iter(arguments))):
+        Chains(**arguments)
