@@ -96,7 +96,7 @@ class AutoBatching:
         if len(self._seconds) <= _TIMED:
             return
         best_before = max(self._throughput.values(), default=0.0)
-        throughput = rows / min(self._seconds[1:])
+        throughput = rows / max(min(self._seconds[1:]), 1e-9)
         self._throughput[self._current] = throughput
         self._seconds = []
         if self._candidates:
@@ -113,6 +113,7 @@ class AutoBatching:
             self._settle()
         else:
             self._current = (self._ceiling, self._current[1])
+            self._candidates = [(self._ceiling, layout) for _, layout in self._candidates]
         return rows > 1
 
     def _grow(self) -> None:
