@@ -23,7 +23,7 @@ from captum_focalogic.oracle import (
     Targets,
     resolve_targets,
 )
-from captum_focalogic.oracle.forward import AggregateOutputError
+from captum_focalogic.oracle.forward import AggregateOutputError, is_out_of_memory
 from captum_focalogic.search import Reading, Run, Strategy
 from captum_focalogic.search.named import strategy_for
 
@@ -156,20 +156,22 @@ def explain_all(question: Question, batching: Batching, on_judged: Callable[[int
 
 def _reference_outputs(forward: Forward, question: Question, batching: Batching) -> Tensor:
     """The model's outputs for the whole inputs, (N, ...)."""
-    count = len(question.examples)
-    size = min(count, batching.size) if isinstance(batching, FixedBatching) else min(count, max(1, batching.size))
-    parts = []
-    for start in range(0, count, size):
-        examples = question.examples[start : start + size]
+    parts: list[Tensor] = []
+    start = 0
+    while start < len(question.examples):
+        examples = question.examples[start : start + batching.size]
+        end = start + len(examples)
         batch = tuple(torch.cat(rows) for rows in zip(*(example.inputs for example in examples), strict=True))
-        index = torch.arange(start, start + len(examples), device=question.device)
         try:
-            parts.append(forward(batch, index))
+            parts.append(forward(batch, torch.arange(start, end, device=question.device)))
+            start = end
         except AggregateOutputError:
             if isinstance(batching, FixedBatching) or len(examples) == 1:
                 raise
             batching.shrink(2)
-            return _reference_outputs(forward, question, batching)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or not batching.shrink(len(examples)):
+                raise
     return torch.cat(parts)
 
 

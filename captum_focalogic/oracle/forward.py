@@ -15,6 +15,18 @@ class AggregateOutputError(ModelOutputError):
     """The model gave one value for a batch of several rows."""
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a smaller batch may get through.
+
+    Accelerators other than CUDA, and the CPU, report it as a plain ``RuntimeError`` that only its text tells apart.
+    """
+    # The name torch.OutOfMemoryError came later than the oldest torch that is supported.
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError):
+        return True
+    message = str(error)
+    return isinstance(error, RuntimeError) and ("out of memory" in message or "can't allocate memory" in message)
+
+
 class Forward:
     """The user's forward function with its additional arguments.
 

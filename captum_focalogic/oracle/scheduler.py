@@ -11,7 +11,7 @@ from torch import Tensor
 
 from captum_focalogic.masking import Compositor, Example
 from captum_focalogic.oracle.batching import Batching
-from captum_focalogic.oracle.forward import AggregateOutputError, Forward
+from captum_focalogic.oracle.forward import AggregateOutputError, Forward, is_out_of_memory
 from captum_focalogic.search import states as st
 from captum_focalogic.search.run import Run
 
@@ -93,7 +93,8 @@ class Scheduler:
             segments = _fill(unfinished, self._batching.size)
             if segments:
                 in_flight.append(self._launch(segments, alone=not in_flight))
-                if len(in_flight) < self._depth:
+                # A batch is timed alone, so nothing is queued behind one that is being measured.
+                if len(in_flight) < self._depth and not self._batching.measuring:
                     continue
             if not in_flight:
                 return
@@ -135,15 +136,16 @@ class Scheduler:
         rows = sum(len(packed) for _, packed in segments)
         try:
             return self._ask(segments)
-        except torch.OutOfMemoryError:
-            if not self._batching.shrink(rows):
-                raise
-            if self._device.type == "cuda":
-                torch.cuda.empty_cache()
         except AggregateOutputError:
             if rows == 1 or not self._batching.measuring:
                 raise
             self._batching.shrink(2)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or not self._batching.shrink(rows):
+                raise
+        # Not before the exception is gone: its traceback holds the batch that did not fit.
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
         parts = [self._verdicts(part) for part in _split(segments, min(self._batching.size, max(1, rows // 2)))]
         valid, score = zip(*parts, strict=True)
         return torch.cat(valid), torch.cat(score)
