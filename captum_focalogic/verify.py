@@ -1,0 +1,345 @@
+"""Asking the model again: whether what a focus claims, or what logic says of it, holds."""
+
+import contextlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from captum_focalogic import arguments
+from captum_focalogic.criteria import Criterion, OutputCriterion
+from captum_focalogic.criteria import parse as parse_criterion
+from captum_focalogic.errors import InputError
+from captum_focalogic.explaining import Question, explain_all
+from captum_focalogic.focus import Focus
+from captum_focalogic.search import states as st
+from captum_focalogic.search.ascending import Ascending
+from captum_focalogic.search.certificate import Reading
+from captum_focalogic.search.enumerate import enumerate_final_states
+from captum_focalogic.search.exhaustive import Exhaustive
+from captum_focalogic.search.record import Record
+from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Strategy
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that a focus says, and what came of checking it.
+
+    Attributes
+    ----------
+    text : str
+        The claim.
+    holds : bool or None
+        None if it was not checked; ``detail`` says why.
+    detail : str
+        What was found.
+    """
+
+    text: str
+    holds: bool | None
+    detail: str
+
+    def __str__(self) -> str:
+        verdict = {True: "holds", False: "FAILS", None: "not checked"}[self.holds]
+        return f"{verdict}: {self.text} ({self.detail})"
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The claims of a focus, checked one by one.
+
+    Attributes
+    ----------
+    claims : tuple of Claim
+        In the order of the certificate.
+    evaluations : int
+        States the model was asked about.
+    """
+
+    claims: tuple[Claim, ...]
+    evaluations: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether no claim failed."""
+        return all(claim.holds is not False for claim in self.claims)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.claims))
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A model beside the input a focus is about, to ask about single states.
+
+    Parameters
+    ----------
+    forward_func, inputs, baselines, target, additional_forward_args, feature_mask, criterion
+        As for :class:`~captum_focalogic.attributor.FocaLogic`; one example.
+    perturbations_per_eval : int or "auto"
+        Rows in a call of the forward function.
+    """
+
+    forward_func: Callable[..., Any]
+    inputs: Tensor | tuple[Tensor, ...]
+    baselines: Any = None
+    target: Any = None
+    additional_forward_args: Any = None
+    feature_mask: Tensor | tuple[Tensor, ...] | None = None
+    criterion: str | Criterion | OutputCriterion = "top1"
+    perturbations_per_eval: Any = "auto"
+
+    def judge(self, focus: Focus, states: Bools) -> Bools:
+        """Whether the prediction survives in each of these states, (B,) bool.
+
+        Parameters
+        ----------
+        focus : Focus
+            Tells the regions, and the target unless this witness has its own.
+        states : (B, M) bool
+            Sets of kept regions.
+
+        Raises
+        ------
+        InputError
+            If the input does not have the regions of the focus.
+        """
+        return self._ask(focus, states)[0]
+
+    @torch.no_grad()
+    def _ask(self, focus: Focus, states: Bools) -> tuple[Bools, int]:
+        """Verdicts, and the number of states asked."""
+        question = self._question(focus, _Ask(st.unique(st.pack(states))))
+        (example,) = question.examples
+        if not np.array_equal(example.partition.region_ids, focus.region_ids):
+            raise InputError(
+                f"the input's regions {example.partition.region_ids.tolist()} are not those of the focus, "
+                f"{focus.region_ids.tolist()}; pass the feature_mask that it was made with"
+            )
+        asked = explain_all(question, question.batching(self.perturbations_per_eval, {}), lambda _: None)[0]
+        record = Record(focus.num_regions)
+        record.add(asked.evaluated.packed, asked.evaluated.valid, None)
+        return record.valid(record.find(st.pack(states))), asked.evaluated.total
+
+    def _question(self, focus: Focus, strategy: Strategy) -> Question:
+        rows = arguments.format_inputs(self.inputs)
+        if len(rows[0]) != 1:
+            raise InputError(f"a focus is about one example; got {len(rows[0])}. Pass inputs[i:i+1]")
+        mask = self.feature_mask
+        if mask is None:
+            if focus.label_map is None:
+                raise InputError("this focus has no label map of its own; pass the feature_mask that it was made with")
+            mask = torch.from_numpy(focus.label_map)
+        criterion = parse_criterion(self.criterion) if isinstance(self.criterion, str) else self.criterion
+        args = self.additional_forward_args
+        return Question(
+            forward_func=self.forward_func,
+            examples=arguments.take_apart(
+                rows, arguments.format_baselines(self.baselines, rows), arguments.format_masks(mask, rows)
+            ),
+            additional_args=() if args is None else args if isinstance(args, tuple) else (args,),
+            target=focus.target if self.target is None and isinstance(criterion, Criterion) else self.target,
+            criterion=criterion,
+            search=strategy,
+            reading="irreducible",
+            max_evaluations=None,
+            time_limit=None,
+        )
+
+
+@dataclass(frozen=True)
+class _Ask:
+    """Not a search: asks about given states, and finds nothing."""
+
+    states: st.Packed
+    reading: ClassVar[Reading] = "irreducible"
+    never_repeats: ClassVar[bool] = False
+
+    def search(self, problem: Problem) -> Search:
+        with contextlib.suppress(Stopped):
+            yield self.states
+        return Outcome(st.empty(problem.num_regions), irreducible=False, complete="no")
+
+
+def verify(
+    focus: Focus, forward_func: Callable[..., Any], inputs: Any, *, sample: int = 1_000, **how: Any
+) -> Verification:
+    """Check the claims of a focus against the model.
+
+    The final states and all their single deletions are asked again. What the search remembers is asked again as far as
+    ``sample`` allows, and completeness is derived anew from what it remembers: the same search is run over the recorded
+    verdicts, and may not need any that is missing. So a completeness claim holds if the derivation does *and* the
+    sample of recorded verdicts is confirmed.
+
+    Parameters
+    ----------
+    focus : Focus
+        The explanation.
+    forward_func : callable
+        The model.
+    inputs : Tensor or tuple of Tensor
+        The one example that was explained.
+    sample : int
+        Most recorded verdicts to ask again; a fixed selection, spread evenly over the search.
+    **how
+        What :meth:`FocaLogic.attribute` and the constructor were given: ``baselines``, ``target``, ``criterion``,
+        ``additional_forward_args``, ``feature_mask``, ``perturbations_per_eval``.
+
+    Returns
+    -------
+    Verification
+        One claim a line when printed.
+
+    Raises
+    ------
+    InputError
+        If the input is not the one the focus is about, as far as its regions tell.
+    """
+    witness = Witness(forward_func, inputs, **how)
+    packed = st.pack(focus.final_states)
+    children, parent, _ = st.children(packed, focus.num_regions)
+    remembered = focus.evaluated
+    chosen = np.unique(np.linspace(0, max(0, len(remembered) - 1), min(sample, len(remembered))).astype(np.int64))
+    asked = np.concatenate([packed, children, remembered.packed[chosen]])
+    verdicts, evaluations = witness._ask(focus, st.unpack(asked, focus.num_regions))
+    own, of_children, again = np.split(verdicts, [len(packed), len(packed) + len(children)])
+    reducible = np.unique(parent[of_children])
+    changed = int((again != remembered.valid[chosen]).sum())
+    claims = (
+        Claim(
+            "every final state keeps the prediction",
+            bool(own.all()),
+            f"{int(own.sum())} of {len(packed)} asked again do",
+        ),
+        _irreducible(focus, len(reducible)),
+        Claim(
+            "the recorded verdicts are the model's",
+            changed == 0 if len(chosen) else None,
+            f"{changed} of {len(chosen)} asked again differ; {remembered.total:,} were asked in all",
+        ),
+        _complete(focus),
+    )
+    return Verification(claims, evaluations)
+
+
+def confirm_necessary(focus: Focus, necessary: Bools, witness: Witness) -> Bools:
+    """Whether removing each necessary set defeats the prediction itself, not only the formula.
+
+    A necessary set hits every final state, so without it T(V) is false; a model that is not monotone may keep its
+    prediction all the same.
+
+    Parameters
+    ----------
+    focus : Focus
+        The explanation.
+    necessary : (K, M) bool
+        Region sets, such as :func:`captum_focalogic.logic.necessary_states` gives.
+    witness : Witness
+        The model.
+
+    Returns
+    -------
+    (K,) bool
+        True where the model confirms: with just these regions dropped, the prediction is lost.
+    """
+    return ~witness.judge(focus, ~np.asarray(necessary, dtype=np.bool_))
+
+
+@dataclass(frozen=True)
+class DifferenceCheck:
+    """A region set on which two formulas differ, put to their models.
+
+    Attributes
+    ----------
+    regions : frozenset of int
+        The set.
+    formula_a, formula_b : bool
+        Whether each formula holds for it.
+    model_a, model_b : bool
+        Whether each model keeps its prediction with just these regions.
+    """
+
+    regions: frozenset[int]
+    formula_a: bool
+    formula_b: bool
+    model_a: bool
+    model_b: bool
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether both models do what their formulas say."""
+        return (self.formula_a, self.formula_b) == (self.model_a, self.model_b)
+
+
+def confirm_difference(
+    focus_a: Focus, focus_b: Focus, regions: Iterable[int], witness_a: Witness, witness_b: Witness
+) -> DifferenceCheck:
+    """Ask both models about a region set on which their formulas differ.
+
+    Parameters
+    ----------
+    focus_a, focus_b : Focus
+        Explanations over the same regions.
+    regions : iterable of int
+        Region ids, such as :func:`captum_focalogic.logic.difference` gives.
+    witness_a, witness_b : Witness
+        The models.
+
+    Raises
+    ------
+    InputError
+        If the two focuses are not about the same regions.
+    """
+    if not np.array_equal(focus_a.region_ids, focus_b.region_ids):
+        raise InputError("the two focuses are about different regions; explain both with one feature_mask")
+    kept = frozenset(int(region) for region in regions)
+    state = np.isin(focus_a.region_ids, list(kept))[None]
+    holds = [bool((focus.final_states <= state).all(axis=1).any()) for focus in (focus_a, focus_b)]
+    keeps = [bool(witness.judge(focus, state)[0]) for focus, witness in ((focus_a, witness_a), (focus_b, witness_b))]
+    return DifferenceCheck(kept, holds[0], holds[1], keeps[0], keeps[1])
+
+
+def _irreducible(focus: Focus, reducible: int) -> Claim:
+    text = "no final state can spare a region"
+    detail = f"{reducible} of {len(focus.final_states)} can"
+    if not focus.certificate.irreducible:
+        return Claim(text, None if reducible else True, f"not claimed; {detail}")
+    return Claim(text, reducible == 0, detail)
+
+
+def _complete(focus: Focus) -> Claim:
+    """Derive the final states anew from the recorded verdicts."""
+    certificate = focus.certificate
+    up_to = certificate.complete_up_to
+    strategy: Strategy
+    if certificate.reading == "irreducible" and certificate.complete == "yes":
+        text, strategy = "no final state is missing", Exhaustive()
+    elif certificate.reading != "irreducible" and up_to is not None:
+        text = f"no {certificate.reading} state of up to {up_to} region(s) is missing"
+        strategy = Ascending(max_size=up_to, stop="smallest" if certificate.reading == "smallest" else None)
+    else:
+        return Claim("no final state is missing", None, "not claimed for every model")
+    if focus.evaluated.truncated:
+        return Claim(text, None, "the record of verdicts was capped")
+    record = Record(focus.num_regions)
+    record.add(focus.evaluated.packed, focus.evaluated.valid, None)
+    missing = 0
+
+    def recorded(states: Bools) -> Bools:
+        nonlocal missing
+        rows = record.find(st.pack(states))
+        missing += int((rows < 0).sum())
+        return np.asarray((rows >= 0) & record.valid(np.maximum(rows, 0)))
+
+    derived = enumerate_final_states(recorded, focus.num_regions, strategy).final_states
+    claimed = focus.final_states
+    if up_to is not None:
+        claimed = claimed[claimed.sum(axis=1) <= up_to]
+    same = {state.tobytes() for state in derived} == {state.tobytes() for state in claimed}
+    return Claim(text, same and not missing, f"derived from the record, {missing} verdict(s) missing")
