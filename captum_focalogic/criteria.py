@@ -4,6 +4,7 @@ A criterion compares the model's answers on masked inputs with its answer on the
 class scores; a callable of the user's sees the model's outputs as they are.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -80,8 +81,10 @@ class ProbabilityRatio:
     ratio: float = 0.9
 
     def __post_init__(self) -> None:
-        if not self.ratio > 0:
-            raise InputError(f"ratio must be positive; got {self.ratio}")
+        if not 0 < self.ratio <= 1:
+            raise InputError(
+                f"ratio must be above 0 and at most 1, which the whole input itself reaches; got {self.ratio}"
+            )
 
     def judge(self, scores: Tensor, reference: Tensor, target: Tensor) -> Judgement:
         """See :meth:`Criterion.judge`."""
@@ -96,11 +99,15 @@ class Margin:
 
     margin: float
 
+    def __post_init__(self) -> None:
+        _need_number("margin", self.margin)
+
     def judge(self, scores: Tensor, reference: Tensor, target: Tensor) -> Judgement:
         """See :meth:`Criterion.judge`."""
         _need_classes(self, scores)
-        own = scores.gather(1, target[:, None])[:, 0]
-        others = scores.scatter(1, target[:, None], -torch.inf).amax(dim=1)
+        wide = _wide(scores)
+        own = wide.gather(1, target[:, None])[:, 0]
+        others = wide.scatter(1, target[:, None], -torch.inf).amax(dim=1)
         return own - others >= self.margin, _target_probability(scores, reference, target)
 
 
@@ -122,9 +129,12 @@ class Threshold:
 
     value: float
 
+    def __post_init__(self) -> None:
+        _need_number("value", self.value)
+
     def judge(self, scores: Tensor, reference: Tensor, target: Tensor) -> Judgement:
         """See :meth:`Criterion.judge`."""
-        own, was = _own(scores, target), _own(reference, target)
+        own, was = _own(_wide(scores), target), _own(_wide(reference), target)
         above = was > self.value
         return (own > self.value) == above, torch.where(above, own, -own).float()
 
@@ -141,7 +151,7 @@ class Tolerance:
 
     def judge(self, scores: Tensor, reference: Tensor, target: Tensor) -> Judgement:
         """See :meth:`Criterion.judge`."""
-        distance = (_own(scores, target).double() - _own(reference, target).double()).abs()
+        distance = (_own(_wide(scores), target) - _own(_wide(reference), target)).abs()
         return distance <= self.difference, -distance.float()
 
 
@@ -191,10 +201,25 @@ def _own(scores: Tensor, target: Tensor) -> Tensor:
 
 def _target_probability(scores: Tensor, reference: Tensor, target: Tensor) -> Tensor:
     """The target's probability; scores count as probabilities where the whole input's are non-negative and sum to 1."""
+    rounding = torch.finfo(reference.dtype).eps if reference.is_floating_point() else 0.0
     scores, reference = scores.float(), reference.float()
-    are_probabilities = (reference >= 0).all(dim=1) & ((reference.sum(dim=1) - 1).abs() < 1e-3)
+    sums_to_one = (reference.sum(dim=1) - 1).abs() < max(1e-3, 4 * rounding)
+    are_probabilities = (reference >= 0).all(dim=1) & sums_to_one
     logit = scores.gather(1, target[:, None])[:, 0]
     return torch.where(are_probabilities, logit, (logit - scores.logsumexp(dim=1)).exp())
+
+
+def _wide(scores: Tensor) -> Tensor:
+    """Scores in a type that can be negative and infinite, and that a bound is not rounded to."""
+    if scores.dtype == torch.float64:
+        return scores
+    # MPS has no float64.
+    return scores.float() if scores.is_floating_point() or scores.device.type == "mps" else scores.double()
+
+
+def _need_number(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise InputError(f"{name} must be a finite number; got {value}")
 
 
 def _need_classes(criterion: Criterion, scores: Tensor) -> None:
