@@ -67,7 +67,7 @@ def partition_from_masks(masks: Sequence[Tensor], shapes: Sequence[torch.Size]) 
     for mask, shape, flat in zip(masks, shapes, inverse.split([mask.numel() for mask in masks]), strict=True):
         columns.append(flat.reshape(mask.shape))
         repeats = shape.numel() / max(1, mask.numel())
-        counts += repeats * torch.bincount(flat, minlength=len(region_ids)).double().cpu()
+        counts += repeats * torch.bincount(flat, minlength=len(region_ids)).cpu().double()
     areas = (counts / counts.sum()).numpy()
     return Partition(region_ids.cpu().numpy().astype(np.int64), areas, tuple(columns))
 
