@@ -1,5 +1,6 @@
 """What a search result may claim, and in which words."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
@@ -113,7 +114,7 @@ class Certificate:
         return said
 
     def _share_of_all(self) -> str:
-        share = 100 * self.evaluations / 2.0**self.num_regions
+        share = 100 * math.ldexp(self.evaluations, -self.num_regions)
         return f"{share:.3g} %"
 
     def _completeness(self) -> str:
