@@ -98,7 +98,7 @@ def _format_mask(mask: Any, tensor: Tensor) -> Tensor:
         raise InputError(
             f"a feature mask must broadcast to its input's shape {tuple(tensor.shape)}; got {tuple(mask.shape)}"
         )
-    if mask.is_complex() or not torch.equal(mask, mask.round() if mask.is_floating_point() else mask):
+    if mask.is_complex() or (mask.is_floating_point() and not bool(((mask == mask.round()) & mask.isfinite()).all())):
         raise InputError(f"a feature mask must hold integers; got {mask.dtype} values that are not whole")
     return mask.to(device=tensor.device, dtype=torch.int64)
 
@@ -118,15 +118,16 @@ def default_masks(inputs: tuple[Tensor, ...], segmenter: Segmenter, to_image: To
             mask = torch.stack([_segment(row, segmenter, to_image) for row in tensor])[:, None].to(tensor.device)
         else:
             mask = _one_region_a_scalar(tensor)
-        mask = mask - mask.min() + offset if offset else mask
+        if mask.numel():
+            mask = mask - mask.min() + offset if offset else mask
+            offset = int(mask.max()) + 1
         masks.append(mask)
-        offset = int(mask.max()) + 1
     return tuple(masks)
 
 
 def _one_region_a_scalar(tensor: Tensor) -> Tensor:
     count = tensor[0].numel()
-    if not 0 < count <= MAX_SCALAR_REGIONS:
+    if count > MAX_SCALAR_REGIONS:
         raise InputError(
             f"one example has {count} scalars, and without a feature_mask each would be a region of its own "
             f"(at most {MAX_SCALAR_REGIONS}); pass a feature_mask that groups them"

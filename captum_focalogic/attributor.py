@@ -212,9 +212,14 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         """False: final states have no completeness axiom to measure a delta against."""
         return False
 
-    def get_name(self) -> str:
+    @classmethod
+    def get_name(cls) -> str:
         """The method's name, as Captum shows it."""
         return str(super().get_name()).replace("Foca Logic", "FocaLogic")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        _register_with_dataloader_attribution(cls)
 
     def _question(
         self,

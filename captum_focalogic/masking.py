@@ -110,7 +110,7 @@ class Compositor:
         if channels_last:
             channels, height, width = row.shape[1:]
             return flat.reshape(-1, height, width, channels).permute(0, 3, 1, 2)
-        return flat.reshape(-1, *row.shape[1:])
+        return flat.reshape(len(flat), *row.shape[1:])
 
     def _canvas(self, example: Example, position: int, channels_last: bool) -> _Canvas:
         key = (example, position, channels_last)

@@ -29,6 +29,7 @@ class Targets:
 
     def scores(self, outputs: Tensor, index: Tensor) -> Tensor:
         """Class scores at each row's position, (B, C)."""
+        outputs = _countable(outputs)
         if outputs.dim() == 1:
             return outputs[:, None]
         if self.positions is None:
@@ -76,13 +77,18 @@ def resolve_targets(target: Any, outputs: Tensor) -> Targets:
             raise ModelOutputError(
                 "the model's output for the whole input holds NaN, so there is no prediction to explain"
             )
-        return Targets(scores.argmax(dim=1), None, named=True)
+        return Targets(_countable(scores).argmax(dim=1), None, named=True)
     tuples = [_indices(entry, shape, flat=flat) for entry in _entries(target, count, outputs)]
     classes = torch.tensor([entry[0] for entry in tuples], device=outputs.device)
     if flat:
         return Targets(classes, None, named=True)
     positions = torch.tensor([entry[1:] for entry in tuples], device=outputs.device)
     return Targets(classes, positions, named=True)
+
+
+def _countable(outputs: Tensor) -> Tensor:
+    """Booleans as 0 and 1, because torch has no largest boolean."""
+    return outputs.to(torch.uint8) if outputs.dtype == torch.bool else outputs
 
 
 def _check_single(target: Any, outputs: Tensor) -> None:
