@@ -1,0 +1,132 @@
+"""Models whose final states can be worked out by hand, and an oracle that works them out by brute force."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+
+
+class Weighing(nn.Module):
+    """Class 1 if the weighted sum of all inputs exceeds a threshold, else class 0.
+
+    Inputs and weights are small whole numbers, so the sums are exact in every floating-point type and do not depend on
+    the batch they are computed in.
+    """
+
+    def __init__(self, weights: tuple[Tensor, ...], threshold: float) -> None:
+        super().__init__()
+        for number, weight in enumerate(weights):
+            self.register_buffer(f"weight{number}", weight)
+        self.threshold = threshold
+
+    def total(self, *inputs: Tensor) -> Tensor:
+        """The weighed sum of each row, (N,)."""
+        total = torch.zeros(len(inputs[0]), device=inputs[0].device)
+        for number, tensor in enumerate(inputs):
+            weight = self.get_buffer(f"weight{number}").to(tensor.device)
+            total = total + (tensor.float() * weight).reshape(len(tensor), -1).sum(1)
+        return total
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Scores of class 0 and class 1, (N, 2), in the first input's type."""
+        total = self.total(*inputs)
+        scores = torch.stack([torch.full_like(total, self.threshold), total], dim=1)
+        return scores.to(inputs[0].dtype) if inputs[0].is_floating_point() else scores
+
+
+def exceeds(threshold: float, score: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """A forward function whose class is 1 where ``score`` is above the threshold, with the scores of both classes."""
+
+    def forward(x: Tensor) -> Tensor:
+        values = score(x)
+        return torch.stack([torch.full_like(values, threshold), values], dim=1)
+
+    return forward
+
+
+@dataclass(frozen=True)
+class Question:
+    """One call of ``attribute`` on a weighing model: enough to work out the answer independently.
+
+    Tensors are those of the call; ``masks`` and ``baselines`` hold one full tensor (N, ...) for each input.
+    """
+
+    weights: tuple[Tensor, ...]
+    threshold: float
+    inputs: tuple[Tensor, ...]
+    masks: tuple[Tensor, ...]
+    baselines: tuple[Tensor, ...] = ()
+    target: tuple[int | None, ...] = ()
+    model: Weighing = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = len(self.inputs[0])
+        object.__setattr__(self, "model", Weighing(self.weights, self.threshold))
+        if not self.baselines:
+            object.__setattr__(self, "baselines", tuple(torch.zeros_like(tensor) for tensor in self.inputs))
+        if not self.target:
+            object.__setattr__(self, "target", (None,) * count)
+
+    def contributions(self, row: int) -> tuple[float, dict[int, float]]:
+        """The sum over the baseline of one row, and what each kept region adds to it."""
+        base, added = 0.0, dict[int, float]()
+        for tensor, mask, baseline, weight in zip(self.inputs, self.masks, self.baselines, self.weights, strict=True):
+            values, replaced = tensor[row].double(), baseline[row].double()
+            wide = weight.double().expand(values.shape)
+            base += (replaced * wide).sum().item()
+            gains = ((values - replaced) * wide).reshape(-1).tolist()
+            for region, gain in zip(mask[row].reshape(-1).tolist(), gains, strict=True):
+                added[region] = added.get(region, 0.0) + gain
+        return base, added
+
+    def spread(self, row: int, values: dict[int, float]) -> tuple[Tensor, ...]:
+        """One value a region as tensors shaped like one row of each input."""
+        return tuple(
+            torch.tensor([values[region] for region in mask[row].reshape(-1).tolist()], dtype=torch.float64).reshape(
+                mask[row].shape
+            )
+            for mask in self.masks
+        )
+
+
+def shares(regions: Iterable[int], is_valid: Callable[[frozenset[int]], bool]) -> dict[int, float]:
+    """Share of the irreducible states that keep each region, by brute force; zeros if there is no state.
+
+    A region set counts if deletions that keep it valid lead to it from the whole, and none is left to make.
+    """
+    whole = frozenset(regions)
+    valid = cache(is_valid)
+    reached, final = {whole} if valid(whole) else set(), []
+    for size in range(len(whole), -1, -1):
+        for state in [frozenset(chosen) for chosen in combinations(sorted(whole), size)]:
+            if state not in reached:
+                continue
+            children = [state - {region} for region in state if valid(state - {region})]
+            reached.update(children)
+            if not children:
+                final.append(state)
+    return {region: sum(region in state for state in final) / len(final) if final else 0.0 for region in whole}
+
+
+def scalars(*inputs: Tensor) -> tuple[Tensor, ...]:
+    """The default masks: one region per scalar, numbered on from tensor to tensor, for every row."""
+    masks, first = [], 0
+    for tensor in inputs:
+        size = tensor[0].numel()
+        masks.append(torch.arange(first, first + size).reshape(tensor[0:1].shape).expand(tensor.shape))
+        first += size
+    return tuple(masks)
+
+
+def four_scalars(rows: int = 2, target: tuple[int | None, ...] | None = None) -> Question:
+    """Four scalars, weights 5, 3, 2, 1, class 1 above 6.5.
+
+    The rows (1, 1, 1, 1) and (1, 0, 2, 1) have the final states {0, 1}, {0, 2} and {0, 2}; the shares are
+    (1, 1/2, 1/2, 0) and (1, 0, 1, 0).
+    """
+    inputs = torch.tensor([[1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 2.0, 1.0]])[[row % 2 for row in range(rows)]]
+    weights = torch.tensor([5.0, 3.0, 2.0, 1.0])
+    return Question((weights,), 6.5, (inputs,), scalars(inputs), target=target or (1,) * rows)
