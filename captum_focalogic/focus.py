@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     import sympy
 
 FORMAT = "captum-focalogic/focus/1"
+
+_LARGEST = 1 << 40
+"""Bytes above which a compressed array is taken for damaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,16 +62,21 @@ class Focus:
     names: Mapping[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        num_regions = len(self.region_ids)
+        num_regions = np.size(self.region_ids)
         shapes = {
+            "region_ids": (np.shape(self.region_ids), (num_regions,)),
             "areas": (np.shape(self.areas), (num_regions,)),
             "final_states": (np.shape(self.final_states), (len(self.final_states), num_regions)),
         }
         for name, (given, expected) in shapes.items():
             if given != expected:
                 raise InputError(f"{name} must have shape {expected} for {num_regions} regions; got {given}")
-        if num_regions == 0 or np.any(np.diff(self.region_ids) <= 0):
+        if num_regions == 0 or np.any(np.asarray(self.region_ids)[1:] <= np.asarray(self.region_ids)[:-1]):
             raise InputError(f"region_ids must be distinct and ascending, at least one; got {self.region_ids}")
+        if not np.all(np.isfinite(self.areas) & (self.areas >= 0)):
+            raise InputError(f"areas must be shares of the input, none negative; got {self.areas}")
+        if self.label_map is not None and np.ndim(self.label_map) != 2:
+            raise InputError(f"label_map must be an (H, W) array; got shape {np.shape(self.label_map)}")
         if self.evaluated.num_regions != num_regions or self.certificate.num_regions != num_regions:
             raise InputError(f"evaluated and certificate must be about the same {num_regions} regions as region_ids")
 
@@ -173,7 +182,7 @@ class Focus:
         """
         try:
             fields = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"a focus must be JSON text; this is not: {error}") from error
         return cls.from_dict(fields)
 
@@ -191,31 +200,22 @@ class Focus:
 
     @classmethod
     def _from_fields(cls, fields: dict[str, Any]) -> "Focus":
-        region_ids = np.array(fields["region_ids"], dtype=np.int64)
+        region_ids = np.array([_whole(region) for region in fields["region_ids"]], dtype=np.int64)
         column = {int(region): j for j, region in enumerate(region_ids)}
         final_states = np.zeros((len(fields["final_states"]), len(region_ids)), dtype=np.bool_)
         for row, regions in enumerate(fields["final_states"]):
-            final_states[row, [column[region] for region in regions]] = True
-        asked = fields["evaluated"]
-        evaluated = Evaluated(
-            packed=_decode(asked["packed"], "<u8").reshape(-1, st.num_words(len(region_ids))),
-            valid=_decode(asked["valid"], "|b1").reshape(-1),
-            score=_decode(asked["score"], "<f4").reshape(-1),
-            num_regions=len(region_ids),
-            total=int(asked["total"]),
-        )
-        if not len(evaluated.packed) == len(evaluated.valid) == len(evaluated.score):
-            raise InputError("the states asked, their verdicts and their scores must be equally many")
-        target = fields["target"]
-        label_map = fields["label_map"]
+            final_states[row, [column[_whole(region)] for region in regions]] = True
+        label_map = None if fields["label_map"] is None else _decode(fields["label_map"], "<i8")
+        if label_map is not None and not np.isin(label_map, region_ids).all():
+            raise InputError("the label map of the focus holds regions that region_ids does not")
         return cls(
             region_ids=region_ids,
-            areas=np.array(fields["areas"], dtype=np.float64),
+            areas=np.array([float(area) for area in fields["areas"]], dtype=np.float64),
             final_states=final_states,
             certificate=Certificate.from_dict(fields["certificate"]),
-            evaluated=evaluated,
-            label_map=None if label_map is None else _decode(label_map, "<i8"),
-            target=tuple(target) if isinstance(target, list) else target,
+            evaluated=_read_evaluated(fields["evaluated"], len(region_ids)),
+            label_map=label_map,
+            target=_read_target(fields["target"]),
             names={int(region): str(name) for region, name in fields["names"].items()},
         )
 
@@ -261,18 +261,49 @@ def _completeness_of_cut(old: Certificate, packed: st.Packed) -> Completeness:
     return "if monotone" if old.complete == "yes" else old.complete
 
 
+def _read_evaluated(stored: dict[str, Any], num_regions: int) -> Evaluated:
+    evaluated = Evaluated(
+        packed=_decode(stored["packed"], "<u8").reshape(-1, st.num_words(num_regions)),
+        valid=_decode(stored["valid"], "|b1").reshape(-1),
+        score=_decode(stored["score"], "<f4").reshape(-1),
+        num_regions=num_regions,
+        total=_whole(stored["total"]),
+    )
+    if not len(evaluated.packed) == len(evaluated.valid) == len(evaluated.score) <= evaluated.total:
+        raise InputError("the states asked, their verdicts and their scores must be equally many, and no more than all")
+    if np.any(evaluated.packed & ~st.full(num_regions)):
+        raise InputError(f"the states asked hold more than the {num_regions} regions")
+    return evaluated
+
+
+def _read_target(stored: Any) -> int | tuple[int, ...] | None:
+    if stored is None:
+        return None
+    return tuple(_whole(index) for index in stored) if isinstance(stored, list) else _whole(stored)
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"a field of the focus must be a whole number; got {value!r}")
+    return value
+
+
 def _encode(values: NDArray[Any], dtype: str) -> dict[str, Any]:
     octets = np.ascontiguousarray(values, dtype=dtype).tobytes()
     return {"shape": list(values.shape), "zlib": base64.b64encode(zlib.compress(octets)).decode("ascii")}
 
 
 def _decode(stored: dict[str, Any], dtype: str) -> NDArray[Any]:
-    shape = tuple(int(size) for size in stored["shape"])
-    expected = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    shape = tuple(_whole(size) for size in stored["shape"])
+    expected = math.prod(shape) * np.dtype(dtype).itemsize
+    if min(shape, default=1) < 0 or expected > _LARGEST:
+        raise InputError(f"a compressed array of the focus announces the impossible shape {shape}")
     try:
         octets = zlib.decompressobj().decompress(base64.b64decode(stored["zlib"], validate=True), expected + 1)
     except (zlib.error, binascii.Error) as error:
         raise InputError(f"a compressed array of the focus is damaged: {error}") from error
-    if min(shape, default=1) < 0 or len(octets) != expected:
+    if len(octets) != expected:
         raise InputError(f"a compressed array of the focus does not hold the {shape} values it announces")
+    if dtype == "|b1" and octets.translate(None, b"\0\1"):
+        raise InputError("a compressed array of the focus holds flags that are neither true nor false")
     return np.frombuffer(octets, dtype=dtype).astype(np.dtype(dtype).newbyteorder("=")).reshape(shape)
