@@ -61,7 +61,7 @@ def format_baselines(baselines: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor
 
 def _format_baseline(baseline: Any, tensor: Tensor) -> Tensor:
     if isinstance(baseline, int | float):
-        baseline = torch.tensor(baseline)
+        baseline = torch.tensor(baseline, dtype=tensor.dtype if tensor.is_floating_point() else None)
     if not isinstance(baseline, Tensor):
         hint = "; call it first, as in baselines=blurred(x)" if callable(baseline) else ""
         raise InputError(f"a baseline must be a number or a tensor; got {type(baseline).__name__}{hint}")
@@ -71,7 +71,7 @@ def _format_baseline(baseline: Any, tensor: Tensor) -> Tensor:
         )
     _refuse_nan((baseline,), "baselines")
     converted = baseline.to(tensor)
-    if not tensor.is_floating_point() and not torch.equal(converted.double(), baseline.to(tensor.device).double()):
+    if not tensor.is_floating_point() and not torch.equal(converted.cpu().double(), baseline.cpu().double()):
         # 0.5 in an input of integers: the model sees floats then, as in Captum, rather than a baseline cut down to 0.
         return baseline.to(tensor.device)
     return converted
@@ -150,7 +150,7 @@ def _segment(row: Tensor, segmenter: Segmenter, to_image: ToImage | None) -> Ten
                 "pass to_image= to undo the model's normalisation instead",
                 stacklevel=2,
             )
-            image = (image - low) / (high - low)
+            image = (image - low) / (high - low) if high > low else torch.zeros_like(image)
         else:
             warnings.warn("to_image= gave values outside [0, 1]; they were clipped for the segmenter", stacklevel=2)
             image = image.clamp(0, 1)
