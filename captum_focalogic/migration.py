@@ -88,8 +88,8 @@ def _tile_mask(tensor: Tensor, window: Sequence[int], stride: Any) -> Tensor:
         raise InputError(f"a sliding window needs one positive size for each dimension of {shape}; got {window!r}")
     if any(size > whole for size, whole in zip(window, shape, strict=True)):
         raise InputError(f"the sliding window {window} is larger than one example, {shape}")
-    steps = window if stride is None else (stride,) * len(shape) if isinstance(stride, int) else tuple(stride)
-    if len(steps) != len(shape) or not all(_positive(step) for step in steps):
+    steps = window if stride is None else (stride,) * len(shape) if isinstance(stride, int) else stride
+    if not isinstance(steps, tuple | list) or len(steps) != len(shape) or not all(_positive(step) for step in steps):
         raise InputError(f"strides need one positive step for each dimension of {shape}; got {stride!r}")
     for step, size, whole in zip(steps, window, shape, strict=True):
         if size not in (step, whole):
