@@ -210,9 +210,9 @@ def _label_map(example: Example) -> np.ndarray[Any, np.dtype[np.int64]] | None:
     if len(example.inputs) != 1 or example.inputs[0].dim() != 4:
         return None
     columns = example.partition.columns[0]
-    if columns.dim() == 3 and len(columns) == 1:
+    if columns.dim() == 3:
+        if not torch.equal(columns, columns[:1].expand_as(columns)):
+            return None
         columns = columns[0]
-    if columns.dim() > 2:
-        return None
     height, width = example.inputs[0].shape[2:]
     return np.asarray(example.partition.region_ids[columns.expand(height, width).cpu().numpy()])
