@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -96,9 +97,12 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
             raise InputError(f"forward_func must be a module or a function; got {type(forward_func).__name__}")
         if weighting not in _WEIGHTS:
             raise InputError(f"weighting must be one of {', '.join(_WEIGHTS)}; got {weighting!r}")
-        for name, bound in (("max_evaluations", max_evaluations), ("time_limit", time_limit)):
-            if bound is not None and not bound > 0:
-                raise InputError(f"{name} must be positive, or None for no bound; got {bound}")
+        if isinstance(criterion, type) or not (isinstance(criterion, str | Criterion) or callable(criterion)):
+            raise InputError(f"criterion must be a name, a criterion object or a function; got {criterion!r}")
+        if isinstance(search, type) or not (isinstance(search, str) or hasattr(search, "search")):
+            raise InputError(f"search must be a name or a strategy object such as Exhaustive(); got {search!r}")
+        _check_bound("max_evaluations", max_evaluations, Integral)
+        _check_bound("time_limit", time_limit, Real)
         check_reading(search, reading)
         self.segmenter = segmenter if segmenter is not None else Slic()
         self.search = search
@@ -257,6 +261,11 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
                 bar.total = bar.n
         _warn_of_emptiness(focuses)
         return focuses
+
+
+def _check_bound(name: str, bound: Any, kind: type) -> None:
+    if bound is not None and (isinstance(bound, bool) or not isinstance(bound, kind) or not bound > 0):
+        raise InputError(f"{name} must be a positive number, or None for no bound; got {bound!r}")
 
 
 def _spread(question: Question, weights: list[Any], position: int) -> Tensor:
