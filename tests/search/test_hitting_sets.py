@@ -1,0 +1,152 @@
+"""Hitting sets: exact and cheap on monotone predicates, never wrong on others."""
+
+import lattice
+import numpy as np
+import predicates
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as hs
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.search import HittingSets, enumerate_final_states
+from captum_focalogic.search import states as st
+from captum_focalogic.search.region_map import RegionMap
+from captum_focalogic.search.shrinking import shrink
+
+
+def search(table, strategy=None, **budget):
+    asked = lattice.Asked(table)
+    num_regions = (len(table) - 1).bit_length()
+    return enumerate_final_states(asked, num_regions, strategy or HittingSets(), **budget), asked
+
+
+def absorbed(terms):
+    terms = {frozenset(map(int, term)) for term in terms}
+    return {term for term in terms if not any(other < term for other in terms)}
+
+
+@given(predicates.monotone_tables(9), hs.integers(0, 3), hs.sampled_from([1, 4, 64]))
+@settings(max_examples=150, deadline=None)
+@example(lattice.dnf_table([range(8)], 8), 0, 64)
+@example(lattice.dnf_table([[0, 2, 4, 6], [1, 3, 5, 7]], 8), 0, 64)
+@example(lattice.dnf_table([[]], 9), 0, 64)
+def test_monotone_predicates_exactly_and_within_the_bound(table, seed, width):
+    result, asked = search(table, HittingSets(seed=seed, width=width))
+    final = lattice.irreducible(table)
+    assert lattice.states_of(result) == final
+    certificate = result.certificate
+    assert certificate.complete == ("if monotone" if table[-1] else "yes")
+    assert certificate.violations == 0
+    num_regions = (len(table) - 1).bit_length()
+    assert len(asked.seen) <= 2 * (len(lattice.maximal_invalid(table)) + len(final) * num_regions)
+
+
+@given(hs.one_of(predicates.arbitrary_tables(8), predicates.noisy_tables(8)), hs.integers(0, 3))
+@settings(max_examples=150, deadline=None)
+def test_other_predicates_end_with_irreducible_states_and_every_contradiction(table, seed):
+    result, _ = search(table, HittingSets(seed=seed))
+    found = lattice.states_of(result)
+    assert found <= lattice.locally_irreducible(table)
+    assert bool(found) == bool(table[-1])
+    entries = [int(i) for i in lattice.index(result.evaluated.states)]
+    for state in found:
+        assert all(state & ~(1 << j) in entries for j in lattice.bits(state))
+    count = lattice.violations(entries, table)
+    assert result.certificate.violations == len(result.violations) == count
+    pairs = {tuple(map(int, lattice.index(pair))) for pair in result.violations}
+    assert len(pairs) == count
+    assert all(table[v] and not table[w] and v & ~w == 0 for v, w in pairs)
+    if table[-1]:
+        assert result.certificate.complete == ("no" if count else "if monotone")
+        assert not result.certificate.reached
+
+
+@given(predicates.tables(6))
+@settings(max_examples=30, deadline=None)
+def test_every_budget_gives_irreducible_states(table):
+    locally = lattice.locally_irreducible(table)
+    for budget in range(1, 40):
+        result, asked = search(table, max_evaluations=budget)
+        assert len(asked.seen) == result.certificate.evaluations <= budget
+        assert lattice.states_of(result) <= locally
+        known = {int(i) for i in lattice.index(result.evaluated.states)}
+        for state in lattice.states_of(result):
+            assert state in known
+            assert all(state & ~(1 << j) in known for j in lattice.bits(state))
+        if result.certificate.stopped:
+            assert result.certificate.complete == "no"
+
+
+@pytest.mark.parametrize(
+    ("num_regions", "num_terms", "sizes", "ceiling", "trials"), [(16, 6, (1, 4), 150, 60), (60, 8, (2, 4), 10_000, 6)]
+)
+def test_random_monotone_dnfs_stay_under_the_ceiling(num_regions, num_terms, sizes, ceiling, trials):
+    rng = np.random.default_rng(11)
+    asked = []
+    for _ in range(trials):
+        terms = [rng.choice(num_regions, rng.integers(sizes[0], sizes[1] + 1), replace=False) for _ in range(num_terms)]
+        result = enumerate_final_states(lattice.dnf_predicate(terms), num_regions, HittingSets())
+        assert {frozenset(np.flatnonzero(v).tolist()) for v in result.final_states} == absorbed(terms)
+        asked.append(result.certificate.evaluations)
+    assert np.mean(asked) <= ceiling
+
+
+def test_more_than_one_word():
+    terms = [(0, 63, 64), (1, 129), (70, 71, 72, 100)]
+    result = enumerate_final_states(lattice.dnf_predicate(terms), 130, HittingSets())
+    assert {tuple(np.flatnonzero(v).tolist()) for v in result.final_states} == set(terms)
+    assert result.certificate.evaluations <= 2 * (3 * 2 * 4 + 3 * 130)
+
+
+@given(predicates.tables(8), hs.integers(0, 2**32 - 1), hs.floats(0, 12))
+@settings(max_examples=150, deadline=None)
+def test_shrinking_ends_in_an_irreducible_subset(table, seed, expected):
+    num_regions = (len(table) - 1).bit_length()
+    rng = np.random.default_rng(seed)
+    starts = np.flatnonzero(table)
+    if not len(starts):
+        return
+    start = int(rng.choice(starts))
+    job = shrink(np.array([[start]], dtype=np.uint64), num_regions, expected, rng)
+    known = {start}
+    try:
+        wanted = next(job)
+        while True:
+            known |= set(wanted[:, 0].tolist())
+            wanted = job.send(table[wanted[:, 0].astype(int)])
+    except StopIteration as end:
+        final = int(end.value[0, 0])
+    assert final & ~start == 0
+    assert table[final]
+    assert final in known
+    assert all(not table[final & ~(1 << j)] and final & ~(1 << j) in known for j in lattice.bits(final))
+
+
+@given(hs.integers(1, 7), hs.integers(0, 2**32 - 1))
+@settings(max_examples=80, deadline=None)
+def test_seeds_are_distinct_maximal_undecided_sets(num_regions, seed):
+    rng = np.random.default_rng(seed)
+    whole = (1 << num_regions) - 1
+    above = [int(i) for i in rng.integers(0, whole + 1, 3)]
+    below = [int(i) for i in rng.integers(0, whole + 1, 3)]
+    undecided = {
+        i for i in range(whole + 1) if not any(v & ~i == 0 for v in above) and not any(i & ~w == 0 for w in below)
+    }
+    maximal = {i for i in undecided if not any(i != u and i & ~u == 0 for u in undecided)}
+    with RegionMap(num_regions) as chart:
+        chart.decide_above(np.array(above, dtype=np.uint64)[:, None])
+        chart.decide_below(np.array(below, dtype=np.uint64)[:, None])
+        few = chart.seeds(2)[:, 0].tolist()
+        assert len(set(few)) == len(few) == min(2, len(maximal))
+        everything = chart.seeds(1000)[:, 0].tolist()
+        assert len(everything) == len(maximal)
+        assert set(few) <= set(everything) == maximal
+        chart.decide_above(st.empty(num_regions))
+        chart.decide_below(np.array([[whole]], dtype=np.uint64))
+        assert len(chart.seeds(1)) == 0
+
+
+@pytest.mark.parametrize("arguments", [{"width": 0}, {"width": 1.5}, {"seed": -1}, {"seed": True}])
+def test_bad_arguments(arguments):
+    with pytest.raises(InputError, match=next(iter(arguments))):
+        HittingSets(**arguments)
