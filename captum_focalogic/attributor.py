@@ -263,7 +263,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         return focuses
 
 
-def _check_bound(name: str, bound: Any, kind: type) -> None:
+def _check_bound(name: str, bound: Any, kind: Any) -> None:
     if bound is not None and (isinstance(bound, bool) or not isinstance(bound, kind) or not bound > 0):
         raise InputError(f"{name} must be a positive number, or None for no bound; got {bound!r}")
 
@@ -298,7 +298,7 @@ def _warn_of_emptiness(focuses: list[Focus]) -> None:
             reasons.setdefault(reason, []).append(row)
     for reason, rows in reasons.items():
         listed = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
-        warnings.warn(f"example(s) {listed}: {reason}", stacklevel=4)
+        warnings.warn(f"example(s) {listed}: {reason}", stacklevel=5)
 
 
 def _emptiness(focus: Focus) -> str | None:
