@@ -101,8 +101,9 @@ def _ask(model: nn.Module, scene: Scene, states: npt.NDArray[np.bool_], fill: st
     answers = []
     for start in range(0, len(states), _CHUNK):
         here = torch.from_numpy(states[start : start + _CHUNK])[:, region]
+        images = torch.where(here[:, None], image, filling).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
-            answers.append(model(torch.where(here[:, None], image, filling)).argmax(dim=1).numpy())
+            answers.append(model(images).argmax(dim=1).numpy())
     return np.concatenate(answers).astype(np.int64)
 
 

@@ -87,8 +87,15 @@ def train(
         In evaluation mode.
     losses : list of float
         Cross-entropy of every step.
+
+    Raises
+    ------
+    InputError
+        If there are fewer scenes than a batch holds.
     """
     scenes = scenes or draw_training_set(config, show_progress)
+    if len(scenes) < config.batch_size:
+        raise InputError(f"{len(scenes)} scenes do not fill a batch of {config.batch_size}: give more scenes")
     with _reproducible(config.seed):
         model = SceneNetwork().to(memory_format=torch.channels_last).train()
         losses = _fit(model, scenes, config, show_progress)

@@ -64,3 +64,8 @@ def test_accuracy_counts_right_answers() -> None:
 def test_bad_configurations_are_refused(options: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         TrainingConfig(**options)  # type: ignore[arg-type]
+
+
+def test_too_few_scenes_are_refused(scenes: SceneSet) -> None:
+    with pytest.raises(InputError, match="128 scenes do not fill a batch of 200"):
+        train(TrainingConfig(batch_size=200), scenes)
