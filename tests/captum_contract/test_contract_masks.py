@@ -189,7 +189,9 @@ def test_images_without_a_mask_are_segmented() -> None:
     # Two halves that any segmentation tells apart; the class is decided in the bright one.
     x = torch.zeros(1, 3, 16, 16)
     x[..., 8:] = 1.0
-    given = FocaLogic(exceeds(50.0, lambda images: images[:, 0, :, 8:].sum((1, 2)))).attribute(x, target=1)
+    given = FocaLogic(exceeds(50.0, lambda images: images[:, 0, :, 8:].sum((1, 2)))).attribute(
+        x, target=1, perturbations_per_eval="auto"
+    )
     assert given.shape == x.shape
     assert 0 < given.max() <= 1
     assert len(given.unique()) < 20
@@ -203,7 +205,9 @@ def test_images_of_any_range_are_segmented(channels: int, scale: float) -> None:
     # Captum's users pass normalised images, and NoiseTunnel noisy ones.
     x = torch.linspace(0, 1, channels * 144).reshape(1, channels, 12, 12) * scale
     threshold = 0.5 * float(x.abs().sum())
-    given = FocaLogic(exceeds(threshold, lambda images: images.abs().sum((1, 2, 3)))).attribute(x, target=1)
+    given = FocaLogic(exceeds(threshold, lambda images: images.abs().sum((1, 2, 3)))).attribute(
+        x, target=1, perturbations_per_eval="auto"
+    )
     assert given.shape == x.shape
     assert given.any()
 
