@@ -119,7 +119,7 @@ def default_masks(inputs: tuple[Tensor, ...], segmenter: Segmenter, to_image: To
         else:
             mask = _one_region_a_scalar(tensor)
         if mask.numel():
-            mask = mask - mask.min() + offset if offset else mask
+            mask = mask - mask.min() + offset if masks else mask
             offset = int(mask.max()) + 1
         masks.append(mask)
     return tuple(masks)
