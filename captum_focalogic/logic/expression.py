@@ -1,9 +1,10 @@
 """From final states to a formula."""
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from numpy.typing import ArrayLike
-from sympy import And, Or, Symbol, false, true
+from sympy import And, Or, false, true
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
@@ -50,7 +51,7 @@ def to_expression(states: ArrayLike, region_ids: ArrayLike | None = None, style:
     constant = _constant(terms)
     if constant is not None:
         return constant
-    return _to_sympy(_RULES[style](terms), [symbol(number) for number in ids])
+    return from_tree(_RULES[style](terms), [symbol(number) for number in ids])
 
 
 def _constant(terms: Terms) -> Boolean | None:
@@ -59,13 +60,15 @@ def _constant(terms: Terms) -> Boolean | None:
     return true if terms[0] == 0 else None
 
 
-def _to_sympy(tree: Tree, symbols: list[Symbol]) -> Boolean:
+def from_tree(tree: Tree, leaves: Sequence[Boolean], dual: bool = False) -> Boolean:
+    """A tree as a sympy expression, leaf j in the place of column j; the dual exchanges AND and OR."""
+    conjunction = "|" if dual else "&"
     done: list[Boolean] = []
     for item in post_order(tree):
         if isinstance(item, int):
-            done.append(symbols[item])
+            done.append(leaves[item])
         else:
             parts = done[-len(item.parts) :]
             del done[-len(item.parts) :]
-            done.append((And if item.operator == "&" else Or)(*parts))
+            done.append((And if item.operator == conjunction else Or)(*parts))
     return done[0]

@@ -100,6 +100,13 @@ def to_states(terms: Iterable[int], columns: int) -> NDArray[np.bool_]:
     return np.unpackbits(packed, axis=1, bitorder="little", count=columns).astype(np.bool_)
 
 
+def absorb_terms(terms: Terms) -> Terms:
+    """The terms that contain no other term, by size, then by their columns."""
+    if not terms:
+        return ()
+    return to_terms(absorb(to_states(terms, max(1, union(terms).bit_length()))))
+
+
 def columns_of(term: int) -> list[int]:
     """The columns of a term, ascending."""
     columns = []
