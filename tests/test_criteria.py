@@ -1,0 +1,302 @@
+"""Criteria against numbers worked out by hand."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as hs
+from torch import Tensor
+
+from captum_focalogic.criteria import (
+    Criterion,
+    Margin,
+    ProbabilityRatio,
+    SameLabel,
+    Threshold,
+    Tolerance,
+    Top1,
+    TopK,
+    parse,
+)
+from captum_focalogic.errors import InputError, TargetError
+
+ALL = [Top1(), TopK(2), ProbabilityRatio(), Margin(0.5), SameLabel(), Threshold(0.5), Tolerance(0.1)]
+FOR_ONE_NUMBER = [Top1(), SameLabel(), Threshold(0.5), Tolerance(0.1)]
+DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.uint8]
+
+
+def judge(
+    criterion: Criterion,
+    scores: list[list[float]],
+    reference: list[float],
+    target: int,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[list[bool], Tensor | None]:
+    """Verdicts on several masked inputs of one whole input."""
+    whole = torch.tensor([reference] * len(scores), dtype=dtype)
+    valid, score = criterion.judge(torch.tensor(scores, dtype=dtype), whole, torch.full((len(scores),), target))
+    assert valid.dtype == torch.bool
+    assert valid.shape == (len(scores),)
+    assert score is None or score.shape == (len(scores),)
+    return valid.tolist(), score
+
+
+class TestTop1:
+    def test_the_highest_class_is_the_target(self) -> None:
+        valid, score = judge(Top1(), [[2.0, 1.0, 0.0], [1.0, 2.0, 0.0], [3.0, 3.0, 0.0]], [5.0, 1.0, 0.0], 0)
+        assert valid == [True, False, True]  # of equal classes the first counts, as in argmax
+        e = math.e
+        assert score is not None
+        assert score.tolist() == pytest.approx(
+            [e**2 / (e**2 + e + 1), e / (e**2 + e + 1), e**3 / (2 * e**3 + 1)], rel=1e-6
+        )
+
+    def test_probabilities_are_taken_as_they_are(self) -> None:
+        # The masked rows need not sum to one: whether scores are probabilities is read off the whole input.
+        _, score = judge(Top1(), [[0.2, 0.8], [0.3, 0.3]], [0.9, 0.1], 0)
+        assert score is not None
+        assert score.tolist() == pytest.approx([0.2, 0.3])
+
+    @pytest.mark.parametrize("reference", [[0.9, 0.2], [1.1, -0.1], [2.0, 0.0]])
+    def test_other_scores_are_logits(self, reference: list[float]) -> None:
+        _, score = judge(Top1(), [[0.2, 0.8]], reference, 0)
+        assert score is not None
+        assert score.tolist() == pytest.approx([1 / (1 + math.exp(0.6))])
+
+    def test_large_logits_do_not_overflow(self) -> None:
+        valid, score = judge(Top1(), [[1000.0, 999.0]], [1000.0, 0.0], 0)
+        assert valid == [True]
+        assert score is not None
+        assert score.tolist() == pytest.approx([1 / (1 + math.exp(-1))], rel=1e-4)
+
+    def test_one_number_is_a_decision_by_its_sign(self) -> None:
+        valid, score = judge(Top1(), [[0.1], [0.0], [-0.1]], [3.0], 0)
+        assert valid == [True, False, False]
+        assert score is not None
+        assert score.tolist() == pytest.approx([0.1, 0.0, -0.1])
+        valid, score = judge(Top1(), [[0.1], [0.0], [-0.1]], [-3.0], 0)
+        assert valid == [False, True, True]
+        assert score is not None
+        assert score.tolist() == pytest.approx([-0.1, 0.0, 0.1])
+
+    def test_one_whole_number_is_a_label(self) -> None:
+        assert judge(Top1(), [[4], [3], [0]], [3], 0, torch.int64) == ([False, True, False], None)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_rounded_probabilities_are_still_probabilities(self, dtype: torch.dtype) -> None:
+        # 0.7 + 0.2 + 0.1 is 1.0009... in float16 and 1.002 in bfloat16.
+        generator = torch.Generator().manual_seed(0)
+        for classes in (3, 10, 1000):
+            exact = (3 * torch.randn(200, classes, generator=generator)).softmax(1)
+            rounded = exact.to(dtype)
+            _, score = Top1().judge(rounded, rounded, torch.zeros(200, dtype=torch.int64))
+            assert score is not None
+            assert torch.equal(score, rounded[:, 0].float())
+
+
+class TestTopK:
+    def test_ranks(self) -> None:
+        rows = [[3.0, 2.0, 1.0, 0.0], [2.0, 3.0, 1.0, 0.0], [1.0, 3.0, 2.0, 0.0], [0.0, 1.0, 2.0, 3.0]]
+        for k, expected in ((1, 1), (2, 2), (3, 3), (4, 4), (9, 4)):
+            assert judge(TopK(k), rows, [1.0, 0.0, 0.0, 0.0], 0)[0] == [True] * expected + [False] * (4 - expected)
+
+    def test_equal_scores_share_a_rank(self) -> None:
+        assert judge(TopK(1), [[2.0, 2.0, 2.0]], [1.0, 0.0, 0.0], 2)[0] == [True]
+
+    @given(hs.integers(0, 2**32 - 1), hs.integers(1, 6))
+    @settings(max_examples=25, deadline=None)
+    def test_as_torch_topk_without_ties(self, seed: int, k: int) -> None:
+        scores = torch.rand(20, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        target = torch.arange(20) % 6
+        expected = (scores.topk(k, dim=1).indices == target[:, None]).any(dim=1)
+        assert torch.equal(TopK(k).judge(scores, scores, target)[0], expected)
+
+
+class TestProbabilityRatio:
+    def test_of_probabilities(self) -> None:
+        rows = [[0.75, 0.25], [0.72, 0.28], [0.71, 0.29], [0.9, 0.1]]
+        valid, score = judge(ProbabilityRatio(0.9), rows, [0.8, 0.2], 0, torch.float64)
+        assert valid == [True, True, False, True]
+        assert score is not None
+        assert score.tolist() == pytest.approx([0.75, 0.72, 0.71, 0.9])
+
+    def test_of_logits(self) -> None:
+        # p = 1 / (1 + e^-d): 0.8808 for d = 2, of which 0.9 is 0.7927, reached at d = 1.3416.
+        assert judge(ProbabilityRatio(0.9), [[1.35, 0.0], [1.33, 0.0]], [2.0, 0.0], 0)[0] == [True, False]
+
+    def test_a_class_that_is_not_highest_may_keep_its_probability(self) -> None:
+        assert judge(ProbabilityRatio(0.9), [[0.3, 0.7], [0.2, 0.8]], [0.25, 0.75], 0)[0] == [True, False]
+
+    def test_the_whole_input_meets_the_strictest_ratio(self) -> None:
+        row = [0.3, 1.7, -2.0]
+        assert judge(ProbabilityRatio(1.0), [row], row, 1)[0] == [True]
+
+    @pytest.mark.parametrize("ratio", [0.0, -1.0, 1.01, math.inf, math.nan])
+    def test_impossible(self, ratio: float) -> None:
+        with pytest.raises(InputError, match="ratio"):
+            ProbabilityRatio(ratio)
+
+
+class TestMargin:
+    def test_distance_to_the_next_class(self) -> None:
+        rows = [[3.0, 1.0, 1.5], [3.0, 1.6, 0.0], [1.0, 2.5, 0.0]]
+        assert judge(Margin(1.5), rows, [9.0, 0.0, 0.0], 0)[0] == [True, False, False]
+        assert judge(Margin(-1.5), rows, [9.0, 0.0, 0.0], 0)[0] == [True, True, True]
+
+    @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+    def test_of_votes(self, dtype: torch.dtype) -> None:
+        assert judge(Margin(2), [[5, 3, 0], [5, 4, 0], [3, 5, 0]], [9, 0, 0], 0, dtype)[0] == [True, False, False]
+
+    def test_half_precision_does_not_round_the_margin(self) -> None:
+        # 0.1 and 0.0999755859375 are the same in float16, the difference here is the smaller one.
+        valid, _ = judge(Margin(0.1), [[0.0999755859375, 0.0]], [1.0, 0.0], 0, torch.float16)
+        assert valid == [False]
+
+
+class TestSameLabel:
+    def test_highest_class_of_the_whole_input(self) -> None:
+        valid, score = judge(SameLabel(), [[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]], [0.2, 0.6, 0.2], 0)
+        assert valid == [True, False]
+        assert score is not None
+        assert score.tolist() == pytest.approx([0.1, 0.5])
+
+    @pytest.mark.parametrize("dtype", [torch.int64, torch.float32])
+    def test_one_label(self, dtype: torch.dtype) -> None:
+        assert judge(SameLabel(), [[7], [6]], [7], 0, dtype) == ([True, False], None)
+
+
+class TestThreshold:
+    def test_same_side(self) -> None:
+        assert judge(Threshold(0.5), [[0.6], [0.5], [0.4]], [0.9], 0)[0] == [True, False, False]
+        assert judge(Threshold(0.5), [[0.6], [0.5], [0.4]], [0.5], 0)[0] == [False, True, True]
+
+    def test_score_grows_towards_the_side(self) -> None:
+        _, above = judge(Threshold(0.5), [[0.6], [0.4]], [0.9], 0)
+        _, below = judge(Threshold(0.5), [[0.6], [0.4]], [0.1], 0)
+        assert above is not None
+        assert below is not None
+        assert above.tolist() == pytest.approx([0.6, 0.4])
+        assert below.tolist() == pytest.approx([-0.6, -0.4])
+
+    def test_the_targets_score_among_several(self) -> None:
+        assert judge(Threshold(1.0), [[9.0, 2.0], [9.0, 0.5]], [0.0, 3.0], 1)[0] == [True, False]
+
+    def test_small_unsigned_numbers_do_not_wrap(self) -> None:
+        _, score = judge(Threshold(7.5), [[5], [200]], [3], 0, torch.uint8)
+        assert score is not None
+        assert score.tolist() == [-5.0, -200.0]
+
+
+class TestTolerance:
+    def test_distance(self) -> None:
+        valid, score = judge(Tolerance(0.25), [[1.25], [0.75], [1.3], [0.7]], [1.0], 0)
+        assert valid == [True, True, False, False]
+        assert score is not None
+        assert score.tolist() == pytest.approx([-0.25, -0.25, -0.3, -0.3])
+
+    def test_small_unsigned_numbers_do_not_wrap(self) -> None:
+        assert judge(Tolerance(2), [[9], [11], [7]], [10], 0, torch.uint8)[0] == [True, True, False]
+
+    def test_large_whole_numbers_are_told_apart(self) -> None:
+        assert judge(Tolerance(0), [[2**40], [2**40 + 1]], [2**40], 0, torch.int64)[0] == [True, False]
+
+    @pytest.mark.parametrize("difference", [-0.1, math.nan])
+    def test_impossible(self, difference: float) -> None:
+        with pytest.raises(InputError, match="difference"):
+            Tolerance(difference)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("criterion", ALL, ids=str)
+def test_the_whole_input_meets_every_criterion_in_every_dtype(criterion: Criterion, dtype: torch.dtype) -> None:
+    valid, _ = judge(criterion, [[1, 6, 2]], [1, 6, 2], 1, dtype)
+    assert valid == [True]
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.bool], ids=str)
+@pytest.mark.parametrize("criterion", FOR_ONE_NUMBER, ids=str)
+def test_one_number_in_every_dtype(criterion: Criterion, dtype: torch.dtype) -> None:
+    assert judge(criterion, [[1], [0]], [1], 0, dtype)[0] == [True, False]
+
+
+@pytest.mark.parametrize("criterion", [TopK(1), ProbabilityRatio(), Margin(0.0)], ids=str)
+def test_one_number_has_no_classes_to_compare(criterion: Criterion) -> None:
+    with pytest.raises(TargetError, match="one number"):
+        judge(criterion, [[1.0]], [1.0], 0)
+
+
+@pytest.mark.parametrize("criterion", ALL, ids=str)
+def test_rows_are_judged_each_by_its_own(criterion: Criterion) -> None:
+    generator = torch.Generator().manual_seed(1)
+    scores = torch.randn(30, 4, generator=generator)
+    reference = torch.randn(30, 4, generator=generator)
+    reference[::3] = reference[::3].softmax(1)
+    target = torch.randint(0, 4, (30,), generator=generator)
+    valid, score = criterion.judge(scores, reference, target)
+    for row in range(30):
+        one, own_score = criterion.judge(scores[row : row + 1], reference[row : row + 1], target[row : row + 1])
+        assert one[0] == valid[row]
+        assert score is not None
+        assert own_score is not None
+        assert own_score[0].item() == pytest.approx(score[row].item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", [Margin, Threshold])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_bounds_are_finite(kind: type[Margin] | type[Threshold], value: float) -> None:
+    with pytest.raises(InputError, match="finite"):
+        kind(value)
+
+
+@pytest.mark.parametrize("k", [0, -2])
+def test_k_is_positive(k: int) -> None:
+    with pytest.raises(InputError, match="k must"):
+        TopK(k)
+
+
+class TestParse:
+    @pytest.mark.parametrize(
+        ("text", "criterion"),
+        [
+            ("top1", Top1()),
+            ("topk:5", TopK(5)),
+            ("probability", ProbabilityRatio(0.9)),
+            ("probability:0.5", ProbabilityRatio(0.5)),
+            ("margin:-1.5", Margin(-1.5)),
+            ("label", SameLabel()),
+            ("threshold:1e-3", Threshold(0.001)),
+            ("tolerance:0", Tolerance(0.0)),
+        ],
+    )
+    def test_names(self, text: str, criterion: Criterion) -> None:
+        assert parse(text) == criterion
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "Top1",
+            "top2",
+            "top1:",
+            "top1:3",
+            "label:x",
+            "topk",
+            "topk:",
+            "topk:2.5",
+            "topk:0",
+            "margin",
+            "margin:x",
+            "margin:nan",
+            "threshold:",
+            "tolerance:-1",
+            "probability:",
+            "probability:0",
+            "probability:2",
+            ":",
+            "topk:5:5",
+        ],
+    )
+    def test_anything_else_is_named(self, text: str) -> None:
+        with pytest.raises(InputError):
+            parse(text)
