@@ -30,3 +30,7 @@ class MissingExtraError(FocaLogicError, ImportError):
         super().__init__(
             f"{package} is not installed; it comes with the '{extra}' extra: pip install 'captum-focalogic[{extra}]'"
         )
+
+
+class HubError(FocaLogicError, OSError):
+    """Something that is kept on a server could not be fetched; the message says how to get it otherwise."""

@@ -1,0 +1,65 @@
+"""Masks kept on disk."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from captum_focalogic.integrations.mask_cache import MaskCache, default_folder, fingerprint, key_of
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 5), (1, 1, 1), (3, 7, 11), (9, 8, 8)])
+def test_masks_come_back_as_they_went(tmp_path, shape):
+    masks = np.random.default_rng(0).random(shape) < 0.5
+    cache = MaskCache(tmp_path / "deep" / "folder")
+    assert cache.get("key") is None
+    cache.put("key", masks)
+    found = cache.get("key")
+    assert found.dtype == np.bool_
+    assert found.shape == shape
+    assert np.array_equal(found, masks)
+    assert [path.name for path in cache.folder.iterdir()] == ["key.npz"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense", None])
+def test_damaged_masks_count_as_absent_with_a_warning(tmp_path, damage):
+    cache = MaskCache(tmp_path)
+    cache.put("key", np.ones((2, 30, 30), dtype=np.bool_))
+    path = tmp_path / "key.npz"
+    path.write_bytes(path.read_bytes()[:-40] if damage is None else damage)
+    with pytest.warns(UserWarning, match="damaged"):
+        assert cache.get("key") is None
+
+
+def test_keys_tell_images_sizes_and_settings_apart():
+    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    other = image.copy()
+    other[0, 0, 0] += 1
+    keys = [
+        key_of(image, {"a": 1}),
+        key_of(other, {"a": 1}),
+        key_of(image.reshape(2, 8, 3), {"a": 1}),
+        key_of(image, {"a": 2}),
+        key_of(image, {}),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert key_of(image, {"a": 1, "b": 2}) == key_of(image.copy(), {"b": 2, "a": 1})
+
+
+def test_fingerprints_see_every_weight():
+    torch.manual_seed(0)
+    one, same = nn.Linear(3, 2), nn.Linear(3, 2)
+    same.load_state_dict(one.state_dict())
+    assert fingerprint(one) == fingerprint(same)
+    with torch.no_grad():
+        same.weight[1, 2] += 1e-6
+    assert fingerprint(one) != fingerprint(same)
+    assert fingerprint(one.bfloat16()) != fingerprint(one.half())
+
+
+def test_the_folder_can_be_chosen(monkeypatch, tmp_path):
+    monkeypatch.setenv("FOCALOGIC_CACHE", str(tmp_path))
+    assert default_folder() == tmp_path / "masks"
+    monkeypatch.delenv("FOCALOGIC_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert default_folder() == tmp_path / "captum_focalogic" / "masks"
