@@ -30,12 +30,10 @@ def shown(source: Example, masks: list[Tensor], state: list[bool]) -> list[Tenso
     return rows
 
 
-def bits(tensor: Tensor) -> list[int]:
-    return (
-        list(tensor.contiguous().reshape(-1).numpy(force=True).tobytes())
-        if tensor.dtype != torch.bfloat16
-        else list(tensor.contiguous().reshape(-1).view(torch.int16).numpy().tobytes())
-    )
+def bits(tensor: Tensor) -> bytes:
+    flat = tensor.contiguous().reshape(-1)
+    # NumPy has no bfloat16.
+    return (flat.view(torch.int16) if tensor.dtype == torch.bfloat16 else flat).numpy().tobytes()
 
 
 def all_states(num_regions: int) -> Tensor:
