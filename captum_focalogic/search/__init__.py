@@ -7,6 +7,7 @@ from captum_focalogic.search.certificate import READINGS, Certificate, Reading
 from captum_focalogic.search.chains import Chains
 from captum_focalogic.search.enumerate import enumerate_final_states
 from captum_focalogic.search.exhaustive import Exhaustive
+from captum_focalogic.search.frugal import Frugal
 from captum_focalogic.search.hitting_sets import HittingSets
 from captum_focalogic.search.record import Evaluated
 from captum_focalogic.search.run import Run, SearchResult, Strategy
@@ -19,6 +20,7 @@ __all__ = [
     "Chains",
     "Evaluated",
     "Exhaustive",
+    "Frugal",
     "HittingSets",
     "Reading",
     "Run",

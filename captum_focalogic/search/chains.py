@@ -1,5 +1,6 @@
 """Random deletion orders, with a bound on what they may have missed."""
 
+import itertools
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Chains:
     seed : int
         Seed of the random orders; the result depends on nothing else but the model.
     width : int
-        Chains under way at once, each asking about one state at a time.
+        Chains under way at once, each asking about one state at a time; fewer where the budget allows few.
 
     Notes
     -----
@@ -77,45 +78,80 @@ class Chains:
 
     def search(self, problem: Problem) -> Search:
         """Look for the final states of one image."""
-        start = st.full(problem.num_regions)
-        rng = np.random.default_rng(self.seed)
-        seen, ended = st.empty(problem.num_regions), [st.empty(problem.num_regions)]
-        bound: float | None = None
-        complete: Completeness = "no"
         stopped: StopReason | None = None
+        sampler = Sampler(problem, self.max_unseen, self.seed, self.width)
         try:
-            if not (yield start).valid[0]:
-                return Outcome(seen, irreducible=True, complete="yes", reached=True)
-            drawn = look = 0
-            misses, count = 0, math.ceil(FIRST / self.max_unseen)
-            while True:
-                ended = []
-                yield from _descend(problem.num_regions, count, min(count, self.width), rng, ended)
-                ends, drawn = np.concatenate(ended), drawn + count
-                if look:
-                    misses = int(np.count_nonzero(~_among(ends, seen)))
-                    bound = min(bound or 1.0, upper_bound(misses, count, _error(look)))
-                    complete = "bound"
-                seen, ended = st.unique(np.concatenate([seen, ends])), []
-                if (seen == start).all():
-                    # The whole image has no valid child, so every chain ends where it starts.
-                    bound, complete = None, "yes"
-                if complete == "yes" or (bound is not None and bound <= self.max_unseen):
-                    break
-                look += 1
-                count = _look_size(_error(look), self.max_unseen, GROWTH * drawn)
+            if not (yield st.full(problem.num_regions)).valid[0]:
+                return Outcome(sampler.ends(), irreducible=True, complete="yes", reached=True)
+            yield from sampler.sample()
         except Stopped:
             pass
         except KeyboardInterrupt:
             stopped = "interrupted"
         return Outcome(
-            np.concatenate([seen, *ended]),
+            sampler.ends(),
             irreducible=True,
-            complete=complete,
-            unseen_bound=bound,
+            complete=sampler.complete,
+            unseen_bound=sampler.bound,
             reached=True,
             stopped=stopped,
         )
+
+
+class Sampler:
+    """Chains drawn on one image until the bound is low enough.
+
+    Attributes
+    ----------
+    bound : float or None
+        Upper bound of the unseen mass, once a look has ended.
+    complete : {"yes", "bound", "no"}
+        "yes" where the whole image is the only final state.
+    """
+
+    def __init__(self, problem: Problem, max_unseen: float, seed: int, width: int, seen: Packed | None = None) -> None:
+        self.bound: float | None = None
+        self.complete: Completeness = "no"
+        self._num_regions = problem.num_regions
+        self._max_unseen = max_unseen
+        self._rng = np.random.default_rng(seed)
+        if problem.max_evaluations is not None:
+            # Chains that the budget cuts off are lost, so few go together where it allows few.
+            width = min(width, max(1, problem.max_evaluations // (4 * problem.num_regions)))
+        self._width = width
+        self._seen = st.empty(problem.num_regions) if seen is None else st.unique(seen)
+        self._ended: list[Packed] = []
+
+    def ends(self) -> Packed:
+        """States that were given as seen, or that chains ended in."""
+        return np.concatenate([self._seen, *self._ended])
+
+    def sample(self) -> Generator[Packed, Verdicts, None]:
+        """First some chains that are not counted, then looks."""
+        count = drawn = math.ceil(FIRST / self._max_unseen)
+        yield from self._draw(count)
+        if len(self._seen) == 1 and (self._seen == st.full(self._num_regions)).all():
+            # The whole image has no valid child, so every chain ends where it starts.
+            self.complete = "yes"
+            return
+        for look in itertools.count(1):
+            error = _error(look)
+            count = _look_size(error, self._max_unseen, GROWTH * drawn)
+            misses = yield from self._draw(count)
+            drawn += count
+            self.bound = min(self.bound or 1.0, upper_bound(misses, count, error))
+            self.complete = "bound"
+            if self.bound <= self._max_unseen:
+                return
+
+    def _draw(self, count: int) -> Generator[Packed, Verdicts, int]:
+        """Draw fresh chains; how many ended outside what was seen before they began."""
+        self._ended = []
+        yield from _descend(self._num_regions, count, min(count, self._width), self._rng, self._ended)
+        ends = np.concatenate(self._ended)
+        misses = int(np.count_nonzero(~_among(ends, self._seen)))
+        self._seen, self._ended = st.unique(np.concatenate([self._seen, ends])), []
+        return misses
 
 
 def _descend(

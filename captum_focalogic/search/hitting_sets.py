@@ -69,7 +69,7 @@ class HittingSets:
             if not (yield st.full(problem.num_regions)).valid[0]:
                 return Outcome(found[0], irreducible=True, complete="yes", reached=True)
             with RegionMap(problem.num_regions) as undecided:
-                yield from _Explorer(self, problem, undecided, found).explore()
+                yield from Explorer(problem, undecided, found, self.width, self.seed).explore()
             complete = "if monotone"
         except Stopped:
             pass
@@ -83,12 +83,12 @@ class HittingSets:
         )
 
 
-class _Explorer:
-    """One exploration of the map; final states go to ``found`` as soon as they are verified."""
+class Explorer:
+    """One exploration of a map; final states go to ``found`` as soon as they are verified."""
 
-    def __init__(self, strategy: HittingSets, problem: Problem, undecided: RegionMap, found: list[Packed]) -> None:
-        self._width = strategy.width
-        self._rng = np.random.default_rng(strategy.seed)
+    def __init__(self, problem: Problem, undecided: RegionMap, found: list[Packed], width: int, seed: int) -> None:
+        self._width = width
+        self._rng = np.random.default_rng(seed)
         self._problem = problem
         self._map = undecided
         self._found = found

@@ -5,10 +5,13 @@ from captum_focalogic.search.ascending import Ascending
 from captum_focalogic.search.auto import auto_strategy
 from captum_focalogic.search.beam import Beam
 from captum_focalogic.search.certificate import READINGS, Reading
+from captum_focalogic.search.chains import Chains
 from captum_focalogic.search.exhaustive import Exhaustive
+from captum_focalogic.search.frugal import Frugal
+from captum_focalogic.search.hitting_sets import HittingSets
 from captum_focalogic.search.run import Strategy
 
-SEARCHES = ("auto", "exhaustive", "beam", "beam:WIDTH", "ascending", "chains", "hitting-sets")
+SEARCHES = ("auto", "exhaustive", "beam", "beam:WIDTH", "ascending", "chains", "hitting-sets", "frugal")
 
 _CUTS: dict[Reading, tuple[Reading, ...]] = {
     "irreducible": ("irreducible", "minimal", "smallest"),
@@ -49,9 +52,10 @@ def strategy_for(search: str | Strategy, reading: Reading, num_regions: int, max
         return auto_strategy(reading, num_regions, max_evaluations)
     if name == "ascending":
         return Ascending(stop="smallest") if reading == "smallest" else Ascending()
-    if name == "exhaustive":
-        return Exhaustive()
-    from captum_focalogic.search.chains import Chains
-    from captum_focalogic.search.hitting_sets import HittingSets
-
-    return Chains() if name == "chains" else HittingSets()
+    plain: dict[str, Strategy] = {
+        "exhaustive": Exhaustive(),
+        "chains": Chains(),
+        "hitting-sets": HittingSets(),
+        "frugal": Frugal(),
+    }
+    return plain[name]

@@ -3,7 +3,6 @@
 from types import TracebackType
 
 import numpy as np
-from numpy.typing import NDArray
 
 from captum_focalogic.search import states as st
 from captum_focalogic.search.states import Packed
@@ -22,6 +21,7 @@ class RegionMap:
         self.num_regions = num_regions
         self._solver = Solver(name="minisat22")
         self._units = st.unit_masks(num_regions)
+        self._whole = st.full(num_regions)
         self._valid = st.empty(num_regions)
         self._last_variable = num_regions
         # Solutions with many regions need little growing.
@@ -68,10 +68,10 @@ class RegionMap:
         kept = np.ones((1, self.num_regions), dtype=np.bool_)
         kept[0, [-literal - 1 for literal in model if -self.num_regions <= literal < 0]] = False
         seed = st.pack(kept)
-        missing: NDArray[np.uint64] = self._valid & ~seed
-        for column in np.flatnonzero(~kept[0]):
-            unit = self._units[column]
-            if not (missing == unit).all(axis=1).any():
-                seed |= unit
-                missing &= ~unit
-        return seed
+        while True:
+            missing = self._valid & ~seed
+            completing = missing[np.bitwise_count(missing).sum(axis=1) == 1]
+            free = self._whole & ~seed & ~np.bitwise_or.reduce(completing, axis=0)
+            if not free.any():
+                return seed
+            seed |= self._units[np.flatnonzero(st.unpack(free, self.num_regions)[0])[0]]

@@ -19,6 +19,7 @@ from captum_focalogic.search import (
     Beam,
     Chains,
     Exhaustive,
+    Frugal,
     HittingSets,
     Run,
     auto_strategy,
@@ -36,6 +37,7 @@ STRATEGIES = [
     Ascending(max_size=2),
     Chains(max_unseen=0.2),
     HittingSets(),
+    Frugal(),
 ]
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
 
@@ -177,6 +179,7 @@ INSIDE = [
     (Ascending(), "captum_focalogic.search.ascending._grow"),
     (Chains(), "captum_focalogic.search.chains._pick"),
     (HittingSets(), "captum_focalogic.search.region_map.RegionMap.seeds"),
+    (Frugal(), "captum_focalogic.search.region_map.RegionMap.decide_above"),
 ]
 
 
@@ -262,12 +265,14 @@ def test_auto_follows_the_reading():
     assert auto_strategy("irreducible", 12, 4_095) == Chains()
     assert auto_strategy("irreducible", 20) == Exhaustive()
     assert auto_strategy("irreducible", 21) == Chains()
+    assert auto_strategy("irreducible", 4, 100, frugal=True) == Frugal()
     for num_regions in (4, 40):
         for budget in (None, 100):
             assert auto_strategy("minimal", num_regions, budget) == Ascending()
             assert auto_strategy("smallest", num_regions, budget) == Ascending(stop="smallest")
             for reading in ("irreducible", "minimal", "smallest"):
                 assert auto_strategy(reading, num_regions, budget).reading == reading
+                assert auto_strategy(reading, num_regions, budget, frugal=True).reading == reading
     with pytest.raises(InputError, match="reading"):
         auto_strategy("least", 5)
 
