@@ -18,6 +18,7 @@ from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
 from captum_focalogic.explaining import Question, explain_all
 from captum_focalogic.focus import Focus
+from captum_focalogic.logic import banzhaf_values, shapley_values
 from captum_focalogic.migration import Migrated, read_keywords
 from captum_focalogic.oracle import AutoBatching
 from captum_focalogic.search import Reading, Strategy
@@ -28,6 +29,8 @@ Weighting = Literal["frequency", "shapley", "banzhaf"]
 
 _WEIGHTS: dict[str, Callable[[Focus], Any]] = {
     "frequency": lambda focus: focus.frequencies,
+    "shapley": lambda focus: shapley_values(focus.final_states),
+    "banzhaf": lambda focus: banzhaf_values(focus.final_states),
 }
 
 
