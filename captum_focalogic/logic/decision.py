@@ -11,9 +11,9 @@ from math import comb
 from typing import Literal, NamedTuple
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.logic.factoring import most_shared, quotient
+from captum_focalogic.logic.factoring import quotient
 from captum_focalogic.logic.readonce import components, conjuncts
-from captum_focalogic.logic.terms import Terms, columns_of, term_order, union
+from captum_focalogic.logic.terms import Terms, columns_of, most_shared, term_order, union
 
 NODE_LIMIT = 300_000
 

@@ -16,7 +16,7 @@ Three rules, from minimal terms to a tree:
 from collections.abc import Iterable
 
 from captum_focalogic.logic.readonce import decompose
-from captum_focalogic.logic.terms import Terms, column_counts, columns_of, intersection, term_order, union
+from captum_focalogic.logic.terms import Terms, columns_of, intersection, most_shared, shared_columns, term_order, union
 from captum_focalogic.logic.tree import Node, Plan, Tree, grow, literals, swap
 
 _CANDIDATES = 12
@@ -24,12 +24,6 @@ _CANDIDATES_LARGE = 5
 _LARGE = 128
 _PAIR_TERMS = 40
 _DUAL_TERMS = 200
-
-
-def most_shared(terms: Terms) -> int:
-    """The column that most terms hold, the lowest on a tie."""
-    counts = column_counts(terms)
-    return min(counts, key=lambda column: (-counts[column], column))
 
 
 def quotient(terms: Terms, divisor: int) -> Terms:
@@ -75,9 +69,7 @@ def _saving(divisor: Terms, quotients: Terms) -> int:
 def _divisors(terms: Terms) -> Iterable[int]:
     """Conjunctions worth dividing by: the most shared columns, and what pairs of terms have in common."""
     count = _CANDIDATES if len(terms) <= _LARGE else _CANDIDATES_LARGE
-    counts = column_counts(terms)
-    shared = sorted((column for column in counts if counts[column] > 1), key=lambda c: (-counts[c], c))
-    yield from (1 << column for column in shared[:count])
+    yield from (1 << column for column in shared_columns(terms)[:count])
     head = terms[:_PAIR_TERMS]
     pairs = {a & b for i, a in enumerate(head) for b in head[:i]}
     wide = sorted((pair for pair in pairs if pair.bit_count() > 1), key=lambda t: (-t.bit_count(), columns_of(t)))
@@ -90,8 +82,7 @@ def _kernels(terms: Terms) -> Iterable[Terms]:
         kernel = cube_free(quotient(terms, divisor))
         while len(kernel) > 1:
             yield kernel
-            counts = column_counts(kernel)
-            if max(counts.values()) == 1:
+            if sum(term.bit_count() for term in kernel) == union(kernel).bit_count():
                 break
             kernel = cube_free(quotient(kernel, 1 << most_shared(kernel)))
 

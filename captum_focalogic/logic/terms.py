@@ -133,17 +133,40 @@ def intersection(terms: Iterable[int]) -> int:
     return result
 
 
-def column_counts(terms: Iterable[int]) -> dict[int, int]:
-    """How many terms hold each column, for the columns that occur."""
-    counts: dict[int, int] = {}
+def count_planes(terms: Iterable[int]) -> list[int]:
+    """How many terms hold each column, bit by bit: bit j of plane k is bit k of column j's count.
+
+    All columns are counted at once, one carry-save addition per term.
+    """
+    planes: list[int] = []
     for term in terms:
-        left = term
-        while left:
-            lowest = left & -left
-            column = lowest.bit_length() - 1
-            counts[column] = counts.get(column, 0) + 1
-            left ^= lowest
-    return counts
+        carry = term
+        for place, plane in enumerate(planes):
+            planes[place] = plane ^ carry
+            carry &= plane
+            if not carry:
+                break
+        if carry:
+            planes.append(carry)
+    return planes
+
+
+def most_shared(terms: Iterable[int]) -> int:
+    """The column that most terms hold, the lowest on a tie."""
+    best = -1
+    for plane in reversed(count_planes(terms)):
+        best = best & plane or best
+    return (best & -best).bit_length() - 1
+
+
+def shared_columns(terms: Iterable[int]) -> list[int]:
+    """The columns that two or more terms hold, the most shared first, the lowest first on a tie."""
+    planes = count_planes(terms)
+    counts = {
+        column: sum((plane >> column & 1) << place for place, plane in enumerate(planes))
+        for column in columns_of(union(planes[1:]))
+    }
+    return sorted(counts, key=lambda column: (-counts[column], column))
 
 
 def term_order(term: int) -> tuple[int, list[int]]:
