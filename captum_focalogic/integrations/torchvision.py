@@ -1,0 +1,134 @@
+"""Classifiers of torchvision by name."""
+
+import difflib
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from urllib.error import URLError
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.integrations.hub import fetching
+from captum_focalogic.integrations.weights import load_weights
+
+RANDOM = "random"
+"""In place of weights: leave the network as it was initialised, to try things out without a download."""
+
+
+class Normalised(nn.Module):
+    """A classifier behind its normalisation, so that it takes images in [0, 1].
+
+    Parameters
+    ----------
+    model : nn.Module
+        Takes normalised images.
+    mean, std : sequence of float
+        Of each channel.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, mean: list[float], std: list[float]) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores of images (N, 3, H, W) in [0, 1]."""
+        return cast(Tensor, self.model((images - self.mean) / self.std))
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A named classifier with what belongs to it.
+
+    Attributes
+    ----------
+    model : nn.Module
+        In evaluation mode; takes images (N, 3, H, W) in [0, 1].
+    labels : list of str
+        Class names of the weights it was published with.
+    crop : callable
+        A picture to the part and size of it that the model was made for; with ``nearest=True`` for label maps.
+    """
+
+    model: nn.Module
+    labels: list[str]
+    crop: Callable[..., Image.Image]
+
+
+def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
+    """A classifier of torchvision.
+
+    Parameters
+    ----------
+    name : str
+        One of ``torchvision.models.list_models(module=torchvision.models)``, such as ``"resnet18"``.
+    weights : str or Path, optional
+        A file with a state dict (safetensors or torch); ``"random"`` for none at all; by default the newest published
+        weights, downloaded once by torch.hub.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or the weights do not fit it.
+    HubError
+        If the published weights cannot be downloaded.
+    """
+    from torchvision import models
+
+    published = _published(models, name)
+    if weights is None:
+        model = _download(models, name, published)
+    else:
+        model = models.get_model(name, weights=None)
+        if weights == RANDOM:
+            warnings.warn(
+                f"{name} has RANDOM weights: its predictions, and every explanation of them, mean nothing",
+                stacklevel=2,
+            )
+        else:
+            load_weights(model, weights)
+    preset = published.transforms()
+    return Classifier(
+        model=Normalised(model, list(preset.mean), list(preset.std)).eval().requires_grad_(False),
+        labels=list(published.meta.get("categories", [])),
+        crop=_cropping(preset),
+    )
+
+
+def _published(models: Any, name: str) -> Any:
+    names = models.list_models(module=models)
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3) or ["resnet18", "mobilenet_v2", "vit_b_16"]
+        raise InputError(f"torchvision has no classifier {name!r}; did you mean {', '.join(near)}?")
+    return models.get_model_weights(name).DEFAULT
+
+
+def _download(models: Any, name: str, published: Any) -> nn.Module:
+    instead = (
+        f"download {published.url} elsewhere and give the file (--weights FILE, weights=FILE), or try without trained "
+        f"weights ({RANDOM!r} in its place)"
+    )
+    with fetching(f"the weights of {name}", failures=(URLError, OSError, RuntimeError), instead=instead):
+        return cast(nn.Module, models.get_model(name, weights=published))
+
+
+def _cropping(preset: Any) -> Callable[..., Image.Image]:
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms import functional as F
+
+    def crop(picture: Image.Image, nearest: bool = False) -> Image.Image:
+        """The shorter side to the preset's size, then the centre; as torchvision does, on 8-bit pictures."""
+        interpolation = InterpolationMode.NEAREST if nearest else preset.interpolation
+        resized = F.resize(picture, preset.resize_size, interpolation=interpolation)
+        return cast(Image.Image, F.center_crop(resized, preset.crop_size))
+
+    return crop

@@ -1,0 +1,105 @@
+"""torchvision's classifiers by name: their preprocessing, their weights, and what is said when there are none."""
+
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torchvision import models
+
+from captum_focalogic.errors import HubError, InputError
+from captum_focalogic.integrations.torchvision import load_classifier
+
+
+@pytest.fixture(scope="module")
+def squeezenet(tmp_path_factory):
+    """A network of torchvision with weights of its own, and files that hold them."""
+    folder = tmp_path_factory.mktemp("weights")
+    torch.manual_seed(7)
+    network = models.squeezenet1_1(weights=None).eval()
+    save_file(network.state_dict(), folder / "squeezenet.safetensors")
+    torch.save(network.state_dict(), folder / "squeezenet.pt")
+    torch.save({"state_dict": network.state_dict(), "epoch": 3}, folder / "checkpoint.pt")
+    return network, folder
+
+
+@pytest.fixture
+def photo():
+    generator = np.random.default_rng(3)
+    small = generator.integers(0, 256, (9, 13, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((390, 270), Image.Resampling.BICUBIC)
+
+
+@pytest.mark.parametrize("name", ["squeezenet.safetensors", "squeezenet.pt", "checkpoint.pt"])
+def test_images_in_0_1_give_what_torchvisions_own_preprocessing_gives(squeezenet, photo, name):
+    network, folder = squeezenet
+    classifier = load_classifier("squeezenet1_1", folder / name)
+    pixels = np.array(classifier.crop(photo))
+    assert pixels.shape == (224, 224, 3)
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    own = models.SqueezeNet1_1_Weights.DEFAULT.transforms()(photo)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(classifier.model(image), network(own), rtol=1e-4, atol=1e-5)
+    assert not classifier.model.training
+    assert classifier.labels[:2] == ["tench", "goldfish"]
+
+
+def test_label_maps_are_cropped_like_pictures_without_new_ids(squeezenet):
+    classifier = load_classifier("squeezenet1_1", squeezenet[1] / "squeezenet.pt")
+    labels = np.zeros((270, 390), dtype=np.int32)
+    labels[:, 200:] = 70_000
+    cropped = np.array(classifier.crop(Image.fromarray(labels), nearest=True))
+    assert cropped.shape == (224, 224)
+    assert np.unique(cropped).tolist() == [0, 70_000]
+    picture = Image.fromarray(np.where(labels > 0, 255, 0).astype(np.uint8)).convert("RGB")
+    bright = np.array(classifier.crop(picture))[:, :, 0] > 127
+    assert np.mean(bright == (cropped > 0)) > 0.99
+
+
+def test_random_weights_warn():
+    with pytest.warns(UserWarning, match="squeezenet1_1 has RANDOM weights"):
+        load_classifier("squeezenet1_1", "random")
+
+
+def test_unknown_names_say_what_is_near():
+    with pytest.raises(InputError, match=r"no classifier .resnet17.; did you mean .*resnet1"):
+        load_classifier("resnet17")
+
+
+def test_weights_that_do_not_fit_or_cannot_be_read(squeezenet, tmp_path):
+    with pytest.raises(InputError, match=r"do not fit ResNet.*\(and \d+ more\)"):
+        load_classifier("resnet18", squeezenet[1] / "squeezenet.pt")
+    (tmp_path / "cut.pt").write_bytes((squeezenet[1] / "squeezenet.pt").read_bytes()[:1000])
+    (tmp_path / "cut.safetensors").write_bytes((squeezenet[1] / "squeezenet.safetensors").read_bytes()[:1000])
+    torch.save([1, 2], tmp_path / "list.pt")
+    for name, message in {
+        "cut.pt": "cannot be read",
+        "cut.safetensors": "cannot be read",
+        "missing.pt": "cannot be read",
+        "list.pt": "holds no state dict",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            load_classifier("squeezenet1_1", tmp_path / name)
+
+
+def test_weights_are_never_unpickled_into_code(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    torch.save({"layer": Trap()}, tmp_path / "trap.pt")
+    with pytest.raises(InputError, match="cannot be read"):
+        load_classifier("squeezenet1_1", tmp_path / "trap.pt")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_without_the_hub_there_is_a_way_to_go_on(monkeypatch):
+    def unreachable(*args, **kwargs):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", unreachable)
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
+    with pytest.raises(HubError, match=r"no route to host.*squeezenet1_1-.*--weights FILE.*'random'"):
+        load_classifier("squeezenet1_1")
