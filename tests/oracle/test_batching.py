@@ -1,0 +1,165 @@
+"""Batch sizes chosen from invented timings: near the best, within memory, settled soon."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as hs
+
+from captum_focalogic.oracle.batching import AutoBatching, FixedBatching
+
+Layout = torch.memory_format
+Seconds = Callable[[int, Layout], float]
+CONTIGUOUS, CHANNELS_LAST, OWN = torch.contiguous_format, torch.channels_last, torch.preserve_format
+
+
+class Machine:
+    """Takes ``seconds`` for a batch, within ``noise``, and has memory for ``most`` rows."""
+
+    def __init__(self, seconds: Seconds, noise: float = 0.0, most: int = 1 << 30, warm_up: float = 0.0) -> None:
+        self.seconds, self.noise, self.most, self.warm_up = seconds, noise, most, warm_up
+        self.random = random.Random(0)
+        self.tried: list[tuple[int, Layout]] = []
+
+    def settle(self, batching: AutoBatching) -> int:
+        """Feed timings until no more are wanted; how many batches that took."""
+        for batches in range(10_000):
+            if not batching.measuring:
+                return batches
+            batch = (batching.size, batching.memory_format)
+            if batch[0] > self.most:
+                assert batching.shrink(batch[0])
+                continue
+            cold = self.warm_up if batch not in self.tried else 0.0
+            self.tried.append(batch)
+            batching.record(batch[0], self.seconds(*batch) * (1 + self.random.uniform(0, self.noise)) + cold)
+        raise AssertionError("still measuring")
+
+    def share_of_best(self, batching: AutoBatching, *, on_cpu: bool, layouts: bool) -> float:
+        """Throughput at the chosen size, as a share of the best size that was open to choice."""
+        sizes = [2**power for power in range(*((1, 10) if on_cpu else (4, 13))) if 2**power <= self.most]
+        formats = [CONTIGUOUS, CHANNELS_LAST] if layouts else [OWN]
+        best = max(size / self.seconds(size, layout) for size in sizes for layout in formats)
+        return batching.size / self.seconds(batching.size, batching.memory_format) / best
+
+
+def saturating(overhead: float, each: float) -> Seconds:
+    return lambda rows, layout: overhead + each * rows
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+@pytest.mark.parametrize("overhead", [0.0, 1e-4, 1e-2, 1.0])
+@pytest.mark.parametrize("each", [1e-5, 1e-3])
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_plateaus(on_cpu: bool, overhead: float, each: float, noise: float) -> None:
+    machine = Machine(saturating(overhead, each), noise)
+    batching = AutoBatching(on_cpu=on_cpu, layouts=False)
+    assert machine.settle(batching) <= 3 * 9
+    assert machine.share_of_best(batching, on_cpu=on_cpu, layouts=False) >= 0.95
+
+
+def test_on_a_plateau_the_smallest_size_is_taken() -> None:
+    batching = AutoBatching(on_cpu=True, layouts=False)
+    Machine(lambda rows, layout: rows / 100 if rows >= 8 else 0.08).settle(batching)
+    assert batching.size == 8
+
+
+@pytest.mark.parametrize("at", [2, 4, 8, 32, 128, 512])
+def test_peaks(at: int) -> None:
+    batching = AutoBatching(on_cpu=True, layouts=False)
+    machine = Machine(lambda rows, layout: 1.0 if rows <= at else rows / at * 1.25)
+    machine.settle(batching)
+    assert batching.size == at
+    assert max(size for size, _ in machine.tried) <= min(512, max(16, 4 * at))
+
+
+@pytest.mark.parametrize("faster", [CONTIGUOUS, CHANNELS_LAST])
+def test_the_faster_layout(faster: Layout) -> None:
+    batching = AutoBatching(on_cpu=True, layouts=True)
+    machine = Machine(lambda rows, layout: (0.01 + 0.001 * rows) * (1 if layout is faster else 2))
+    machine.settle(batching)
+    assert batching.memory_format is faster
+    assert machine.share_of_best(batching, on_cpu=True, layouts=True) >= 0.95
+    assert {layout for size, layout in machine.tried if size > 2} == {faster}
+
+
+def test_no_layout_is_touched_where_there_is_none_to_choose() -> None:
+    batching = AutoBatching(on_cpu=True, layouts=False)
+    machine = Machine(saturating(0.1, 0.001))
+    machine.settle(batching)
+    assert {layout for _, layout in machine.tried} == {OWN}
+
+
+def test_the_first_batch_of_each_size_only_warms_up() -> None:
+    batching = AutoBatching(on_cpu=True, layouts=False)
+    machine = Machine(saturating(1.0, 0.001), warm_up=1000.0)
+    machine.settle(batching)
+    assert machine.share_of_best(batching, on_cpu=True, layouts=False) >= 0.95
+
+
+@given(
+    on_cpu=hs.booleans(),
+    layouts=hs.booleans(),
+    most=hs.integers(1, 6000),
+    overhead=hs.floats(0, 1),
+    each=hs.floats(1e-6, 1),
+    ratio=hs.floats(0.5, 2),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_memory(on_cpu: bool, layouts: bool, most: int, overhead: float, each: float, ratio: float) -> None:
+    machine = Machine(
+        lambda rows, layout: (overhead + each * rows) * (ratio if layout is CHANNELS_LAST else 1), most=most
+    )
+    batching = AutoBatching(on_cpu=on_cpu, layouts=layouts)
+    assert machine.settle(batching) <= 3 * 11 + 12
+    assert batching.size <= most
+    if most >= (2 if on_cpu else 16):
+        assert machine.share_of_best(batching, on_cpu=on_cpu, layouts=layouts) >= 0.95
+    elif layouts:
+        # Below the first size there is one to try: the largest that fits, in both layouts.
+        assert {layout for _, layout in machine.tried} == {CONTIGUOUS, CHANNELS_LAST}
+
+
+def test_batches_that_are_not_full_say_nothing() -> None:
+    batching = AutoBatching(on_cpu=True, layouts=False)
+    for _ in range(10):
+        batching.record(1, 1e-9)
+    assert batching.size == 2
+    assert batching.measuring
+
+
+def test_memory_that_runs_out_later() -> None:
+    batching = AutoBatching(on_cpu=True, layouts=False)
+    Machine(saturating(1.0, 0.001)).settle(batching)
+    chosen = batching.size
+    assert chosen > 8
+    assert batching.shrink(chosen)
+    assert batching.size <= chosen // 2
+    assert batching.shrink(3)
+    assert batching.size == 1
+    assert not batching.shrink(1)
+
+
+def test_a_clock_that_does_not_advance() -> None:
+    batching = AutoBatching(on_cpu=True, layouts=False)
+    Machine(lambda rows, layout: 0.0).settle(batching)
+    assert 2 <= batching.size <= 512
+
+
+class TestFixed:
+    def test_never_measures(self) -> None:
+        batching = FixedBatching(12)
+        batching.record(12, 1.0)
+        assert (batching.size, batching.measuring, batching.memory_format) == (12, False, OWN)
+
+    def test_halves_what_did_not_fit(self) -> None:
+        batching = FixedBatching(12)
+        assert batching.shrink(12)
+        assert batching.size == 6
+        assert batching.shrink(5)
+        assert batching.size == 2
+        assert batching.shrink(2)
+        assert batching.size == 1
+        assert not batching.shrink(1)

@@ -1,0 +1,110 @@
+"""Models that look verdicts up in a truth table, and final states of such tables by brute force."""
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from captum_focalogic.masking import Example
+from captum_focalogic.regions import partition_from_masks
+
+WIDTH = 8
+"""Scalars of an input; each region is a few of them."""
+
+
+class Table:
+    """The verdict of every region set of one example, and the example itself.
+
+    Inputs are ones and baselines zeros, so the model can read off which regions it is shown.
+    """
+
+    def __init__(self, num_regions: int, rng: np.random.Generator, share: float = 0.5) -> None:
+        self.num_regions = num_regions
+        self.valid = rng.random(1 << num_regions) < share
+        self.valid[-1] = True
+        self.score = rng.random(1 << num_regions).astype(np.float32)
+        columns = np.concatenate([np.arange(num_regions), rng.integers(0, num_regions, size=WIDTH - num_regions)])
+        self.columns = rng.permutation(columns)
+        partition = partition_from_masks([torch.from_numpy(3 * self.columns - 5)], [torch.Size([WIDTH])])
+        self.example = Example((torch.ones(1, WIDTH),), (torch.tensor(0.0),), partition)
+
+    def entry(self, shown: np.ndarray) -> int:
+        """Index of the region set that a masked input shows."""
+        kept = [set(shown[self.columns == column]) for column in range(self.num_regions)]
+        assert all(values in ({0.0}, {1.0}) for values in kept), "a region is shown in part"
+        return sum(1 << column for column, values in enumerate(kept) if values == {1.0})
+
+
+class TableModel:
+    """Answers each row from its example's table, and keeps account of who asked what.
+
+    Parameters
+    ----------
+    most : int
+        Calls with more rows run out of memory.
+    fails : callable, optional
+        Called with the number of the call, before anything is answered; may raise.
+    """
+
+    def __init__(self, tables: list[Table], most: int = 1 << 30, fails=None) -> None:
+        self.tables = tables
+        self.most = most
+        self.fails = fails
+        self.rows: list[int] = []
+        self.attempts = 0
+        self.mixed = 0
+        self.asked: list[set[int]] = [set() for _ in tables]
+
+    def __call__(self, x: Tensor, own: Tensor) -> Tensor:
+        self.attempts += 1
+        if len(x) > self.most:
+            raise torch.cuda.OutOfMemoryError(f"{len(x)} rows do not fit")
+        if self.fails is not None:
+            self.fails(self.attempts)
+        self.rows.append(len(x))
+        self.mixed += len(set(own.tolist())) > 1
+        return torch.stack([self.answer(row, index) for row, index in zip(x.numpy(), own.tolist(), strict=True)])
+
+    def answer(self, row: np.ndarray, index: int) -> Tensor:
+        table = self.tables[index]
+        entry = table.entry(row)
+        assert entry not in self.asked[index], "asked twice"
+        self.asked[index].add(entry)
+        return torch.tensor([float(table.valid[entry]), float(table.score[entry])])
+
+
+def judge(outputs: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    return outputs[:, 0] > 0.5, outputs[:, 1]
+
+
+def irreducible(table: Table) -> set[int]:
+    """States that valid deletions lead to and that have no valid child, level by level as in the paper."""
+    level, final = {len(table.valid) - 1}, set()
+    while level:
+        below = set()
+        for state in level:
+            children = {state & ~(1 << j) for j in range(table.num_regions) if state >> j & 1}
+            valid = {child for child in children if table.valid[child]}
+            below |= valid
+            if not valid:
+                final.add(state)
+        level = below
+    return final
+
+
+def minimal(table: Table) -> set[int]:
+    """Valid states without any valid proper subset."""
+    valid = np.flatnonzero(table.valid).tolist()
+    return {state for state in valid if not any(other != state and other & state == other for other in valid)}
+
+
+def entries(states: np.ndarray) -> set[int]:
+    """States (S, M) as entries of a table."""
+    return {sum(1 << j for j, keep in enumerate(state) if keep) for state in states.tolist()}
+
+
+def is_canonical(states: np.ndarray) -> bool:
+    """Smallest first, then in lexicographic order of the columns that are kept."""
+    keys = [(sum(state), [j for j, keep in enumerate(state) if keep]) for state in states.tolist()]
+    return all(first < second for first, second in pairwise(keys))
