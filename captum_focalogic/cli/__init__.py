@@ -1,0 +1,69 @@
+"""The command line, ``focalogic``: explain a decision, look at a partition, check an explanation again."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from captum_focalogic import __version__
+from captum_focalogic.cli.explain import explain
+from captum_focalogic.cli.failing import UsageError, say
+from captum_focalogic.cli.segment import segment
+from captum_focalogic.cli.verify import verify
+
+app = typer.Typer(
+    name="focalogic",
+    help="Explain an image classifier's decision as Boolean logic over image regions.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command()(explain)
+app.command()(segment)
+app.command()(verify)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"captum-focalogic {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        What follows the program's name; ``sys.argv[1:]`` by default.
+
+    Raises
+    ------
+    SystemExit
+        0 after success; 2 after wrong usage, bad input, or an exception of the model; 1 if a claim that was checked
+        does not hold, or after an error of this package.
+    """
+    try:
+        code = app(args=None if arguments is None else list(arguments), prog_name="focalogic", standalone_mode=False)
+    except UsageError as error:
+        context = getattr(error, "ctx", None)
+        path = context.command_path if context is not None else "focalogic"
+        message = getattr(error, "format_message", error.__str__)()
+        if message:
+            say(f"{message} See {path} --help.")
+        sys.exit(2)
+    except (typer.Abort, KeyboardInterrupt):
+        say("interrupted")
+        sys.exit(130)
+    sys.exit(code or 0)

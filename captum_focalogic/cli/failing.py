@@ -1,0 +1,74 @@
+"""How the command line fails: one sentence on standard error, exit code 2, and a traceback only on request."""
+
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, ParamSpec
+
+import typer
+
+from captum_focalogic.errors import FocaLogicError
+
+P = ParamSpec("P")
+
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+"""Wrong usage; where it lives (click, or a copy of it inside typer) depends on typer's version."""
+
+TracebackOption = Annotated[
+    bool, typer.Option("--traceback", help="On failure, show where it happened instead of one sentence.")
+]
+
+
+class CommandError(FocaLogicError):
+    """Something outside this package went wrong: a file, a user's module, a model."""
+
+
+def says_what_went_wrong(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn what a command raises into a sentence and an exit code.
+
+    Errors of the user's making, the model's own exceptions among them, exit with 2. Anything else is an error of this
+    package, exits with 1 and says so.
+    """
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                command(*args, **kwargs)
+            except (FocaLogicError, OSError) as error:
+                if kwargs.get("traceback"):
+                    raise
+                fail(str(error), 2)
+            except Exception as error:
+                if kwargs.get("traceback") or isinstance(error, _INTENDED):
+                    raise
+                fail(f"internal error, {brief(error)}; --traceback shows where", 1)
+
+    return run
+
+
+def fail(message: str, code: int) -> None:
+    """Say what went wrong and leave."""
+    say(message)
+    raise typer.Exit(code)
+
+
+def say(message: str) -> None:
+    """One paragraph on standard error."""
+    typer.echo(f"focalogic: {' '.join(message.split())}", err=True)
+
+
+def brief(error: BaseException) -> str:
+    """An exception in one line: its type and the first line of its message."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, UserWarning):
+        say(f"warning: {message}")
+
+
+_INTENDED = (typer.Exit, typer.Abort, UsageError)
+"""What typer itself raises: to leave, to abort, and about wrong usage."""
