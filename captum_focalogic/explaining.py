@@ -101,9 +101,14 @@ class _Judge:
     def _by_function(self, outputs: Tensor, reference: Tensor) -> tuple[Tensor, Tensor | None]:
         assert not isinstance(self._criterion, Criterion)
         answer = self._criterion(outputs, reference)
-        valid, score = answer if isinstance(answer, tuple) else (answer, None)
+        parts = answer if isinstance(answer, tuple) else (answer, None)
+        if len(parts) != 2:
+            raise InputError(f"the criterion function must return one tensor or a pair; got {len(parts)} values")
+        valid, score = parts
         for name, values in (("validity", valid), ("scores", score)):
-            if values is not None and (not isinstance(values, Tensor) or values.shape != (len(outputs),)):
+            if name == "scores" and values is None:
+                continue
+            if not isinstance(values, Tensor) or values.shape != (len(outputs),):
                 given = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
                 raise InputError(
                     f"the criterion function must return {name} as a tensor of shape ({len(outputs)},); got {given}"

@@ -1,0 +1,265 @@
+"""One question about several examples: references, criteria, and what a focus is told."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from captum_focalogic.arguments import format_baselines, format_masks, take_apart
+from captum_focalogic.criteria import Criterion, OutputCriterion, Threshold, Top1, TopK
+from captum_focalogic.errors import InputError, ModelOutputError
+from captum_focalogic.explaining import Question, explain_all
+from captum_focalogic.focus import Focus
+from captum_focalogic.oracle import AutoBatching, Batching, FixedBatching
+
+
+def question(
+    model: Callable[..., Any],
+    inputs: Tensor,
+    mask: Tensor,
+    criterion: Criterion | OutputCriterion | None = None,
+    **more: Any,
+) -> Question:
+    examples = take_apart((inputs,), format_baselines(None, (inputs,)), format_masks(mask, (inputs,)))
+    settings: dict[str, Any] = {
+        "additional_args": (),
+        "target": None,
+        "search": "auto",
+        "reading": "irreducible",
+        "max_evaluations": None,
+        "time_limit": None,
+    }
+    return Question(model, examples, criterion=criterion or Top1(), **(settings | more))
+
+
+def explain(asked: Question, batching: Batching | None = None) -> list[Focus]:
+    return explain_all(asked, batching or FixedBatching(1000), lambda count: None)
+
+
+def above(threshold: float) -> Callable[[Tensor], Tensor]:
+    """Class 1 where the sum is above a threshold."""
+
+    def model(x: Tensor) -> Tensor:
+        total = x.flatten(1).sum(1)
+        return torch.stack([torch.full_like(total, threshold), total], 1)
+
+    return model
+
+
+ONES, EACH = torch.ones(3, 4), torch.arange(4)[None]
+
+
+class TestBatchingOfAQuestion:
+    @pytest.mark.parametrize(("given", "size"), [(1, 3), (5, 15)])
+    def test_times_the_number_of_examples(self, given: int, size: int) -> None:
+        batching = question(above(1.5), ONES, EACH).batching(given, {})
+        assert isinstance(batching, FixedBatching)
+        assert batching.size == size
+
+    def test_what_was_measured_is_used_again_for_inputs_alike(self) -> None:
+        measured: dict[Any, AutoBatching] = {}
+        first = question(above(1.5), ONES, EACH).batching("auto", measured)
+        assert question(above(1.5), ONES[:1], EACH).batching("auto", measured) is first
+        assert question(above(1.5), ONES.double(), EACH).batching("auto", measured) is not first
+        assert question(above(1.5), torch.ones(1, 2, 2), EACH[None, :, :2]).batching("auto", measured) is not first
+
+    @pytest.mark.parametrize("given", [0, -1, True, 2.0, "AUTO", None])
+    def test_impossible(self, given: object) -> None:
+        with pytest.raises(InputError, match="perturbations_per_eval"):
+            question(above(1.5), ONES, EACH).batching(given, {})
+
+
+class TestReferences:
+    @pytest.mark.parametrize("size", [1, 2, 3, 50])
+    def test_are_asked_in_batches_too(self, size: int) -> None:
+        rows: list[list[float]] = []
+
+        def model(x: Tensor) -> Tensor:
+            rows.append(x.sum(1).tolist())
+            return above(1.5)(x)
+
+        inputs = torch.tensor([[1.0, 1, 1, 1], [2, 1, 1, 1], [3, 1, 1, 1], [4, 1, 1, 1], [5, 1, 1, 1]])
+        explain(question(model, inputs, EACH), FixedBatching(size))
+        assert max(map(len, rows)) <= size
+        whole = [total for row in rows[: -(-5 // size)] for total in row]
+        assert whole == [4, 5, 6, 7, 8]
+
+    @pytest.mark.parametrize("batching", [FixedBatching(1000), AutoBatching(on_cpu=False, layouts=False)])
+    @pytest.mark.parametrize("most", [1, 2])
+    def test_that_do_not_fit_at_once(self, batching: Batching, most: int) -> None:
+        calls: list[int] = []
+
+        def model(x: Tensor) -> Tensor:
+            calls.append(len(x))
+            if len(x) > most:
+                raise torch.cuda.OutOfMemoryError
+            return above(1.5)(x)
+
+        expected = [focus.region_sets() for focus in explain(question(above(1.5), ONES, EACH))]
+        given = [focus.region_sets() for focus in explain(question(model, ONES, EACH), batching)]
+        assert given == expected
+        assert len(expected[0]) == 6
+        assert sum(size > most for size in calls) <= 4
+
+    def test_that_fit_in_no_batch(self) -> None:
+        def model(x: Tensor) -> Tensor:
+            raise torch.cuda.OutOfMemoryError
+
+        with pytest.raises(torch.cuda.OutOfMemoryError):
+            explain(question(model, ONES, EACH))
+
+    def test_other_errors_are_not_tried_again(self) -> None:
+        calls: list[int] = []
+
+        def model(x: Tensor) -> Tensor:
+            calls.append(len(x))
+            raise RuntimeError("shapes do not match")
+
+        with pytest.raises(RuntimeError, match="shapes"):
+            explain(question(model, ONES, EACH))
+        assert calls == [3]
+
+    def test_nan_has_no_answer(self) -> None:
+        with pytest.raises(ModelOutputError, match="NaN"):
+            explain(question(lambda x: above(1.5)(x) * torch.nan, ONES, EACH))
+        with pytest.raises(ModelOutputError, match="NaN"):
+            explain(question(lambda x: x.sum(1) * torch.nan, ONES, EACH, Threshold(0.5)))
+
+
+class TestNanOnTheWay:
+    def test_counts_as_not_valid_and_is_told_once(self) -> None:
+        def model(x: Tensor) -> Tensor:
+            scores = above(1.5)(x)
+            scores[x[:, 0] == 0] = torch.nan
+            return scores
+
+        with pytest.warns(UserWarning, match="NaN for (?P<count>[0-9]+) masked") as caught:
+            (focus,) = explain(question(model, ONES[:1], EACH))
+        assert len(caught) == 1
+        # Region 0 is needed for an answer at all, and one more for the sum.
+        assert focus.region_sets() == [{0, 1}, {0, 2}, {0, 3}]
+        # Asked without region 0: {1,2,3}, then pairs of valid triples, then singles of valid pairs.
+        without = sum(not state[0] for state in focus.evaluated.states)
+        assert f"NaN for {without} masked" in str(caught[0].message)
+
+    def test_where_nobody_looks_it_does_not_matter(self) -> None:
+        def model(x: Tensor) -> Tensor:
+            return torch.stack([above(1.5)(x), torch.full((len(x), 2), torch.nan)], 2)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            (focus,) = explain(question(model, ONES[:1], EACH, target=(1, 0)))
+        assert len(focus.region_sets()) == 6
+
+
+class TestCriterionFunctions:
+    def test_see_outputs_as_they_are_beside_their_own_reference(self) -> None:
+        def model(x: Tensor) -> Tensor:
+            return torch.stack([x, 10 * x], 1)  # (B, 2, 4): nothing that classes could be read from
+
+        def criterion(outputs: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+            assert outputs.shape == reference.shape == (len(outputs), 2, 4)
+            assert torch.equal(reference[:, 1], 10 * reference[:, 0])
+            kept = outputs[:, 0].sum(1)
+            return kept >= reference[:, 0].sum(1) / 2, kept
+
+        inputs = torch.tensor([[1.0, 1, 1, 1], [5, 2, 2, 1]])
+        first, second = explain(question(model, inputs, EACH, criterion))
+        assert first.region_sets() == [{0, 1}, {0, 2}, {0, 3}, {1, 2}, {1, 3}, {2, 3}]
+        assert second.region_sets() == [{0}, {1, 2, 3}]
+        assert second.target is None
+        assert second.evaluated.score[0] == 10
+
+    def test_may_leave_the_score_out(self) -> None:
+        (focus,) = explain(question(lambda x: x, ONES[:1], EACH, lambda outputs, _: outputs[:, 2] > 0))
+        assert focus.region_sets() == [{2}]
+        assert np.isnan(focus.evaluated.score).all()
+
+    def test_look_where_they_like_so_a_target_makes_no_sense(self) -> None:
+        with pytest.raises(InputError, match="leave target out"):
+            explain(question(lambda x: x, ONES, EACH, lambda outputs, _: outputs[:, 2] > 0, target=1))
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            lambda outputs: True,
+            lambda outputs: outputs > 0,
+            lambda outputs: outputs[:, 0],
+            lambda outputs: (outputs > 0).any(),
+            lambda outputs: (outputs[:, 0] > 0).numpy(),
+            lambda outputs: None,
+            lambda outputs: (outputs[:, 0] > 0, outputs),
+            lambda outputs: (outputs[:, 0] > 0, 0.5),
+            lambda outputs: (None, outputs[:, 0]),
+            lambda outputs: (outputs[:, 0] > 0,),
+            lambda outputs: (outputs[:, 0] > 0, outputs[:, 0], outputs[:, 0]),
+        ],
+    )
+    def test_that_answer_something_else(self, answer: Callable[[Tensor], Any]) -> None:
+        with pytest.raises(InputError, match="criterion function must return"):
+            explain(question(lambda x: x, ONES, EACH, lambda outputs, _: answer(outputs)))
+
+
+class TestFocusOfAnExample:
+    def test_targets(self) -> None:
+        inputs = torch.tensor([[1.0, 1, 1, 1], [0, 0, 0, 1]])
+        assert [focus.target for focus in explain(question(above(1.5), inputs, EACH))] == [1, 0]
+        assert [focus.target for focus in explain(question(above(1.5), inputs, EACH, target=[0, -1]))] == [0, 1]
+        assert [focus.target for focus in explain(question(lambda x: x.sum(1), inputs, EACH))] == [None, None]
+
+    def test_columns_follow_each_examples_ids(self) -> None:
+        mask = torch.tensor([[5, 5, -2, 9], [0, 1, 1, 1], [3, 3, 3, 3]])
+        focuses = explain(question(above(2.5), ONES, mask))
+        assert [focus.region_ids.tolist() for focus in focuses] == [[-2, 5, 9], [0, 1], [3]]
+        assert [focus.areas.tolist() for focus in focuses] == [[0.25, 0.5, 0.25], [0.25, 0.75], [1.0]]
+        assert [focus.region_sets() for focus in focuses] == [[{-2, 5}, {5, 9}], [{1}], [{3}]]
+
+    def test_the_whole_example_counts_as_an_evaluation(self) -> None:
+        told: list[int] = []
+        (focus,) = explain_all(question(above(1.5), ONES[:1], EACH), FixedBatching(7), told.append)
+        assert focus.evaluated.states[0].all()
+        assert focus.certificate.evaluations == len(focus.evaluated) == sum(told) == 16 - 1
+
+    def test_scores_are_the_targets_probability(self) -> None:
+        (focus,) = explain(question(above(1.5), ONES[:1], EACH, TopK(1)))
+        kept = focus.evaluated.states.sum(1)
+        assert focus.evaluated.score == pytest.approx(1 / (1 + np.exp(1.5 - kept)), rel=1e-5)
+
+    @pytest.mark.parametrize("reading", ["irreducible", "minimal", "smallest"])
+    @pytest.mark.parametrize("search", ["auto", "exhaustive"])
+    def test_the_reading_is_the_one_asked_for(self, reading: str, search: str) -> None:
+        inputs = torch.tensor([[3.0, 1, 1, 1]])
+        (focus,) = explain(question(above(2.5), inputs, EACH, reading=reading, search=search))
+        assert focus.reading == reading
+        assert focus.region_sets() == ([{0}] if reading == "smallest" else [{0}, {1, 2, 3}])
+
+
+class TestLabelMap:
+    IMAGE = torch.ones(2, 3, 2, 3)
+
+    def of(self, inputs: Tensor, mask: Tensor) -> list[Any]:
+        return [
+            None if f.label_map is None else f.label_map.tolist() for f in explain(question(above(0.5), inputs, mask))
+        ]
+
+    @pytest.mark.parametrize("shape", [(2, 3), (1, 2, 3), (1, 1, 2, 3), (3, 2, 3), (2, 3, 2, 3)])
+    def test_channels_that_share_their_regions(self, shape: tuple[int, ...]) -> None:
+        assert self.of(self.IMAGE, torch.tensor([[4, 4, 7], [-1, 4, 7]]).expand(shape)) == [[[4, 4, 7], [-1, 4, 7]]] * 2
+
+    def test_one_for_each_example(self) -> None:
+        mask = torch.tensor([[[[1, 1, 1], [2, 2, 2]]], [[[3, 4, 4], [3, 4, 4]]]])
+        assert self.of(self.IMAGE, mask) == [[[1, 1, 1], [2, 2, 2]], [[3, 4, 4], [3, 4, 4]]]
+
+    def test_broadcast_pixels(self) -> None:
+        assert self.of(self.IMAGE, torch.tensor([1, 2, 2])) == [[[1, 2, 2], [1, 2, 2]]] * 2
+        assert self.of(self.IMAGE, torch.tensor([[1], [2]])) == [[[1, 1, 1], [2, 2, 2]]] * 2
+
+    def test_none_where_channels_have_regions_of_their_own(self) -> None:
+        assert self.of(self.IMAGE, torch.arange(3)[:, None, None]) == [None, None]
+
+    def test_none_without_an_image(self) -> None:
+        assert self.of(torch.ones(1, 3), torch.arange(3)) == [None]
