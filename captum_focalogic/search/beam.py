@@ -15,7 +15,7 @@ from captum_focalogic.search.states import Bools, Packed
 
 Scope = Literal["state", "level"]
 
-MAX_CHILDREN = 1 << 25
+MAX_CHILDREN = 1 << 23
 """Children of one level, duplicates included, above which the search stops instead of filling the memory."""
 
 

@@ -114,8 +114,8 @@ class Certificate:
         return said
 
     def _share_of_all(self) -> str:
-        share = 100 * math.ldexp(self.evaluations, -self.num_regions)
-        return f"{share:.3g} %"
+        share = math.ldexp(100 * self.evaluations, -self.num_regions)
+        return f"{share:.3g} %" if share >= 0.001 else "less than 0.001 %"
 
     def _completeness(self) -> str:
         if self.complete == "yes":

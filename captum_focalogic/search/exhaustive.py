@@ -36,11 +36,11 @@ class Exhaustive:
     Parameters
     ----------
     max_frontier : int
-        Distinct states of one level above which the search ends with ``stopped="memory"``; a state takes about 50 bytes
-        with up to 64 regions.
+        Distinct states of one level above which the search ends with ``stopped="memory"``; each takes about 80 bytes
+        for every 64 regions.
     """
 
-    max_frontier: int = field(default=1 << 24, repr=False)
+    max_frontier: int = field(default=1 << 23, repr=False)
 
     reading: ClassVar[Reading] = "irreducible"
     never_repeats: ClassVar[bool] = True

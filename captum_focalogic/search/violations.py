@@ -53,7 +53,8 @@ def find_violations(evaluated: Evaluated) -> Violations:
     that, none.
     """
     valid, invalid = evaluated.packed[evaluated.valid], evaluated.packed[~evaluated.valid]
-    if len(valid) * len(invalid) * valid.shape[1] <= MAX_COMPARED:
+    compared = len(valid) * len(invalid) * valid.shape[1]
+    if compared <= MAX_COMPARED or not compared:
         return _all_pairs(valid, invalid, evaluated.num_regions)
     if len(valid) * evaluated.num_regions <= MAX_LOOKED_UP:
         return _neighbours(valid, invalid, evaluated.num_regions)

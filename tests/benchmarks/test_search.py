@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from captum_focalogic.search import Exhaustive, enumerate_final_states
 
-num_regions, terms = int(sys.argv[1]), eval(sys.argv[2])
+num_regions, terms, max_frontier = int(sys.argv[1]), eval(sys.argv[2]), int(sys.argv[3])
 
 def predicate(states):
     valid = np.zeros(len(states), dtype=bool)
@@ -32,28 +32,46 @@ def predicate(states):
     return valid
 
 start = time.perf_counter()
-result = enumerate_final_states(predicate, num_regions, Exhaustive())
+result = enumerate_final_states(predicate, num_regions, Exhaustive(max_frontier))
 took = time.perf_counter() - start
 # Not getrusage: its peak includes the parent process that this one was forked from.
 peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-print(took, int(peak.split()[1]) / 1024, result.certificate.evaluations, len(result.final_states))
+print(took, int(peak.split()[1]) / 1024, result.certificate.evaluations, len(result.final_states),
+      result.certificate.stopped)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+def measure(num_regions, terms, max_frontier=1 << 23):
+    """Seconds, MiB at the peak, evaluations, final states and reason to stop of one search, in a process of its own."""
+    command = [sys.executable, "-c", MEASURE, str(num_regions), repr(terms), str(max_frontier)]
+    *numbers, stopped = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return (*map(float, numbers), stopped)
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+
+
+@needs_proc
 @pytest.mark.parametrize(("num_regions", "seconds", "mebibytes"), [(20, 1.0, 256), (24, 15.0, 1024)])
 @pytest.mark.parametrize("kind", ["singles", "mixed"])
 def test_exhaustive_visits_all_sets_in_time_and_memory(num_regions, seconds, mebibytes, kind):
     terms = [[j] for j in range(num_regions)] if kind == "singles" else [[0, 3], [1], [2, 5], [4], [0, num_regions - 1]]
-    asked = [sys.executable, "-c", MEASURE, str(num_regions), repr(terms)]
-    took, peak, evaluations, found = map(
-        float, subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()
-    )
+    took, peak, evaluations, found, _ = measure(num_regions, terms)
     print(f"\n{num_regions} regions, {kind}: {evaluations:,.0f} sets in {took:.2f} s, {peak:.0f} MiB at the peak")
     assert evaluations == 2**num_regions
     assert found == len(terms)
     assert took <= seconds
     assert peak <= mebibytes
+
+
+@needs_proc
+@pytest.mark.parametrize(("num_regions", "words"), [(28, 1), (70, 2)])
+def test_memory_follows_the_largest_frontier_allowed(num_regions, words):
+    max_frontier = 1 << 20
+    took, peak, evaluations, found, stopped = measure(num_regions, [[j] for j in range(num_regions)], max_frontier)
+    print(f"\n{num_regions} regions: {evaluations:,.0f} sets in {took:.2f} s, {peak:.0f} MiB at the peak")
+    assert (found, stopped) == (0, "memory")
+    assert peak <= 120 + 100 * words * max_frontier / 2**20
 
 
 PHOTOS = photo_tables.load()
