@@ -21,6 +21,7 @@ from captum_focalogic.focus import Focus
 from captum_focalogic.logic import banzhaf_values, shapley_values
 from captum_focalogic.migration import Migrated, read_keywords
 from captum_focalogic.oracle import AutoBatching
+from captum_focalogic.pictures import with_image
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.named import check_reading
 from captum_focalogic.segmenters import Slic
@@ -201,7 +202,10 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         rows = arguments.format_inputs(inputs)
         keywords = read_keywords(kwargs, rows, feature_mask)
         question = self._question(rows, baselines, target, additional_forward_args, feature_mask, keywords)
-        return self._explain(question, perturbations_per_eval, show_progress)
+        focuses = self._explain(question, perturbations_per_eval, show_progress)
+        return [
+            with_image(focus, example, self.to_image) for focus, example in zip(focuses, question.examples, strict=True)
+        ]
 
     def attribute_future(self, *_args: Any, **_kwargs: Any) -> None:
         """Not offered: every batch depends on the answers to earlier ones.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.search import states as st
@@ -21,6 +21,8 @@ from captum_focalogic.search.record import Evaluated
 
 if TYPE_CHECKING:
     import sympy
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FORMAT = "captum-focalogic/focus/1"
 
@@ -50,6 +52,8 @@ class Focus:
         The class that was explained; None for outputs without classes.
     names : mapping of int to str
         What regions are called, where known.
+    image : (H, W, 3) uint8 or None
+        The image itself, to be shown with the explanation; None where the input is not one, or cannot be shown.
     """
 
     region_ids: NDArray[np.int64]
@@ -60,6 +64,7 @@ class Focus:
     label_map: NDArray[np.int64] | None = None
     target: int | tuple[int, ...] | None = None
     names: Mapping[int, str] = field(default_factory=dict)
+    image: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         num_regions = np.size(self.region_ids)
@@ -77,6 +82,12 @@ class Focus:
             raise InputError(f"areas must be shares of the input, none negative; got {self.areas}")
         if self.label_map is not None and np.ndim(self.label_map) != 2:
             raise InputError(f"label_map must be an (H, W) array; got shape {np.shape(self.label_map)}")
+        if self.image is not None and (
+            self.label_map is None
+            or np.shape(self.image) != (*np.shape(self.label_map), 3)
+            or self.image.dtype != np.uint8
+        ):
+            raise InputError("image must be (H, W, 3) uint8 of the label map's size, and needs a label map beside it")
         if self.evaluated.num_regions != num_regions or self.certificate.num_regions != num_regions:
             raise InputError(f"evaluated and certificate must be about the same {num_regions} regions as region_ids")
 
@@ -169,6 +180,7 @@ class Focus:
                 "score": _encode(self.evaluated.score, "<f4"),
             },
             "label_map": None if self.label_map is None else _encode(self.label_map, "<i8"),
+            "image": None if self.image is None else _encode(self.image, "|u1"),
         }
 
     @classmethod
@@ -217,6 +229,7 @@ class Focus:
             label_map=label_map,
             target=_read_target(fields["target"]),
             names={int(region): str(name) for region, name in fields["names"].items()},
+            image=None if fields.get("image") is None else _decode(fields["image"], "|u1"),
         )
 
     def save(self, path: str | Path) -> None:
@@ -239,6 +252,41 @@ class Focus:
         except UnicodeDecodeError as error:
             raise InputError(f"{path} is not a focus: it is not UTF-8 text") from error
         return cls.from_json(text)
+
+    def report(self, path: str | Path, image: ArrayLike | None = None, **how: Any) -> Path:
+        """Write an interactive page about this explanation: one HTML file that needs nothing else.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+        image : (3, H, W) float in [0, 1], or (H, W, 3) uint8, optional
+            The image the regions were cut from; :attr:`image` by default.
+        **how
+            Further fields of :class:`~captum_focalogic.report.html.Entry`: ``title``, ``label``, ``truth`` and others.
+
+        Returns
+        -------
+        Path
+            The file.
+        """
+        from captum_focalogic.report.html import Entry, write_report
+
+        return write_report(path, [Entry(self, self.image if image is None else image, **how)])
+
+    def plot(self, image: ArrayLike | None = None, **how: Any) -> "tuple[Figure, Axes]":
+        """Draw the explanation with matplotlib; see :func:`captum_focalogic.report.plot.plot_focus`."""
+        from captum_focalogic.report.plot import plot_focus
+
+        return plot_focus(self, image, **how)
+
+    def _repr_html_(self) -> str:
+        from captum_focalogic.report.notebook import compact_html
+
+        return compact_html(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __repr__(self) -> str:
         return (

@@ -1,0 +1,50 @@
+"""A focus at a glance, for the output cell of a notebook: one picture, the formula, what is known about it."""
+
+import numpy as np
+from markupsafe import Markup
+
+from captum_focalogic.focus import Focus
+from captum_focalogic.logic import symbol
+from captum_focalogic.report import html_words as words
+from captum_focalogic.report.figures import overlay
+from captum_focalogic.report.html_picture import data_uri, picture_for
+
+_LONGEST = 1200
+_WIDTH = 320
+
+
+def compact_html(focus: Focus) -> str:
+    """A fragment of HTML with no script and no style sheet, so that it fits any page; every name is escaped."""
+    picture = Markup("")
+    if focus.label_map is not None:
+        drawn = overlay(
+            np.asarray(picture_for(focus.image, focus.label_map)),
+            focus.label_map,
+            focus.region_ids,
+            focus.final_states,
+            show_ids=True,
+        )
+        picture = Markup(
+            '<img alt="Regions of the final states" src="{}" style="width:{}px;max-width:100%;border-radius:6px">'
+        ).format(data_uri(drawn, 2 * _WIDTH), _WIDTH)
+    formula = str(focus.expression)
+    if len(formula) > _LONGEST:
+        formula = f"{formula[:_LONGEST]} ... ({len(formula) - _LONGEST:,} characters more)"
+    names = ", ".join(f"{symbol(region)} = {name}" for region, name in sorted(focus.names.items()))
+    known = words.certificate_words(focus.certificate, bool(len(focus.final_states)))
+    lines = [
+        Markup('<p style="margin:0 0 .5em">{}</p>').format(words.summary(focus)),
+        Markup('<p style="margin:0 0 .5em"><code style="font-size:1.05em;white-space:normal">{}</code></p>').format(
+            formula
+        ),
+        Markup('<p style="margin:0 0 .5em;opacity:.75">{}</p>').format(names) if names else Markup(""),
+        Markup(
+            '<details><summary style="cursor:pointer;opacity:.75">How sure is this?</summary><ul>{}</ul></details>'
+        ).format(Markup("").join(Markup("<li>{}</li>").format(statement.text) for statement in known)),
+    ]
+    return str(
+        Markup(
+            '<div style="display:flex;flex-wrap:wrap;gap:1.25em;align-items:flex-start;max-width:60em">'
+            '{}<div style="flex:1 1 18em;min-width:0">{}</div></div>'
+        ).format(picture, Markup("").join(lines))
+    )
