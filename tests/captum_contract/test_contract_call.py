@@ -164,6 +164,7 @@ class TestArgumentsOfTheReplacedMethods:
         question = Question((torch.tensor([5.0, 3.0, 2.0, 1.0]),), 6.5, (inputs,), (mask.expand(2, 4),), target=(1, 1))
         expected = FOCALOGIC.expected(question)[0]
         given = FocaLogic(question.model).attribute(inputs, target=1, feature_mask=mask, return_input_shape=False)
+        assert given.dtype == torch.float32
         # Columns in the order of the region ids: -2, 3, 7.
         agree(given, (expected[:, [2, 3, 0]],))
 

@@ -50,8 +50,13 @@ def test_none_is_each_rows_own_prediction() -> None:
 
 @pytest.mark.parametrize("target", [-1, (-1,), torch.tensor(-1)], ids=str)
 def test_negative_classes_count_from_the_end(method: Method, target: object) -> None:
+    # Of three classes, so that -1 is not 1 as well.
     question = four_scalars()
-    agree(method(question.model).attribute(question.inputs[0], target=target), method.expected(question))
+
+    def forward(x: Tensor) -> Tensor:
+        return torch.cat([torch.zeros(len(x), 1), question.model(x)], dim=1)
+
+    agree(method(forward).attribute(question.inputs[0], target=target), method.expected(question))
 
 
 @pytest.mark.parametrize("per_eval", [1, 3])
