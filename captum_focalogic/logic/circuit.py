@@ -5,13 +5,15 @@ Walked without recursion, so that deep expressions cost time and not the stack.
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from sympy import ITE, And, Equivalent, Implies, Nand, Nor, Not, Or, Symbol, Xor, false, true
 from sympy.logic.boolalg import Boolean, BooleanFalse, BooleanTrue, Xnor
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic.symbols import key_order, region_key
+
+T = TypeVar("T")
 
 Kind = Literal["true", "region", "and", "or", "xor"]
 
@@ -66,6 +68,14 @@ def iterate(expression: Boolean) -> Iterator[Boolean]:
                 elif part not in seen:
                     seen.add(part)
                     yield part
+
+
+def fold(expression: Boolean, build: Callable[[Boolean, list[T]], T]) -> T:
+    """A value for an expression from the values of its parts, without recursion."""
+    values: dict[Boolean, T] = {}
+    for item in iterate(expression):
+        values[item] = build(item, [values[part] for part in item.args])
+    return values[expression]
 
 
 class Circuit:

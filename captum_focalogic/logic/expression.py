@@ -60,6 +60,12 @@ def _constant(terms: Terms) -> Boolean | None:
     return true if terms[0] == 0 else None
 
 
+def from_terms(terms: Terms, leaves: Sequence[Boolean]) -> Boolean:
+    """Minimal terms as a factored expression, leaf j in the place of column j."""
+    constant = _constant(terms)
+    return from_tree(factor(terms), leaves) if constant is None else constant
+
+
 def from_tree(tree: Tree, leaves: Sequence[Boolean], dual: bool = False) -> Boolean:
     """A tree as a sympy expression, leaf j in the place of column j; the dual exchanges AND and OR."""
     conjunction = "|" if dual else "&"

@@ -86,10 +86,10 @@ def _candidates(circuit: Circuit, wire: int) -> Iterator[Boolean]:
     except DiagramTooLarge:
         return
     signed: list[list[Boolean]] = [[Symbol(name), Not(Symbol(name))] for name in names]
-    cover = _cover(diagram, node)
+    cover = prime_cover(diagram, node, _TERM_LIMIT)
     if cover is not None:
         yield _factored(cover, [leaf for pair in signed for leaf in pair])
-    complement = _cover(diagram, -node)
+    complement = prime_cover(diagram, -node, _TERM_LIMIT)
     if complement is not None:
         yield _factored(complement, [leaf for pair in signed for leaf in reversed(pair)], dual=True)
 
@@ -128,7 +128,7 @@ class _TooManyTerms(Exception):
     """A cover has grown beyond what is worth factoring."""
 
 
-def _cover(diagram: BoundedBDD, root: int) -> Terms | None:
+def prime_cover(diagram: BoundedBDD, root: int, limit: int) -> Terms | None:
     """An irredundant cover of a function by prime implicants, or None where that is too long.
 
     Bit 2i of a term is region i, bit 2i + 1 its negation. Recursion goes once down the variables, whose number the
@@ -150,7 +150,7 @@ def _cover(diagram: BoundedBDD, root: int) -> Terms | None:
         only0, terms0 = between(both(low0, -up1), up0)
         only1, terms1 = between(both(low1, -up0), up1)
         rest, shared = between(-both(-both(low0, -only0), -both(low1, -only1)), both(up0, up1))
-        if len(shared) + len(terms0) + len(terms1) > _TERM_LIMIT:
+        if len(shared) + len(terms0) + len(terms1) > limit:
             raise _TooManyTerms
         split = int(diagram.ite(diagram.var(f"v{level}"), only1, only0))
         with1 = tuple(term | 1 << (2 * level) for term in terms1)
