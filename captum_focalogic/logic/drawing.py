@@ -253,13 +253,15 @@ def _state_node(
     status = attributes.get("status")
     colours = {"final": (_GREEN, "2.5", "solid"), "border": (_GREY, "1", "dashed"), "common": (RED, "1.5", "solid")}
     colour, pen, line = colours.get(str(status), (_INK, "1", "solid"))
-    words = [
-        names.get(int(word), word) if word.removeprefix("-").isdecimal() else word
-        for word in str(attributes["label"]).split()
-    ]
-    label = _escape(
-        _wrap([*(_short(word) for word in words), *([f"(in {attributes.get('count')})"] if status == "common" else [])])
-    )
+    words = [_short(_called(word, names)) for word in str(attributes["label"]).split()]
+    if status == "common":
+        words.append(f"(in {attributes.get('count')})")
+    label = _escape(_wrap(words))
     style = {"shape": "box", "color": colour, "penwidth": pen, "style": f"filled,{line}", "fillcolor": WHITE}
     style["label"] = label
     return style if thumbnails is None else style | _pictured(thumbnails.state(regions), label)
+
+
+def _called(word: str, names: Mapping[int, str]) -> str:
+    """A word of a state's label: a region's name where it is an id that has one."""
+    return names.get(int(word), word) if word.removeprefix("-").isdecimal() else word
