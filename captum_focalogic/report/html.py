@@ -261,7 +261,7 @@ class _Section:
         image = focus.image if entry.image is None else entry.image
         picture = None if focus.label_map is None else picture_for(image, focus.label_map)
         tiles = [_tile(focus, row) for row in range(min(len(focus.final_states), TILES + LISTED))]
-        shown = TILES if traced is not None else 0
+        shown = min(TILES, data.states_kept) if traced is not None else 0
         return cls(
             key=f"e{number}",
             entry=entry,

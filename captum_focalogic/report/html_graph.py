@@ -97,8 +97,9 @@ def _source(nodes: list[Basic], focus: Focus) -> graphviz.Digraph:
 
 
 def _short(label: str) -> str:
+    """One short line; Graphviz reads character entities even in plain labels, so ampersands are written as one."""
     flat = " ".join(label.split())
-    return flat if len(flat) <= 24 else f"{flat[:23]}…"
+    return (flat if len(flat) <= 24 else f"{flat[:23]}…").replace("&", "&amp;")
 
 
 def _cleaned(svg: str) -> Markup:

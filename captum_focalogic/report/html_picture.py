@@ -49,6 +49,7 @@ def data_uri(picture: Image.Image, longest: int = _LONGEST) -> str:
     if lossless:
         picture.save(stream, "PNG", optimize=True)
     else:
-        picture.save(stream, "JPEG", quality=88, optimize=True, subsampling=0)
+        # Not optimised: Pillow's buffer for that is too small for large, noisy pictures.
+        picture.save(stream, "JPEG", quality=88, subsampling=0)
     kind = "png" if lossless else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"

@@ -1,0 +1,304 @@
+"""The report as text: what it holds, what it may do, and that nothing in it is taken for markup."""
+
+import base64
+import hashlib
+import json
+import struct
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from report_makers import IDS, IMAGE, LABELS, focus_by, moody_rule, rule
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.metrics import Thresholds
+from captum_focalogic.report import html_data, html_graph
+from captum_focalogic.report.html import Entry, Panel, Table, render_report, write_report
+from captum_focalogic.search import states as st
+from captum_focalogic.search.record import Evaluated
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text of scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.raw: dict[str, list[str]] = {"script": [], "style": []}
+        self.text = ""
+        self.payloads: list[dict] = []
+        self._at: tuple[str, dict[str, str | None]] = ("", {})
+        self.feed(str(text))
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self._at = (tag, dict(attrs))
+        self.text += " "
+        self.tags.append(self._at)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._at = ("", {})
+
+    def handle_data(self, data: str) -> None:
+        tag, attributes = self._at
+        if tag == "script" and attributes.get("type") == "application/json":
+            self.payloads.append(json.loads(data))
+        elif tag in self.raw:
+            self.raw[tag].append(data)
+        else:
+            self.text += data
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def rows(text: str, columns: int = len(IDS)) -> np.ndarray:
+    packed = np.frombuffer(base64.b64decode(text), np.uint8).reshape(-1, -(-columns // 8))
+    return np.unpackbits(packed, axis=1, count=columns, bitorder="little").astype(bool)
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(
+        render_report([Entry(focus_by(rule), IMAGE, label="kite", truth=LABELS == 0, command="run it", seed=5)])
+    )
+
+
+def test_only_its_own_script_and_style_may_run(page: Page) -> None:
+    (policy,) = [a["content"] for tag, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data:"
+    for name in ("script", "style"):
+        (text,) = page.raw[name]
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert rules[f"{name}-src"] == f"'sha256-{digest}'"
+    assert "unsafe" not in policy
+
+
+def test_nothing_points_outside(page: Page) -> None:
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "xlink:href", "action", "data", "srcset"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:image/")), (tag, name)
+        assert not any(name.startswith("on") or name == "style" for name in attributes), tag
+    everything = " ".join(page.raw["script"] + page.raw["style"])
+    assert "http" not in everything
+    assert "@import" not in everything
+    assert "innerHTML" not in everything
+
+
+def test_states_answers_and_necessary_sets_are_in_the_page() -> None:
+    focus = focus_by(moody_rule)
+    (payload,) = Page(render_report([Entry(focus, IMAGE)])).payloads
+    assert payload["regions"] == IDS.tolist()
+    assert np.array_equal(rows(payload["states"]), focus.final_states)
+    # Hand-worked: each set hits {0, 7} and {0, -3, 2}.
+    wanted = {frozenset(s) for s in ([0], [7, -3], [7, 2])}
+    assert {frozenset(IDS[row].tolist()) for row in rows(payload["necessary"])} == wanted
+    answers = payload["answers"]
+    asked = rows(answers["states"])
+    valid = np.unpackbits(
+        np.frombuffer(base64.b64decode(answers["valid"]), np.uint8), count=len(asked), bitorder="little"
+    )
+    scores = struct.unpack(f"<{len(asked)}f", base64.b64decode(answers["scores"]))
+    assert answers["count"] == answers["total"] == len(asked) == len(focus.evaluated)
+    for state, verdict, score in zip(asked, valid, scores, strict=True):
+        assert bool(verdict) == moody_rule(dict(zip(IDS.tolist(), state.tolist(), strict=True)))
+        assert score == pytest.approx(0.25 + 0.5 * verdict + 0.01 * state.sum())
+
+
+def test_what_is_given_is_shown(page: Page) -> None:
+    shown = flat(page.text)
+    for part in ("kite", "run it", "I0 & (I7 | (I2 & I_m3))", "captum-focalogic", "Why", "distracted"):
+        assert part in shown or any(part in str(a) for _, a in page.tags), part
+    assert "Seed 5" in flat(shown)
+
+
+def test_measures_are_those_worked_by_hand(page: Page) -> None:
+    # Final states {0, 7} and {-3, 0, 2} of six equal regions; the object is region 0.
+    shown = flat(page.text)
+    assert "Precision 0.417 0.5" in shown  # (1/2 + 1/3) / 2
+    assert "Recall 1.000 0.5" in shown
+    assert "Divergence 0.125 0.1" in shown  # three regions in one of two states: 3 * 1/6 * 1/4
+    assert "distracted" in shown
+
+
+def test_thresholds_are_shown_as_given() -> None:
+    entry = Entry(focus_by(rule), IMAGE, truth=LABELS == 0, thresholds=Thresholds(0.25, 0.9, 0.2))
+    shown = flat(Page(render_report([entry])).text)
+    assert "Precision 0.417 0.25" in shown
+    assert "unclassified" not in shown
+    assert "holistic" in shown
+
+
+def test_without_truth_the_page_says_so() -> None:
+    assert "none was given" in flat(Page(render_report([Entry(focus_by(rule), IMAGE)])).text)
+
+
+def test_every_string_stays_text() -> None:
+    focus = focus_by(rule, names={0: HOSTILE, 7: HOSTILE})
+    entry = Entry(
+        focus,
+        IMAGE,
+        title=HOSTILE,
+        label=HOSTILE,
+        command=HOSTILE,
+        settings={HOSTILE: HOSTILE},
+        panels=[Panel(HOSTILE, caption=HOSTILE, rows=((HOSTILE, HOSTILE),))],
+        tables=[Table((HOSTILE,), ((HOSTILE,),), HOSTILE)],
+    )
+    text = render_report([entry, entry], HOSTILE)
+    page = Page(text)
+    scripts = [attributes for tag, attributes in page.tags if tag == "script"]
+    assert len(scripts) == 3
+    assert not any(tag == "img" and a.get("src") == "x" for tag, a in page.tags)
+    assert "alert(1)</script>" not in text
+    assert "49" not in page.text.replace("49 ", "")
+    assert page.payloads[0]["names"][1] == HOSTILE
+
+
+def test_no_name_reaches_the_graph_as_markup() -> None:
+    focus = focus_by(rule, names={0: '<a href="http://x">', 7: "\\N\\G&amp;"})
+    drawn = html_graph.formula_graph(focus)
+    if drawn.markup is None:
+        pytest.skip(drawn.word)
+    inside = Page(drawn.markup)
+    assert {tag for tag, _ in inside.tags} <= {"svg", "g", "path", "polygon", "polyline", "ellipse", "text"}
+    assert '<a href="http://x">' in inside.text
+    assert "\\N\\G&amp;" in inside.text, "as written, not as entities or Graphviz's own escapes"
+    assert sorted(int(a["data-region"]) for _, a in inside.tags if "data-region" in a) == [0, 1, 2, 3]
+
+
+def test_a_graph_without_graphviz_is_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    drawn = html_graph.formula_graph(focus_by(rule))
+    assert drawn.markup is None
+    assert "Graphviz" in drawn.word
+
+
+def test_a_graph_that_nobody_could_read_is_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_graph, "MOST_NODES", 5)
+    assert "unreadable" in html_graph.formula_graph(focus_by(rule)).word
+
+
+@pytest.mark.parametrize(
+    ("holds", "part"),
+    [
+        (lambda kept: True, "stands even with every region replaced"),
+        (lambda kept: False, "does not meet the criterion"),
+        (lambda kept: kept[7], "The formula is a single symbol"),
+    ],
+)
+def test_formulas_without_brackets(holds, part: str) -> None:
+    assert part in flat(Page(render_report([Entry(focus_by(holds), IMAGE)])).text)
+
+
+def test_without_an_image_the_regions_are_drawn() -> None:
+    page = Page(render_report([Entry(focus_by(rule))]))
+    assert "The image itself was not given" in page.text
+    assert any(tag == "image" for tag, _ in page.tags)
+
+
+def test_the_image_of_the_focus_is_used() -> None:
+    pixels = np.zeros((*LABELS.shape, 3), np.uint8)
+    page = Page(render_report([Entry(focus_by(rule, image=pixels))]))
+    assert "not given" not in page.text
+    (uri,) = [a["href"] for tag, a in page.tags if tag == "image"]
+    assert uri.startswith("data:image/png;base64,")
+
+
+def test_without_regions_on_an_image_there_is_no_picture() -> None:
+    page = Page(render_report([Entry(focus_by(rule, label_map=None))]))
+    assert not any(tag == "image" for tag, _ in page.tags)
+    assert any(a.get("data-node") == "region" for _, a in page.tags)
+
+
+def test_panels_and_tables_are_shown() -> None:
+    panel = Panel("GradCAM", Image.new("RGB", (20, 10)), "a caption", (("area", "0.5"),))
+    table = Table(("method", "seconds"), (("LIME", "1.5"),), "All of them")
+    page = Page(render_report([Entry(focus_by(rule), IMAGE, panels=[panel], tables=[table])]))
+    for part in ("GradCAM", "a caption", "0.5", "LIME", "1.5", "All of them"):
+        assert part in page.text
+
+
+def test_several_decisions_have_a_table_of_contents() -> None:
+    entries = [Entry(focus_by(rule), IMAGE, title=f"photo {number}") for number in range(3)]
+    page = Page(render_report(entries))
+    ids = [a["id"] for _, a in page.tags if "id" in a]
+    assert len(ids) == len(set(ids)), "ids are unique in the whole page"
+    links = {a["href"][1:] for tag, a in page.tags if tag == "a"}
+    assert links == {"e0", "e1", "e2"}
+    assert links <= set(ids)
+    assert len(page.payloads) == 3
+
+
+def test_a_large_record_is_cut_to_the_answers_near_the_final_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    focus = focus_by(rule)
+    monkeypatch.setattr(html_data, "ANSWER_BYTES", 6 * 14)
+    page = Page(render_report([Entry(focus, IMAGE)]))
+    answers = page.payloads[0]["answers"]
+    kept = {row.tobytes() for row in rows(answers["states"])}
+    assert answers["count"] == len(kept) == 14
+    around = st.children(st.pack(focus.final_states), 6)[0]
+    assert {row.tobytes() for row in (*focus.final_states, *st.unpack(around, 6))} <= kept
+    assert f"holds 14 of the model’s {focus.evaluated.total}" in flat(page.text)
+
+
+def test_many_final_states_are_cut_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_data, "STATE_BYTES", 1)
+    (payload,) = Page(render_report([Entry(focus_by(rule), IMAGE)])).payloads
+    assert len(rows(payload["states"])) == 1
+    assert payload["statesTotal"] == 2
+    assert payload["necessaryCut"] is True
+
+
+def test_a_large_explanation_stays_below_five_megabytes() -> None:
+    rng = np.random.default_rng(0)
+    ids = np.arange(196)
+    labels = np.kron(ids.reshape(14, 14), np.ones((46, 46), int))
+    labels = labels[np.arange(644)[:, None], (np.arange(644) + rng.integers(-6, 7, (644, 1))) % 644]
+    ids = np.unique(labels)
+    states = np.unique(rng.random((700, len(ids))) < 0.04, axis=0)
+    asked = rng.random((150_000, len(ids))) < 0.5
+    base = focus_by(lambda kept: any(kept.values()), np.array([0, 1]))
+    focus = replace(
+        base,
+        region_ids=ids,
+        areas=np.full(len(ids), 1 / len(ids)),
+        final_states=states,
+        label_map=labels,
+        certificate=replace(base.certificate, num_regions=len(ids)),
+        evaluated=Evaluated(
+            st.pack(asked), asked[:, 0], rng.random(len(asked)).astype(np.float32), len(ids), len(asked)
+        ),
+    )
+    image = rng.random((3, 644, 644)).astype(np.float32)
+    assert len(render_report([Entry(focus, image)]).encode()) < 5_000_000
+
+
+def test_writing(tmp_path: Path) -> None:
+    focus = focus_by(rule, image=np.zeros((*LABELS.shape, 3), np.uint8))
+    path = focus.report(tmp_path / "new" / "out.html", label="kite")
+    assert "kite" in path.read_text(encoding="utf-8")
+    assert write_report(str(tmp_path / "b.html"), [Entry(focus)]) == tmp_path / "b.html"
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([], "at least one"),
+        ([Entry(focus_by(rule), np.zeros((3, 4, 4)))], "4 x 4 pixels"),
+        ([Entry(focus_by(rule, label_map=None), truth=LABELS == 0)], "label map"),
+        ([Entry(focus_by(rule), truth=LABELS == 0, match="both")], "match"),  # type: ignore[arg-type]
+        ([Entry(focus_by(rule), truth=np.zeros((2, 2), bool))], "height and width"),
+    ],
+)
+def test_errors_say_what_is_wrong(entries: list, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        render_report(entries)
