@@ -41,7 +41,5 @@ def test_bad_sizes_are_refused():
         CentreCrop(0, 5)
     same_size((3, 4), None, "a model")
     same_size((3, 4), (3, 4), "a model")
-    with pytest.raises(
-        InputError, match=r"a model takes images of 5x6 pixels \(width x height\); these have 4x3\. Crop or resize"
-    ):
+    with pytest.raises(InputError, match=r"takes images of 5x6 pixels .*; these have 4x3\. Crop or resize"):
         same_size((3, 4), (6, 5), "a model")

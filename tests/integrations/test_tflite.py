@@ -49,7 +49,7 @@ def test_the_background_class_is_left_out(tmp_path, images):
     assert torch.equal(TfliteModel(path, ["b", "c"], background=True)(images), both[:, 1:])
     with pytest.raises(InputError, match="3 classes, but there are 2 labels; pass background=True"):
         TfliteModel(path, ["b", "c"])
-    with pytest.raises(InputError, match="3 classes, but there are 5 labels$"):
+    with pytest.raises(InputError, match=r"3 classes, but there are 5 labels$"):
         TfliteModel(path, list("abcde"))
 
 
@@ -59,10 +59,9 @@ def test_a_file_is_explained(tmp_path):
     image[:, 0, :, :2], image[:, 1, :, 2:] = 1.0, 0.2
     model = TfliteModel(tiny_tflite.write(tmp_path / "m.tflite", np.eye(3)))
     mask = torch.tensor([[1, 1, 2, 2]]).expand(4, 4)
-    focus = FocaLogic(model).explain(
-        image, feature_mask=mask, target=0, baselines=torch.tensor([0, 0.5, 0])[:, None, None]
-    )
-    assert focus[0].region_sets() == [frozenset({1})]
+    baselines = torch.tensor([0, 0.5, 0])[:, None, None]
+    focus = FocaLogic(model).explain(image, feature_mask=mask, target=0, baselines=baselines)[0]
+    assert focus.region_sets() == [frozenset({1})]
 
 
 def test_other_sizes_and_files_are_refused(tmp_path, images):
@@ -86,12 +85,11 @@ def test_a_missing_package_names_its_extra(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(not (SHARED / "models").is_dir(), reason="the real models are not here")
-@pytest.mark.parametrize(("name", "target"), [("bird.jpg", 19), ("owl.jpg", 82)])
-def test_the_quantised_file_and_its_torch_twin_have_the_same_final_states(monkeypatch, name, target):
+def test_the_quantised_file_and_its_torch_twin_have_the_same_final_states(monkeypatch):
     monkeypatch.syspath_prepend(str(SHARED / "models"))
     import mobilenet
 
-    image = mobilenet.preprocess(Image.open(SHARED / "photos" / name))[None]
+    image = mobilenet.preprocess(Image.open(SHARED / "photos" / "owl.jpg"))[None]
     segments = torch.from_numpy(Slic(8)(image[0]))
     quantised = TfliteModel(
         SHARED / "models" / "mobilenet_v2_1.0_224_quant.tflite", mobilenet.labels(), background=True
@@ -100,7 +98,7 @@ def test_the_quantised_file_and_its_torch_twin_have_the_same_final_states(monkey
         FocaLogic(model, search="ascending", reading="smallest").explain(image, feature_mask=segments)[0]
         for model in (mobilenet.load(), quantised)
     ]
-    assert [focus.target for focus in focuses] == [target, target]
+    assert [focus.target for focus in focuses] == [82, 82]
     assert np.array_equal(focuses[0].final_states, focuses[1].final_states)
 
 

@@ -49,15 +49,7 @@ def write(path, matrix, side=4, image="float32", channels=3):
     values = source
     if quantization:
         values = tensor(model, (1, side, side, channels), kinds.FLOAT32, "values")
-        options = schema.DequantizeOptionsT()
-        operator(
-            model,
-            schema.BuiltinOperator.DEQUANTIZE,
-            [source],
-            [values],
-            schema.BuiltinOptions.DequantizeOptions,
-            options,
-        )
+        operator(model, schema.BuiltinOperator.DEQUANTIZE, [source], [values])
     axes = tensor(model, (2,), kinds.INT32, "axes", np.array([1, 2], dtype=np.int32))
     means = tensor(model, (1, channels), kinds.FLOAT32, "means")
     reduce = schema.ReducerOptionsT()
