@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
 )
 app.command()(explain)
 app.command()(segment)
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         path = context.command_path if context is not None else "focalogic"
         message = getattr(error, "format_message", error.__str__)()
         if message:
-            say(f"{message} See {path} --help.")
+            say(f"{message.rstrip('.')}; see {path} --help")
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):
         say("interrupted")

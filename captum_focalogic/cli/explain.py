@@ -8,6 +8,7 @@ import typer
 
 from captum_focalogic.cli import options
 from captum_focalogic.cli.failing import TracebackOption, says_what_went_wrong
+from captum_focalogic.search.named import SEARCHES
 
 
 class ReadingName(StrEnum):
@@ -25,9 +26,7 @@ def explain(
     weights: options.Weights = None,
     segmenter: options.Segmenter = None,
     mask: options.Mask = None,
-    search: Annotated[
-        str, typer.Option(help="auto, exhaustive, beam, beam:WIDTH, ascending, chains, hitting-sets.")
-    ] = "auto",
+    search: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(SEARCHES)}.")] = "auto",
     reading: Annotated[
         ReadingName,
         typer.Option(
@@ -57,8 +56,14 @@ def explain(
 
     Without arguments, explains the embedded model on an embedded scene, whose true reason is known.
 
-    Writes to --out: overlay.png (red: regions that every final state has; white: those that some have), regions.png,
+    Writes to --out: overlay.png (red: regions that every final state keeps; white: those that some keep), regions.png,
     tiles/ (one picture a final state), formula.svg, labels.png (the regions, for --mask) and focus.json.
+
+    MODEL is one of: demo, the embedded network; torchvision:NAME, such as torchvision:resnet18; cascade:face, a face
+    detector that is no neural network; PATH/MODULE.py:NAME, where NAME is an nn.Module, or a function of images
+    (N, 3, H, W) in [0, 1], or a function or class that needs no argument and returns one of these. The module may
+    define preprocess(picture), which returns the image (3, H, W) in [0, 1] that the model sees, and labels, a list of
+    class names or a function that returns it.
     """
     from captum_focalogic.cli.explaining import Wish, carry_out
 

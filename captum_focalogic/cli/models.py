@@ -103,7 +103,7 @@ def find_device(text: str) -> torch.device:
         device = torch.device(text)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise CommandError(f"device {text!r} cannot be used here ({brief(error)}); try cpu or auto") from error
+        raise CommandError(f"there is no device {text!r} here that torch can use; try cpu or auto") from error
     return device
 
 

@@ -26,7 +26,7 @@ def print_facts(facts: Mapping[str, str]) -> None:
             console.print(Text(f"{shown:<{_LABEL_WIDTH}}", style="bold"), Text(line), sep="", soft_wrap=True)
 
 
-def print_focus(setting: Setting, focus: Focus, answer: Tensor | None, most_states: int) -> None:
+def print_focus(setting: Setting, focus: Focus, answer: Tensor, most_states: int) -> None:
     """Prediction, formula, final states (smallest first) and certificate."""
     height, width = setting.label_map.shape
     facts = {
@@ -34,7 +34,7 @@ def print_focus(setting: Setting, focus: Focus, answer: Tensor | None, most_stat
         "Model": f"{setting.model.name} on {setting.device}",
         "Prediction": describe(setting, answer),
     }
-    if focus.target is not None and answer is not None and answer.numel() > 1 and focus.target != int(answer.argmax()):
+    if focus.target is not None and answer.dim() == 1 and answer.numel() > 1 and focus.target != int(answer.argmax()):
         facts["Explained"] = class_text(setting, focus.target)
     facts["Regions"] = _regions(focus)
     facts["Formula"] = str(focus.expression)

@@ -14,6 +14,8 @@ from captum_focalogic.cli.failing import CommandError, brief
 from captum_focalogic.cli.models import Labels, NamedModel, find_device, find_model
 from captum_focalogic.cli.subject import Subject, find_subject
 from captum_focalogic.criteria import parse as parse_criterion
+from captum_focalogic.errors import ModelOutputError
+from captum_focalogic.oracle.forward import as_rows
 
 
 class ModelFailed(CommandError):
@@ -127,19 +129,28 @@ def read_batch(text: str) -> int | Literal["auto"]:
     return int(text)
 
 
-def predict(setting: Setting, forward: Callable[[Tensor], Any]) -> Tensor | None:
-    """The model's answer on the whole picture, without the batch dimension; None where it is no tensor of one row."""
+def predict(setting: Setting, forward: Callable[[Tensor], Any]) -> Tensor:
+    """The model's answer on the whole picture, without the batch dimension.
+
+    Raises
+    ------
+    ModelOutputError
+        If it is no tensor with one row for the picture.
+    """
     with torch.no_grad():
         outputs = forward(setting.inputs)
-    if not isinstance(outputs, Tensor) or outputs.dim() == 0 or len(outputs) != 1 or outputs.is_complex():
-        return None
-    return outputs[0].detach().cpu()
+    if isinstance(outputs, Tensor) and outputs.dim() == 0:
+        raise ModelOutputError(
+            f"the model {setting.model.name} answered a batch of one picture with a single number; it must answer with "
+            "one row a picture, shape (N, classes), or one number a picture, shape (N,)"
+        )
+    return as_rows(outputs, 1)[0].detach().cpu()
 
 
-def describe(setting: Setting, answer: Tensor | None) -> str:
+def describe(setting: Setting, answer: Tensor) -> str:
     """A prediction in words."""
-    if answer is None or answer.dim() > 1 or answer.numel() == 0:
-        return "not one row of class scores"
+    if answer.dim() > 1 or answer.numel() == 0:
+        return f"an output of shape {tuple(answer.shape)}"
     if answer.numel() == 1:
         value = answer.reshape(()).item()
         if not answer.is_floating_point():

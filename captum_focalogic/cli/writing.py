@@ -5,13 +5,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from captum_focalogic.cli.failing import CommandError
+from captum_focalogic.cli.failing import CommandError, say
 from captum_focalogic.cli.models import Labels
 from captum_focalogic.cli.printing import state_caption
 from captum_focalogic.cli.setting import Setting
 from captum_focalogic.focus import Focus
+from captum_focalogic.logic import NoEngineError, RenderError, count_literals, render, symbol, to_graphviz, to_networkx
 from captum_focalogic.report.figures import COLOUR_BLIND, PAPER, overlay, segmentation_picture, tile
+from captum_focalogic.report.painting import image_bytes
 
+_MOST_LITERALS = 300
 _TILE_NAME = "state-{:03d}.png"
 
 
@@ -50,7 +53,7 @@ def write_all(folder: Path, setting: Setting, focus: Focus, *, most_tiles: int, 
         written.append(f"tiles/ ({count} of {len(focus.final_states)})")
     if write_labels(folder / "labels.png", setting.label_map):
         written.append("labels.png")
-    written.append(write_formula(folder, focus))
+    written.append(write_formula(folder, setting, focus))
     focus.save(folder / "focus.json")
     written.append("focus.json")
     return written
@@ -66,6 +69,29 @@ def write_labels(path: Path, label_map: Labels) -> bool:
     return True
 
 
-def write_formula(folder: Path, focus: Focus) -> str:
-    (folder / "formula.txt").write_text(f"{focus.expression}\n", encoding="utf-8")
-    return "formula.txt"
+def write_formula(folder: Path, setting: Setting, focus: Focus) -> str:
+    """Draw the formula as formula.svg; as formula.dot, with a word about it, where nothing can draw.
+
+    Returns the name of what was written.
+    """
+    for stale in ("formula.svg", "formula.dot"):
+        (folder / stale).unlink(missing_ok=True)
+    literals = count_literals(focus.expression)
+    # A named region may share its name with another: with the symbol in front each is one of a kind.
+    names = {region: f"{symbol(region)} {name}" for region, name in focus.names.items()}
+    drawing = to_graphviz(
+        to_networkx(focus.expression),
+        image=image_bytes(setting.subject.image.numpy()),
+        label_map=setting.label_map,
+        names=names,
+    )
+    if literals > _MOST_LITERALS:
+        say(
+            f"note: the formula has {literals} literals, too many for a drawing to be of use; its graph is in a .dot file"
+        )
+        return render(drawing, folder / "formula.dot").name
+    try:
+        return render(drawing, folder / "formula.svg").name
+    except (NoEngineError, RenderError) as error:
+        say(f"note: the formula could not be drawn: {error}")
+        return "formula.dot"

@@ -28,7 +28,13 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         if Path(path).suffix == ".safetensors":
             return load_file(path)
         stored: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, pickle.UnpicklingError, zipfile.BadZipFile, RuntimeError, EOFError) as error:
+    except pickle.UnpicklingError as error:
+        # torch's own message recommends weights_only=False, which would run whatever code the file holds.
+        raise InputError(
+            f"the weights {path} cannot be read: no file of torch.save that holds tensors only; "
+            "save one with torch.save(model.state_dict(), path)"
+        ) from error
+    except (OSError, SafetensorError, zipfile.BadZipFile, RuntimeError, EOFError) as error:
         raise InputError(f"the weights {path} cannot be read: {_first_line(error)}") from error
     if isinstance(stored, dict) and isinstance(stored.get("state_dict"), dict):
         stored = stored["state_dict"]
