@@ -1,6 +1,5 @@
 """Captum's way of passing inputs, baselines and feature masks, checked and taken apart into examples."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +9,7 @@ from torch import Tensor
 from captum_focalogic.errors import InputError
 from captum_focalogic.masking import Example
 from captum_focalogic.regions import as_label_map, partition_from_masks
+from captum_focalogic.remarks import remark
 
 Segmenter = Callable[[Tensor], Any]
 """(3, H, W) float tensor in [0, 1] on the CPU -> (H, W) integer array or tensor."""
@@ -145,14 +145,13 @@ def _segment(row: Tensor, segmenter: Segmenter, to_image: ToImage | None) -> Ten
     low, high = float(image.min()), float(image.max())
     if low < 0 or high > 1:
         if to_image is None:
-            warnings.warn(
+            remark(
                 "the input is not in [0, 1], so it was stretched to that range for the segmenter; "
-                "pass to_image= to undo the model's normalisation instead",
-                stacklevel=2,
+                "pass to_image= to undo the model's normalisation instead"
             )
             image = (image - low) / (high - low) if high > low else torch.zeros_like(image)
         else:
-            warnings.warn("to_image= gave values outside [0, 1]; they were clipped for the segmenter", stacklevel=2)
+            remark("to_image= gave values outside [0, 1]; they were clipped for the segmenter")
             image = image.clamp(0, 1)
     labels = segmenter(image.expand(3, -1, -1))
     return torch.from_numpy(as_label_map(labels, (image.shape[1], image.shape[2])))

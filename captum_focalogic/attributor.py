@@ -1,6 +1,5 @@
 """Captum's interface: FocaLogic as a perturbation-based attribution method."""
 
-import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any, Literal, cast
@@ -22,6 +21,7 @@ from captum_focalogic.logic import banzhaf_values, shapley_values
 from captum_focalogic.migration import Migrated, read_keywords
 from captum_focalogic.oracle import AutoBatching
 from captum_focalogic.pictures import with_image
+from captum_focalogic.remarks import remark
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.named import check_reading
 from captum_focalogic.segmenters import Slic
@@ -176,6 +176,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         focuses = self._explain(question, perturbations_per_eval, show_progress)
         if any(focus.certificate.stopped == "interrupted" for focus in focuses):
             raise KeyboardInterrupt
+        _warn_of_emptiness(focuses)
         weights = [np.asarray(_WEIGHTS[self.weighting](focus), dtype=np.float64) for focus in focuses]
         if not keywords.return_input_shape:
             return _by_region(weights, focuses, rows[0])
@@ -203,6 +204,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         keywords = read_keywords(kwargs, rows, feature_mask)
         question = self._question(rows, baselines, target, additional_forward_args, feature_mask, keywords)
         focuses = self._explain(question, perturbations_per_eval, show_progress)
+        _warn_of_emptiness(focuses)
         return [
             with_image(focus, example, self.to_image) for focus, example in zip(focuses, question.examples, strict=True)
         ]
@@ -266,7 +268,6 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
             focuses = explain_all(question, batching, bar.update)
             if getattr(bar, "total", 0) is None:
                 bar.total = bar.n
-        _warn_of_emptiness(focuses)
         return focuses
 
 
@@ -305,7 +306,7 @@ def _warn_of_emptiness(focuses: list[Focus]) -> None:
             reasons.setdefault(reason, []).append(row)
     for reason, rows in reasons.items():
         listed = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
-        warnings.warn(f"example(s) {listed}: {reason}", stacklevel=5)
+        remark(f"example(s) {listed}: {reason}")
 
 
 def _emptiness(focus: Focus) -> str | None:

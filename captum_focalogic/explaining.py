@@ -1,6 +1,5 @@
 """From examples to focuses: ask for the reference, search all examples at once, say what was found."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +23,7 @@ from captum_focalogic.oracle import (
     resolve_targets,
 )
 from captum_focalogic.oracle.forward import AggregateOutputError, is_out_of_memory
+from captum_focalogic.remarks import remark
 from captum_focalogic.search import Reading, Run, Strategy
 from captum_focalogic.search.named import strategy_for
 
@@ -121,7 +121,7 @@ class _Judge:
         """Tell how many masked inputs had no answer."""
         count = int(self._nan_rows)
         if count:
-            warnings.warn(f"the model answered NaN for {count} masked input(s); they count as not valid", stacklevel=6)
+            remark(f"the model answered NaN for {count} masked input(s); they count as not valid")
 
 
 def explain_all(question: Question, batching: Batching, on_judged: Callable[[int], object]) -> list[Focus]:
