@@ -234,6 +234,19 @@ class TestErrorsOfTheModel:
             method(forward).attribute(four_scalars().inputs[0], target=1)
         assert raised.value is error
 
+    def test_an_interrupt_from_the_keyboard(self, method: Method) -> None:
+        calls = []
+
+        def forward(x: Tensor) -> Tensor:
+            calls.append(len(x))
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return four_scalars().model(x)
+
+        with pytest.raises(KeyboardInterrupt):
+            method(forward).attribute(four_scalars().inputs[0], target=1)
+        assert len(calls) == 3
+
     @pytest.mark.parametrize("after", [0, 3])
     def test_with_a_note(self, after: int) -> None:
         forward, error = self.failing(after)

@@ -177,6 +177,7 @@ class TestBaselines:
             plain.weights, 8.5, plain.inputs, plain.masks, (baselines.expand(2, 4).to(torch.float64),), (1, 1)
         )
 
+    @pytest.mark.filterwarnings("ignore:example.*baseline alone:UserWarning")
     @pytest.mark.parametrize("baseline", [0, 0.25, -1, True], ids=repr)
     def test_numbers(self, method: Method, baseline: float) -> None:
         question = self.question(torch.tensor(float(baseline)))

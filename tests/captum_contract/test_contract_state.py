@@ -88,6 +88,15 @@ def test_no_graph_is_recorded(method: Method) -> None:
     assert not any(grad for _, grad in model.seen)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_no_graph_is_recorded_past_the_usage_log(method: Method) -> None:
+    model = Network().eval()
+    attributor = method(model)
+    given = type(attributor).attribute.__wrapped__(attributor, four_scalars().inputs[0], target=0)
+    assert not given.requires_grad
+    assert not any(grad for _, grad in model.seen)
+
+
 @pytest.mark.parametrize("enabled", [True, False])
 def test_the_callers_grad_mode(method: Method, enabled: bool) -> None:
     with torch.set_grad_enabled(enabled):
@@ -192,6 +201,7 @@ def hooks(model: nn.Module) -> list[int]:
     ]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_models_memory_format() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 2)).eval()
     strides = [parameter.stride() for parameter in model.parameters()]

@@ -123,6 +123,7 @@ class TestTargetsThatAreNotThePrediction:
         with pytest.warns(UserWarning, match="not the prediction") as warned:
             FocaLogic(question.model).attribute(question.inputs[0], target=0)
         assert len(warned) == 1
+        assert warned[0].filename == __file__
 
     def test_only_the_rows_concerned(self) -> None:
         question = mixed((1, 1, 1))

@@ -1,0 +1,60 @@
+"""The migration page runs as it stands and prints what it says."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "captum.md"
+METHODS = ["FeatureAblation", "Lime", "KernelShap", "ShapleyValueSampling", "Occlusion"]
+
+
+def blocks() -> list[tuple[str, str]]:
+    """The page's code blocks and what each is said to print."""
+    found = re.findall(r"```(python|text)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    pairs: list[tuple[str, str]] = []
+    for language, text in found:
+        if language == "python":
+            pairs.append((text, ""))
+        else:
+            pairs[-1] = (pairs[-1][0], text)
+    return pairs
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:captum.*")
+def test_the_page_prints_what_it_says() -> None:
+    pytest.importorskip("sklearn")
+    namespace: dict[str, object] = {"__name__": "page"}
+    for code, expected in blocks():
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, str(PAGE), "exec"), namespace)
+        assert printed.getvalue() == expected, code
+
+
+def test_the_table_of_numbers() -> None:
+    import torch
+    from captum.attr import FeatureAblation
+
+    from captum_focalogic.demo.network import load_model
+    from captum_focalogic.demo.scenes import draw_scene
+
+    table = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| before: how far")]
+    written = [float(cell) for cell in table[0].split("|")[2:-1]]
+    scene = draw_scene(0)
+    labels = torch.as_tensor(scene.labels)
+    drops = FeatureAblation(load_model()).attribute(
+        torch.as_tensor(scene.image)[None], target=1, feature_mask=labels[None, None]
+    )[0, 0]
+    measured = [float(drops[labels == region].mean()) for region in range(1, 8)]
+    assert measured == pytest.approx(written, abs=0.02)
+
+
+def test_each_method_has_its_lines() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    for method in METHODS:
+        section = text.split(f"### {method}\n")[1].split("\n#")[0]
+        assert f"before = {method}(model)" in section
+        assert "after = FocaLogic(model" in section
