@@ -1,0 +1,118 @@
+"""Classifiers of timm by name, with their own preprocessing and labels."""
+
+import difflib
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from PIL import Image
+from torch import nn
+
+from captum_focalogic.errors import InputError, MissingExtraError
+from captum_focalogic.integrations.hub import fetching
+from captum_focalogic.integrations.torchvision import RANDOM, Classifier, Normalised
+from captum_focalogic.integrations.weights import load_weights
+
+INSTEAD = (
+    "check the connection; or download the weights elsewhere and give the file (--weights FILE, weights=), or "
+    f"{RANDOM!r} to go without; or set HF_HUB_OFFLINE=1 (and HF_HOME to the cache) to use a copy fetched before"
+)
+
+
+def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
+    """A classifier of timm.
+
+    Parameters
+    ----------
+    name : str
+        One of ``timm.list_models()``, with or without the tag of its weights ("resnet18.a1_in1k"); or
+        "hf-hub:owner/name".
+    weights : str or Path, optional
+        A file with a state dict (safetensors or torch); ``"random"`` for none at all; by default the published ones,
+        fetched once.
+
+    Raises
+    ------
+    MissingExtraError
+        Without timm.
+    InputError
+        If there is no such model, it has no published weights, or the weights do not fit it.
+    HubError
+        If published weights cannot be fetched.
+    """
+    timm = _timm()
+    model = _create(timm, name, published=weights is None)
+    if weights == RANDOM:
+        warnings.warn(
+            f"{name} has RANDOM weights: its predictions, and every explanation of them, mean nothing", stacklevel=2
+        )
+    elif weights is not None:
+        load_weights(model, weights)
+    settings = timm.data.resolve_model_data_config(model)
+    if settings["input_size"][0] != 3:
+        raise InputError(f"{name} takes {settings['input_size'][0]} channels; this needs a model of colour images")
+    return Classifier(
+        model=Normalised(model, list(settings["mean"]), list(settings["std"])).eval().requires_grad_(False),
+        labels=_labels(timm, model),
+        crop=_cropping(timm, settings),
+    )
+
+
+def _timm() -> Any:
+    try:
+        import timm
+    except ImportError as error:
+        raise MissingExtraError("timm", "timm") from error
+    return timm
+
+
+def _create(timm: Any, name: str, *, published: bool) -> nn.Module:
+    on_hub = name.startswith(("hf-hub:", "hf_hub:", "local-dir:"))
+    if not on_hub:
+        _check_name(timm, name, published=published)
+    if not published and not on_hub:
+        return cast(nn.Module, timm.create_model(name, pretrained=False))
+    with fetching(f"the weights of {name}", failures=(OSError, RuntimeError), instead=INSTEAD):
+        return cast(nn.Module, timm.create_model(name, pretrained=published))
+
+
+def _check_name(timm: Any, name: str, *, published: bool) -> None:
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        near = difflib.get_close_matches(architecture, timm.list_models(), n=3) or ["resnet18", "vit_base_patch16_224"]
+        raise InputError(f"timm has no model {architecture!r}; did you mean {', '.join(near)}?")
+    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}*") if _same(full, architecture)]
+    if tag and tag not in tags:
+        raise InputError(f"timm has no weights {tag!r} for {architecture}; it has {', '.join(tags) or 'none'}")
+    if published and not tags:
+        raise InputError(f"{name} has no published weights; give a file (--weights FILE, weights=) or {RANDOM!r}")
+
+
+def _same(full: str, architecture: str) -> bool:
+    return full.partition(".")[0] == architecture
+
+
+def _labels(timm: Any, model: Any) -> list[str]:
+    """Names of the classes, where the weights or ImageNet's subsets tell them."""
+    named = model.pretrained_cfg.get("label_names")
+    if named:
+        return list(named)
+    subset = timm.data.infer_imagenet_subset(model)
+    if not subset:
+        return []
+    info = timm.data.ImageNetInfo(subset)
+    return [info.index_to_description(index) for index in range(info.num_classes())]
+
+
+def _cropping(timm: Any, settings: dict[str, Any]) -> Callable[..., Image.Image]:
+    def crop(picture: Image.Image, nearest: bool = False) -> Image.Image:
+        """The model's own resizing and cropping; with ``nearest=True`` for label maps."""
+        chosen = {**settings, "interpolation": "nearest"} if nearest else settings
+        for step in timm.data.create_transform(**chosen, is_training=False).transforms:
+            if "Tensor" in type(step).__name__:
+                break
+            picture = step(picture)
+        return picture
+
+    return crop

@@ -1,0 +1,87 @@
+"""Classifiers of timm: the library's own tiny architectures, with random weights."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from captum_focalogic import FocaLogic
+from captum_focalogic.errors import HubError, InputError, MissingExtraError
+from captum_focalogic.integrations.timm import load_classifier
+
+timm = pytest.importorskip("timm", reason="timm is not installed (extra 'timm')")
+
+
+@pytest.fixture
+def picture():
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (120, 200, 3), dtype=np.uint8))
+
+
+def random_classifier(name):
+    with pytest.warns(UserWarning, match="RANDOM weights"):
+        return load_classifier(name, "random")
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_resnet.r160_in1k", "test_convnext"])
+def test_pictures_are_seen_as_timm_shows_them(name, picture):
+    torch.manual_seed(0)
+    classifier = random_classifier(name)
+    settings = timm.data.resolve_model_data_config(classifier.model.model)
+    theirs = timm.data.create_transform(**settings, is_training=False)(picture)[None]
+    pixels = np.array(classifier.crop(picture))
+    ours = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    with torch.no_grad():
+        assert torch.allclose(classifier.model(ours), classifier.model.model(theirs), atol=1e-4)
+    assert not classifier.model.training
+    assert len(classifier.labels) == 1000
+    assert classifier.labels[0].startswith("tench")
+
+
+def test_label_maps_are_cropped_alike():
+    crop = random_classifier("test_vit").crop
+    labels = np.full((90, 300), -5, dtype=np.int32)
+    labels[:, 150:] = 100_000
+    picture = Image.fromarray(np.where(labels > 0, 255, 0).astype(np.uint8)).convert("RGB")
+    cropped = np.asarray(crop(Image.fromarray(labels), nearest=True))
+    assert set(np.unique(cropped)) == {-5, 100_000}
+    assert np.mean((cropped > 0) == (np.asarray(crop(picture))[:, :, 0] > 127)) > 0.98
+
+
+def test_a_classifier_is_explained(picture):
+    classifier = random_classifier("test_resnet")
+    image = torch.from_numpy(np.array(classifier.crop(picture))).permute(2, 0, 1)[None] / 255
+    mask = (torch.arange(160) // 80).expand(160, 160)
+    focus = FocaLogic(classifier.model).explain(image, feature_mask=mask)[0]
+    assert focus.num_regions == 2
+    assert focus.certificate.complete
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_weights_come_from_a_file(tmp_path, suffix):
+    from safetensors.torch import save_file
+
+    torch.manual_seed(1)
+    model = timm.create_model("test_vit")
+    path = tmp_path / f"w{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)(model.state_dict(), path)
+    loaded = load_classifier("test_vit", path).model.model
+    assert all(torch.equal(loaded.state_dict()[name], value) for name, value in model.state_dict().items())
+    with pytest.raises(InputError, match="do not fit"):
+        load_classifier("test_resnet", path)
+
+
+def test_what_is_not_there_is_said(monkeypatch):
+    with pytest.raises(InputError, match=r"no model 'resnett18'; did you mean .*resnet18"):
+        load_classifier("resnett18")
+    with pytest.raises(InputError, match=r"no weights 'none' for test_vit; it has r160_in1k"):
+        load_classifier("test_vit.none")
+    with pytest.raises(InputError, match="has no published weights; give a file"):
+        load_classifier("vit_base_patch16_xp_224")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(HubError, match=r"weights of test_vit could not be fetched.*--weights FILE"):
+        load_classifier("test_vit")
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(MissingExtraError, match=r"captum-focalogic\[timm\]"):
+        load_classifier("test_vit")
