@@ -103,6 +103,7 @@ class TestConstruction:
             ("final_states", np.ones((2, 5), bool)),
             ("final_states", np.ones(6, bool)),
             ("label_map", np.ones(6, int)),
+            ("image", np.zeros((2, 2, 3), np.uint8)),  # without a label map
             ("certificate", focus_of([[1]], [1, 2]).certificate),
             ("evaluated", focus_of([[1]], [1, 2]).evaluated),
         ],
@@ -260,13 +261,16 @@ def focuses(draw: hs.DrawFn) -> Focus:
     )
     areas = draw(hs.lists(hs.floats(0, 1), min_size=num_regions, max_size=num_regions))
     label_map = rng.choice(np.array(ids), size=draw(hs.tuples(hs.integers(0, 4), hs.integers(1, 4))))
+    image = rng.integers(0, 256, size=(*label_map.shape, 3), dtype=np.uint8)
+    shown = draw(hs.sampled_from(["nothing", "labels", "image"]))
     return Focus(
         region_ids=np.array(ids, dtype=np.int64),
         areas=np.array(areas),
         final_states=finals,
         certificate=certificate,
         evaluated=evaluated,
-        label_map=label_map if draw(hs.booleans()) else None,
+        label_map=None if shown == "nothing" else label_map,
+        image=image if shown == "image" else None,
         target=draw(hs.none() | hs.integers(0, 999) | hs.tuples(hs.integers(0, 9), hs.integers(0, 9))),
         names=draw(hs.dictionaries(hs.sampled_from(ids), hs.text(max_size=5), max_size=3)),
     )
@@ -282,6 +286,7 @@ def same_bits(first: Focus, second: Focus) -> bool:
             focus.evaluated.valid,
             focus.evaluated.score,
             focus.label_map,
+            focus.image,
         )
         for focus in (first, second)
     ]
@@ -337,7 +342,9 @@ def packed(shape: list[int], octets: bytes) -> dict[str, Any]:
     return {"shape": shape, "zlib": base64.b64encode(zlib.compress(octets)).decode()}
 
 
-SOUND = focus_of([[1, 2], [3]], [1, 2, 3], label_map=np.array([[1, 2], [3, 3]]), target=5, names={1: "a"}).to_dict()
+IMAGE = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+LABELS = np.array([[1, 2], [3, 3]])
+SOUND = focus_of([[1, 2], [3]], [1, 2, 3], label_map=LABELS, target=5, names={1: "a"}, image=IMAGE).to_dict()
 DAMAGE: list[tuple[list[Any], Any]] = [
     (["format"], "captum-focalogic/focus/2"),
     (["region_ids"], []),
@@ -390,6 +397,11 @@ DAMAGE: list[tuple[list[Any], Any]] = [
     (["label_map"], packed([4], struct.pack("<4q", 1, 2, 3, 3))),
     (["label_map"], packed([2, 2], struct.pack("<4q", 1, 2, 3, 4))),
     (["label_map"], []),
+    (["label_map"], None),  # the image is still there
+    (["image"], packed([2, 3, 2], bytes(12))),
+    (["image"], packed([12], bytes(12))),
+    (["image"], packed([2, 2, 3], bytes(11))),
+    (["image"], []),
 ]
 
 
