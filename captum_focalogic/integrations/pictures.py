@@ -52,3 +52,24 @@ def same_size(given: tuple[int, int], wanted: tuple[int, int] | None, name: str)
             f"{name} takes images of {wanted[1]}x{wanted[0]} pixels (width x height); these have "
             f"{given[1]}x{given[0]}. Crop or resize them first, as the model's own crop(picture) does"
         )
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """The whole picture resized, whatever its aspect ratio.
+
+    Parameters
+    ----------
+    height, width : int
+        Of the result, in pixels.
+    interpolation : PIL.Image.Resampling, default BILINEAR
+        For pictures; label maps are resized to the nearest pixel.
+    """
+
+    height: int
+    width: int
+    interpolation: Image.Resampling = Image.Resampling.BILINEAR
+
+    def __call__(self, picture: Image.Image, nearest: bool = False) -> Image.Image:
+        """Resize a picture, or with ``nearest`` a label map."""
+        return picture.resize((self.width, self.height), Image.Resampling.NEAREST if nearest else self.interpolation)
