@@ -61,7 +61,8 @@ def format_baselines(baselines: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor
 
 def _format_baseline(baseline: Any, tensor: Tensor) -> Tensor:
     if isinstance(baseline, int | float):
-        baseline = torch.tensor(baseline, dtype=tensor.dtype if tensor.is_floating_point() else None)
+        dtype = tensor.dtype if tensor.is_floating_point() else None
+        baseline = torch.tensor(baseline, dtype=dtype, device=tensor.device)
     if not isinstance(baseline, Tensor):
         hint = "; call it first, as in baselines=blurred(x)" if callable(baseline) else ""
         raise InputError(f"a baseline must be a number or a tensor; got {type(baseline).__name__}{hint}")

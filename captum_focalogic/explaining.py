@@ -146,7 +146,7 @@ def explain_all(question: Question, batching: Batching, on_judged: Callable[[int
     judge = _Judge(question.criterion, question.target, outputs)
     index = torch.arange(len(outputs), device=question.device)
     valid, score = judge(outputs, index)
-    scores = torch.full((len(valid),), torch.nan) if score is None else score.float().cpu()
+    scores = torch.full((len(valid),), torch.nan, device="cpu") if score is None else score.float().cpu()
     on_judged(len(outputs))
     cases = [
         Case(row, example, _start(question, example, (bool(own_valid), float(own_score))))

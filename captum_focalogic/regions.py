@@ -62,7 +62,7 @@ def partition_from_masks(masks: Sequence[Tensor], shapes: Sequence[torch.Size]) 
     region_ids, inverse = torch.unique(torch.cat([mask.reshape(-1) for mask in masks]), return_inverse=True)
     if not len(region_ids):
         raise InputError("the feature mask holds no element, so there are no regions to explain with")
-    counts = torch.zeros(len(region_ids), dtype=torch.float64)
+    counts = torch.zeros(len(region_ids), dtype=torch.float64, device="cpu")
     columns: list[Tensor] = []
     for mask, shape, flat in zip(masks, shapes, inverse.split([mask.numel() for mask in masks]), strict=True):
         columns.append(flat.reshape(mask.shape))

@@ -570,6 +570,21 @@ def test_layouts_are_tried_on_inputs_only() -> None:
     assert torch.is_grad_enabled()
 
 
+@pytest.mark.parametrize("scope", [torch.inference_mode, lambda: torch.device("meta")], ids=["inference", "device"])
+def test_modes_of_torch_around_the_call(scope: Callable[[], Any]) -> None:
+    # The default device is where torch puts new tensors; the inputs say where the work is done.
+    exact = lambda x: torch.stack([x.sum(1) * 0 + 2.5, x[:, 0] * 2 + x[:, 1] + x[:, 2]], 1)  # noqa: E731
+    x, whole = torch.ones(2, 3), torch.ones(1, 3, dtype=torch.int64)
+    with scope():
+        assert FocaLogic(exact).attribute(x).tolist() == [[1, 0.5, 0.5]] * 2
+        assert FocaLogic(exact).explain(x, 0.0, target=[1, 1])[1].region_sets() == [{0, 1}, {0, 2}]
+        assert FocaLogic(exact).explain(whole, 0.5)[0].region_sets() == [{0}, {1, 2}]
+        assert FocaLogic(lambda x: exact(x).argmax(1)).explain(x)[0].region_sets() == [{0, 1}, {0, 2}]
+        assert FocaLogic(lambda x: float(x[0, 0]) - 0.5).explain(x[:1])[0].region_sets() == [{0}]
+        windows = FocaLogic(exact).attribute(x, sliding_window_shapes=(2,), return_input_shape=False)
+        assert windows.tolist() == [[1, 0]] * 2
+
+
 def test_what_was_measured_serves_the_next_call() -> None:
     model = Counting(weighing([1.0] * 13, 3.5))
     explainer = FocaLogic(model, max_evaluations=None)

@@ -93,7 +93,7 @@ def as_rows(outputs: Any, rows: int) -> Tensor:
             "the forward function returned a Future; FocaLogic needs the tensor itself (wait for it)"
         )
     if isinstance(outputs, Number | np.ndarray | np.generic):
-        outputs = torch.as_tensor(outputs)
+        outputs = torch.as_tensor(outputs, device="cpu")
     if not isinstance(outputs, Tensor):
         raise ModelOutputError(
             f"the forward function must return a tensor with one row an input; got {type(outputs).__name__}. "

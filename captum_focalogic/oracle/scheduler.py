@@ -219,5 +219,5 @@ def _split(segments: list[Segment], size: int) -> Iterator[list[Segment]]:
 
 
 def _to_pinned(values: Tensor) -> Tensor:
-    pinned = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    pinned = torch.empty(values.shape, dtype=values.dtype, device="cpu", pin_memory=True)
     return pinned.copy_(values, non_blocking=True)
