@@ -184,3 +184,9 @@ def test_names_on_the_command_line():
             segmenter_from_text(text)
     with pytest.raises(InputError, match="at least 1"):
         segmenter_from_text("slic:0")
+
+
+@pytest.mark.parametrize("side", [28, 64])
+def test_slic_copes_with_noise(side):
+    noise = torch.rand(3, side, side, generator=torch.Generator().manual_seed(side))
+    assert len(np.unique(Slic()(noise))) == 12

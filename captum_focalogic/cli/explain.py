@@ -30,8 +30,9 @@ def explain(
     reading: Annotated[
         ReadingName,
         typer.Option(
+            metavar="NAME",
             help="Final states are: irreducible, what deletions lead to until none keeps the prediction; minimal, "
-            "those no part of which suffices; smallest, those with the fewest regions."
+            "those no part of which suffices; smallest, those with the fewest regions.",
         ),
     ] = ReadingName.irreducible,
     criterion: options.Criterion = "top1",
@@ -40,12 +41,16 @@ def explain(
     device: options.Device = "auto",
     batch: options.Batch = "auto",
     max_evaluations: Annotated[
-        int, typer.Option(min=0, help="Most region sets the model is asked about; 0 for no limit.")
+        int, typer.Option(min=0, metavar="NUMBER", help="Most region sets the model is asked about; 0 for no limit.")
     ] = 5_000,
-    time_limit: Annotated[float | None, typer.Option(help="Seconds after which the search ends.")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Seconds after which the search ends.")
+    ] = None,
     out: options.Out = Path("focalogic-out"),
     seed: options.Seed = 22,
-    tiles: Annotated[int, typer.Option(min=0, help="Most final states to print and to draw a tile of.")] = 100,
+    tiles: Annotated[
+        int, typer.Option(min=0, metavar="NUMBER", help="Most final states to print and to draw a tile of.")
+    ] = 100,
     colour_blind: Annotated[
         bool, typer.Option("--colour-blind", help="Blue stripes and yellow in place of red and white.")
     ] = False,

@@ -11,7 +11,7 @@ Picture = Annotated[
 ]
 Model = Annotated[
     str,
-    typer.Option("--model", "-m", metavar="MODEL", help="demo, torchvision:NAME, cascade:face, PATH/MODULE.py:NAME."),
+    typer.Option("--model", "-m", metavar="MODEL", help="demo, torchvision:NAME, cascade:face, MODULE.py:NAME."),
 ]
 Weights = Annotated[
     str | None,
@@ -26,7 +26,7 @@ Segmenter = Annotated[
         "--segmenter",
         "-s",
         metavar="NAME",
-        help="slic, slic:NUMBER, grid, grid:ROWSxCOLUMNS. By default the scene's own, or slic:12.",
+        help="slic, slic:NUMBER, grid, grid:ROWSxCOLUMNS. By default the scene's own regions, or slic:12.",
     ),
 ]
 Mask = Annotated[
@@ -53,11 +53,15 @@ Baseline = Annotated[
         "blur:SIGMA.",
     ),
 ]
-Target = Annotated[int | None, typer.Option(help="Class to explain; by default the one that is predicted.")]
+Target = Annotated[
+    int | None, typer.Option(metavar="CLASS", help="Class to explain; by default the one that is predicted.")
+]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.")]
 Batch = Annotated[
     str, typer.Option(metavar="auto|NUMBER", help="Images in one call of the model; auto measures what is fastest.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Which embedded scene; odd and even seeds show different classes.")]
+Seed = Annotated[
+    int, typer.Option(min=0, metavar="NUMBER", help="Which embedded scene; odd and even seeds show different classes.")
+]
 Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show a progress bar on standard error.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for what is written.")]

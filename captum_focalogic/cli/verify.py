@@ -20,7 +20,9 @@ def verify(
     device: options.Device = "auto",
     batch: options.Batch = "auto",
     seed: options.Seed = 22,
-    sample: Annotated[int, typer.Option(min=0, help="Most recorded verdicts to ask the model about again.")] = 1_000,
+    sample: Annotated[
+        int, typer.Option(min=0, metavar="NUMBER", help="Most recorded verdicts to ask the model about again.")
+    ] = 1_000,
     traceback: TracebackOption = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
     """Ask the model again whether what an explanation claims is true.

@@ -86,9 +86,7 @@ def write_formula(folder: Path, setting: Setting, focus: Focus) -> str:
         names=names,
     )
     if literals > _MOST_LITERALS:
-        say(
-            f"note: the formula has {literals} literals, too many for a drawing to be of use; its graph is in a .dot file"
-        )
+        say(f"note: the formula has {literals} literals, too many for a drawing to be of use; see formula.dot")
         return render(drawing, folder / "formula.dot").name
     try:
         return render(drawing, folder / "formula.svg").name

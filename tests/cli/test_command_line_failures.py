@@ -1,0 +1,226 @@
+"""The command line on bad input: one sentence on standard error, the right exit code, never a traceback of ours."""
+
+import subprocess
+import sys
+import traceback
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from captum_focalogic.cli import main
+
+MODULE = """
+import torch
+
+
+def raises(images):
+    raise RuntimeError("out of ideas\\nsecond line")
+
+
+def raises_as_we_do(images):
+    raise ValueError("no such thing")
+
+
+def one_number(images):
+    return images.sum()
+
+
+def no_row(images):
+    return torch.zeros(7, 3)
+
+
+def nan(images):
+    return torch.full((len(images), 3), float("nan"))
+
+
+def text(images):
+    return "cat"
+
+
+def pixels(images):
+    return images
+
+
+def fails_to_load():
+    raise OSError("disk on fire")
+
+
+def makes_a_number():
+    return 5
+
+
+number = 3
+
+
+def good(images):
+    return images.mean((2, 3))
+"""
+
+NAN_PREPROCESS = """
+
+def preprocess(picture):
+    return torch.full((3, 8, 8), float("nan"))
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with everything that can be wrong."""
+    folder = tmp_path_factory.mktemp("bad")
+    rough = np.random.default_rng(0).integers(0, 256, (7, 9, 3), dtype=np.uint8)
+    pixels = np.asarray(Image.fromarray(rough).resize((60, 40), Image.Resampling.BICUBIC))
+    Image.fromarray(pixels).save(folder / "good.png")
+    Image.fromarray(pixels).save(folder / "good.jpg", quality=95)
+    (folder / "text.png").write_text("this is no image")
+    (folder / "cut.jpg").write_bytes((folder / "good.jpg").read_bytes()[:-900])
+    (folder / "cut.png").write_bytes((folder / "good.png").read_bytes()[:-1000])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "models.py").write_text(MODULE)
+    (folder / "nan.py").write_text(MODULE + NAN_PREPROCESS)
+    (folder / "syntax.py").write_text("def broken(:\n")
+    Image.new("L", (10, 12)).save(folder / "small_mask.png")
+    Image.new("RGB", (60, 40)).save(folder / "colour_mask.png")
+    np.save(folder / "no_regions.npy", np.zeros((0, 0), dtype=int))
+    (folder / "focus.json").write_text('{"format": "something else"}')
+    return folder
+
+
+CASES = {
+    "no such picture": (["explain", "missing.png"], "missing.png cannot be read"),
+    "no picture": (["explain", "text.png"], "text.png is no picture that can be read"),
+    "empty file": (["explain", "empty.png"], "empty.png is no picture that can be read"),
+    "truncated JPEG": (["explain", "cut.jpg"], "cut.jpg cannot be read: "),
+    "truncated PNG": (["explain", "cut.png"], "cut.png cannot be read: "),
+    "a folder": (["explain", "."], "cannot be read"),
+    "mask of another size": (
+        ["explain", "good.png", "--mask", "small_mask.png"],
+        "is 10x12 pixels (width x height); expected 60x40 (the picture's size) or 96x96 (what the model sees)",
+    ),
+    "mask of another size than the scene": (["explain", "--mask", "small_mask.png"], "expected 96x96"),
+    "mask in colour": (["explain", "good.png", "--mask", "colour_mask.png"], "is a colour picture"),
+    "mask without pixels": (["explain", "good.png", "--mask", "no_regions.npy"], "has no pixels"),
+    "mask that is missing": (["explain", "good.png", "--mask", "missing.png"], "missing.png cannot be read"),
+    "two ways to cut": (["explain", "--mask", "small_mask.png", "--segmenter", "slic"], "give one of them"),
+    "no regions": (["explain", "--segmenter", "slic:0"], "n_segments must be at least 1; got 0"),
+    "no cells": (["explain", "--segmenter", "grid:0x3"], "at least 1 row"),
+    "more cells than pixels": (["explain", "--segmenter", "grid:200x3"], "does not fit an image of 96x96 pixels"),
+    "NaN in the input": (["explain", "good.png", "--model", "nan.py:good"], "[nan, nan]"),
+    "model that raises": (
+        ["explain", "good.png", "--model", "models.py:raises"],
+        "the model models.py:raises raised RuntimeError: out of ideas",
+    ),
+    "model that raises an error we know": (
+        ["explain", "good.png", "--model", "models.py:raises_as_we_do"],
+        "raised ValueError: no such thing",
+    ),
+    "model without rows": (
+        ["explain", "good.png", "--model", "models.py:one_number"],
+        "answered a batch of one picture with a single number",
+    ),
+    "model with other rows": (["explain", "good.png", "--model", "models.py:no_row"], "(7, 3) for 1 input(s)"),
+    "model that answers NaN": (["explain", "good.png", "--model", "models.py:nan"], "holds NaN"),
+    "model that answers text": (["explain", "good.png", "--model", "models.py:text"], "got str"),
+    "model that answers an image": (["explain", "good.png", "--model", "models.py:pixels"], "need a target"),
+    "model that fails to load": (
+        ["explain", "good.png", "--model", "models.py:fails_to_load"],
+        "OSError: disk on fire",
+    ),
+    "model that is made a number": (["explain", "good.png", "--model", "models.py:makes_a_number"], "returned a int"),
+    "model that is a number": (["explain", "good.png", "--model", "models.py:number"], "is a int; expected a model"),
+    "model that is not there": (["explain", "good.png", "--model", "models.py:nobody"], "has no 'nobody'; it has"),
+    "module that is not there": (["explain", "good.png", "--model", "missing.py:load"], "there is no file missing.py"),
+    "module with a mistake": (["explain", "good.png", "--model", "syntax.py:load"], "failed to load, SyntaxError"),
+    "unknown model": (["explain", "--model", "vgg"], "unknown model 'vgg'; choose demo"),
+    "unknown network": (["explain", "--model", "torchvision:resnet17"], "did you mean"),
+    "model without an example": (["explain", "--model", "models.py:good"], "has no example of its own"),
+    "weights for what has none": (["explain", "--model", "cascade:face", "--weights", "x"], "no neural network"),
+    "weights for a function": (
+        ["explain", "good.png", "--model", "models.py:good", "--weights", "x"],
+        "--weights needs an nn.Module",
+    ),
+    "weights that are none": (["explain", "--weights", "text.png"], "text.png cannot be read"),
+    "target out of range": (["explain", "--target", "7"], "target 7 is out of range"),
+    "unknown option": (["explain", "--frobnicate"], "No such option: --frobnicate"),
+    "unknown command": (["explian"], "No such command 'explian'"),
+    "missing argument": (["segment"], "Missing argument 'IMAGE'"),
+    "option without value": (["segment", "good.png", "--model"], "--model"),
+    "value of another type": (["explain", "--target", "cat"], "--target"),
+    "unknown segmenter": (["explain", "--segmenter", "magic"], "unknown segmenter 'magic'; choose slic"),
+    "unknown baseline": (["explain", "--baseline", "magic"], "unknown baseline 'magic'; choose mean"),
+    "unknown criterion": (["explain", "--criterion", "magic"], "unknown criterion 'magic'; choose one of top1"),
+    "unknown search": (["explain", "--search", "magic"], "unknown search 'magic'; choose one of auto"),
+    "search that cannot": (["explain", "--search", "ascending"], "reading='minimal'"),
+    "unknown reading": (["explain", "--reading", "magic"], "irreducible"),
+    "unknown device": (["explain", "--device", "abacus"], "no device 'abacus'"),
+    "batch of nothing": (["explain", "--batch", "0"], "--batch must be auto or a number of images"),
+    "no time": (["explain", "--time-limit", "0"], "time_limit must be a positive number"),
+    "negative seed": (["explain", "--seed", "-1"], "--seed"),
+    "folder that cannot be": (["explain", "--out", "good.png/sub"], "cannot be made"),
+    "segment without a picture": (["segment", "text.png"], "text.png is no picture"),
+    "verify without a focus": (["verify", "missing.json"], "missing.json cannot be read"),
+    "verify with something else": (["verify", "text.png"], "JSON"),
+    "verify with another format": (["verify", "focus.json"], "captum-focalogic/focus/1"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_one_sentence_and_exit_code_2(case, files, monkeypatch, capsys, tmp_path):
+    arguments, sentence = CASES[case]
+    monkeypatch.chdir(files)
+    if arguments[0] == "explain" and "--out" not in arguments:
+        arguments = [*arguments, "--out", str(tmp_path), "--no-progress"]
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert left.value.code == 2
+    assert sentence in err
+    assert err.startswith("focalogic: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert out == ""
+    assert not (tmp_path / "focus.json").exists()
+
+
+@pytest.mark.parametrize("case", ["truncated JPEG", "model that raises", "unknown option"])
+def test_the_same_in_a_process_of_its_own(case, files, tmp_path):
+    arguments, sentence = CASES[case]
+    done = subprocess.run(
+        [sys.executable, "-c", "from captum_focalogic.cli import main; main()", *arguments],
+        cwd=files,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_traceback_shows_where_the_model_failed(files, monkeypatch, tmp_path):
+    monkeypatch.chdir(files)
+    with pytest.raises(Exception, match="out of ideas") as raised:
+        main(["explain", "good.png", "--model", "models.py:raises", "--out", str(tmp_path), "--traceback"])
+    assert isinstance(raised.value.__cause__, RuntimeError)
+    frames = traceback.extract_tb(raised.value.__cause__.__traceback__)
+    assert any(frame.filename.endswith("models.py") for frame in frames)
+
+
+def test_our_own_mistakes_are_called_so(monkeypatch, capsys, tmp_path):
+    def mistaken(*args, **kwargs):
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("captum_focalogic.cli.explaining.print_focus", mistaken)
+    with pytest.raises(SystemExit) as left:
+        main(["explain", "--out", str(tmp_path), "--no-progress", "--reading", "smallest"])
+    assert left.value.code == 1
+    assert capsys.readouterr().err == (
+        "focalogic: internal error, ZeroDivisionError: division by zero; --traceback shows where\n"
+    )
+
+
+def test_without_a_command_there_is_help(capsys):
+    with pytest.raises(SystemExit) as left:
+        main([])
+    assert left.value.code == 2
+    assert "Usage: focalogic" in "".join(capsys.readouterr())
