@@ -105,7 +105,9 @@ def _format_mask(mask: Any, tensor: Tensor) -> Tensor:
 
 
 def default_masks(inputs: tuple[Tensor, ...], segmenter: Segmenter, to_image: ToImage | None) -> tuple[Tensor, ...]:
-    """Feature masks for inputs that came without: images are segmented, other scalars are one region each.
+    """Feature masks for inputs that came without: images (floating point, or uint8 up to 255) are segmented.
+
+    Other scalars are one region each.
 
     Raises
     ------
@@ -115,7 +117,7 @@ def default_masks(inputs: tuple[Tensor, ...], segmenter: Segmenter, to_image: To
     masks: list[Tensor] = []
     offset = 0
     for tensor in inputs:
-        if tensor.dim() == 4 and tensor.is_floating_point():
+        if tensor.dim() == 4 and (tensor.is_floating_point() or tensor.dtype == torch.uint8):
             mask = torch.stack([_segment(row, segmenter, to_image) for row in tensor])[:, None].to(tensor.device)
         else:
             mask = _one_region_a_scalar(tensor)
@@ -137,6 +139,8 @@ def _one_region_a_scalar(tensor: Tensor) -> Tensor:
 
 
 def _segment(row: Tensor, segmenter: Segmenter, to_image: ToImage | None) -> Tensor:
+    if row.dtype == torch.uint8 and to_image is None:
+        row = row / 255
     image = (row if to_image is None else to_image(row)).detach().float().cpu()
     if image.dim() != 3 or image.shape[0] not in (1, 3):
         raise InputError(

@@ -57,7 +57,7 @@ class Question:
         """
         if perturbations_per_eval == "auto":
             inputs = self.examples[0].inputs
-            key = (self.device, tuple((row.shape[1:], row.dtype) for row in inputs))
+            key = (id(self.forward_func), self.device, tuple((row.shape[1:], row.dtype) for row in inputs))
             layouts = any(row.dim() == 4 and row.is_floating_point() for row in inputs)
             return measured.setdefault(key, AutoBatching(on_cpu=self.device.type == "cpu", layouts=layouts))
         if isinstance(perturbations_per_eval, bool) or not isinstance(perturbations_per_eval, int):

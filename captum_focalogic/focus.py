@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 FORMAT = "captum-focalogic/focus/1"
 
+MAX_SHOWN = 100
+"""Final states up to which ``repr`` shows the formula; factoring many more takes seconds."""
+
 _LARGEST = 1 << 40
 """Bytes above which a compressed array is taken for damaged."""
 
@@ -289,9 +292,11 @@ class Focus:
         return {"text/plain": repr(self), "text/html": self._repr_html_()}
 
     def __repr__(self) -> str:
+        count = len(self.final_states)
+        expression = self.expression if count <= MAX_SHOWN else "..."
         return (
-            f"Focus({len(self.final_states)} {self.reading} state(s) over {self.num_regions} regions, "
-            f"target={self.target}, expression={self.expression})"
+            f"Focus({count} {self.reading} state(s) over {self.num_regions} regions, "
+            f"target={self.target}, expression={expression})"
         )
 
 

@@ -245,3 +245,14 @@ class TestDefaultMasks:
         assert inside[0].max() == MAX_SCALAR_REGIONS - 1
         with pytest.raises(InputError, match="feature_mask"):
             default_masks((torch.rand(1, MAX_SCALAR_REGIONS + 1),), Halves(), None)
+
+
+def test_uint8_images_are_segmented_as_what_they_show() -> None:
+    seen = []
+
+    def segmenter(image: torch.Tensor) -> torch.Tensor:
+        seen.append(image)
+        return torch.zeros(image.shape[1:], dtype=torch.int64)
+
+    default_masks((torch.full((1, 3, 4, 4), 51, dtype=torch.uint8),), segmenter, None)
+    assert torch.equal(seen[0], torch.full((3, 4, 4), 51 / 255))

@@ -70,8 +70,8 @@ class AutoBatching:
     def __init__(self, *, on_cpu: bool, layouts: bool) -> None:
         self._ceiling = 512 if on_cpu else 4096
         start = 2 if on_cpu else 16
-        formats = [torch.contiguous_format, torch.channels_last] if layouts else [torch.preserve_format]
-        self._candidates = [(start, layout) for layout in formats]
+        self._layouts = [torch.contiguous_format, torch.channels_last] if layouts else [torch.preserve_format]
+        self._candidates = [(start, layout) for layout in self._layouts]
         self._seconds: list[float] = []
         self._throughput: dict[tuple[int, torch.memory_format], float] = {}
         self._misses = 0
@@ -117,12 +117,17 @@ class AutoBatching:
         return rows > 1
 
     def _grow(self) -> None:
-        _, layout = max(self._throughput, key=lambda key: self._throughput[key])
-        largest = max(key[0] for key in self._throughput)
-        if self._misses >= 2 or 2 * largest > self._ceiling:
-            self._settle()
+        best, layout = max(self._throughput, key=lambda key: self._throughput[key])
+        larger = 2 * self._current[0]
+        if self._misses < 2 and larger <= self._ceiling:
+            self._current = (larger, layout)
+            return
+        # A layout may win only with large batches, so the loser of the first size is tried again with the best one.
+        untried = [other for other in self._layouts if (best, other) not in self._throughput]
+        if untried:
+            self._current = (best, untried[0])
         else:
-            self._current = (2 * largest, layout)
+            self._settle()
 
     def _settle(self) -> None:
         """The smallest size that is as fast as any, within the factor that counts."""

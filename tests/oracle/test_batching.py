@@ -82,7 +82,19 @@ def test_the_faster_layout(faster: Layout) -> None:
     machine.settle(batching)
     assert batching.memory_format is faster
     assert machine.share_of_best(batching, on_cpu=True, layouts=True) >= 0.95
-    assert {layout for size, layout in machine.tried if size > 2} == {faster}
+    # The slower one is tried again once, with the size that was chosen for the faster one.
+    slower_sizes = {size for size, layout in machine.tried if layout is not faster}
+    assert len(slower_sizes) <= 2
+
+
+def test_a_layout_that_wins_only_with_large_batches_is_found() -> None:
+    batching = AutoBatching(on_cpu=True, layouts=True)
+    machine = Machine(
+        lambda rows, layout: 0.01 + 0.001 * rows if layout is CONTIGUOUS else 0.02 + 0.0005 * rows + 0.001 * (rows < 8)
+    )
+    machine.settle(batching)
+    assert batching.memory_format is CHANNELS_LAST
+    assert machine.share_of_best(batching, on_cpu=True, layouts=True) >= 0.95
 
 
 def test_no_layout_is_touched_where_there_is_none_to_choose() -> None:
