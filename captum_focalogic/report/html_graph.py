@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 import graphviz
@@ -9,7 +11,7 @@ from markupsafe import Markup, escape
 from sympy import And, Basic, Or, Symbol
 
 from captum_focalogic.focus import Focus
-from captum_focalogic.logic import region_id
+from captum_focalogic.logic import NoEngineError, RenderError, region_id, render
 
 MOST_NODES = 40
 """Nodes above which a drawing is a tangle that nobody reads."""
@@ -47,11 +49,12 @@ def formula_graph(focus: Focus) -> Drawing:
     if len(nodes) > MOST_NODES:
         return Drawing(None, f"A drawing of {len(nodes)} nodes would be unreadable: the formula above is all there is.")
     try:
-        svg = _source(nodes, focus).pipe(format="svg", encoding="utf-8")
-    except graphviz.ExecutableNotFound:
+        with TemporaryDirectory(prefix="focalogic-") as folder:
+            svg = render(_source(nodes, focus), Path(folder) / "formula.svg").read_text(encoding="utf-8")
+    except NoEngineError:
         return Drawing(None, "The drawing needs Graphviz, which was not installed where this report was written.")
-    except graphviz.CalledProcessError as error:
-        return Drawing(None, f"Graphviz could not draw the formula (exit status {error.returncode}).")
+    except RenderError:
+        return Drawing(None, "Graphviz could not draw the formula.")
     return Drawing(_cleaned(svg))
 
 
