@@ -76,13 +76,18 @@ def combine(operator: str, parts: Sequence[Piece]) -> Piece:
         raise InputError(f"there is no operator {operator!r}; expected one of {', '.join(sorted(_OPERATORS))}")
     made, fewest, most = _OPERATORS[operator]
     if len(parts) < fewest or (most is not None and len(parts) > most):
-        raise InputError(
-            f"{operator} takes {fewest if fewest == most else f'at least {fewest}'} parts; got {len(parts)}"
-        )
+        expected = f"{fewest}" if fewest == most else f"at least {fewest}"
+        raise InputError(f"{operator} takes {expected} parts; got {len(parts)}")
+    if len(parts) == 1 and operator in ("and", "or", "xor"):
+        return parts[0]
     depth = 1 + max(part.depth for part in parts)
     literals = sum(part.literals for part in parts)
     if depth > MAX_DEPTH:
         raise InputError(f"the expression is nested more than {MAX_DEPTH} levels deep")
     if literals > MAX_LITERALS:
         raise InputError(f"the expression names regions more than {MAX_LITERALS} times")
-    return Piece(made(*(part.expression for part in parts)), depth, literals)
+    try:
+        made_of_parts = made(*(part.expression for part in parts))
+    except RecursionError as error:
+        raise InputError("the expression is nested too deeply for sympy here") from error
+    return Piece(made_of_parts, depth, literals)

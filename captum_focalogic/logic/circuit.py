@@ -222,6 +222,16 @@ class Circuit:
             self._cones[top] = sorted(needed)
         return self._cones[top]
 
+    def compact(self, wire: int) -> tuple["Circuit", int]:
+        """The same wire in a circuit of all the regions, in their order, and of the gates it depends on alone."""
+        result = Circuit(self.regions)
+        places: dict[int, int] = {}
+        for number in self.cone(wire):
+            gate = self.gates[number - 1]
+            wires = tuple(places[part] if part > 0 else -places[-part] for part in gate.wires)
+            places[number] = result._gate(gate._replace(wires=wires))
+        return result, places[wire] if wire > 0 else -places[-wire]
+
 
 def _value(gate: Gate, values: list[bool], chosen: set[str]) -> bool:
     incoming = (values[abs(wire)] == (wire > 0) for wire in gate.wires)

@@ -1,7 +1,9 @@
 """Graphs of formulas and states as pictures, drawn by Graphviz."""
 
 import base64
+import shutil
 import tempfile
+import weakref
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +57,8 @@ class Thumbnails:
                 f"label_map has shape {self.label_map.shape}; expected {self.image.shape[:2]}, as the image"
             )
         self.size = size
-        self._folder = tempfile.TemporaryDirectory(prefix="focalogic-")
+        self._folder = Path(tempfile.mkdtemp(prefix="focalogic-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._made: dict[tuple[int, ...], Path] = {}
 
     def region(self, number: int) -> Path | None:
@@ -93,7 +96,7 @@ class Thumbnails:
         shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         framed = Image.new("RGBA", (shape[0] + 2 * _MARGIN, shape[1] + _MARGIN), (0, 0, 0, 0))
         framed.paste(picture.resize(shape, Image.Resampling.LANCZOS), (_MARGIN, _MARGIN))
-        path = Path(self._folder.name) / f"{len(self._made)}.png"
+        path = self._folder / f"{len(self._made)}.png"
         framed.save(path)
         self._made[key] = path
         return path

@@ -24,7 +24,8 @@ class NoEngineError(MissingExtraError):
     def __init__(self, source: Path) -> None:
         super().__init__("Graphviz (the program dot, or the Python package pygraphviz)", "render")
         self.source = source
-        self.args = (f"{self.args[0]}; the graph's source is in {source}",)
+        self.msg = f"{self.msg}; the graph's source is in {source}"
+        self.args = (self.msg,)
 
 
 def available_engines() -> list[Engine]:

@@ -61,7 +61,7 @@ class RuleSet:
     Attributes
     ----------
     rules : tuple of Rule
-        None of them contains another one.
+        Each explains some image that no other one explains.
     num_images : int
         How many images they were taken from.
     coverage : float
@@ -114,8 +114,8 @@ def class_rules(
 
     Each final state whose regions all have names says: these names were enough in this image. A rule is such a set of
     names; it holds in an image where some final state is made of its names alone. Sets below the thresholds are
-    dropped, then those that contain another set, then, from the least supported on, those whose images the remaining
-    rules explain as well.
+    dropped, then, from the least supported on, those whose images the remaining rules explain as well; of two that
+    explain the same images, the one with more names goes first.
 
     Parameters
     ----------
@@ -180,15 +180,14 @@ def _rule(term: frozenset[str], images: list[_Image]) -> Rule:
 
 
 def _minimise(rules: list[Rule]) -> list[Rule]:
-    """Without rules that contain another, nor rules whose images others explain."""
-    short = [rule for rule in rules if not any(other.names < rule.names for other in rules)]
-    short.sort(key=lambda rule: (-rule.support, -rule.confidence, len(rule.names), sorted(rule.names)))
+    """Without rules whose images the others explain."""
+    ranked = sorted(rules, key=lambda rule: (-rule.support, -rule.confidence, len(rule.names), sorted(rule.names)))
     uses: dict[int, int] = {}
-    for rule in short:
+    for rule in ranked:
         for place in rule.images:
             uses[place] = uses.get(place, 0) + 1
     kept = []
-    for rule in reversed(short):
+    for rule in reversed(ranked):
         if all(uses[place] > 1 for place in rule.images):
             for place in rule.images:
                 uses[place] -= 1

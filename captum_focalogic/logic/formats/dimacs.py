@@ -24,8 +24,9 @@ def to_dimacs(expression: Boolean) -> str:
     """
     given = as_boolean(expression)
     names = symbol_names(given)
-    circuit = Circuit(names)
-    wire = circuit.add(given)
+    first = Circuit(names)
+    # Gates that folding left without use would be free variables, and every one of them double the count.
+    circuit, wire = first.compact(first.add(given))
     clauses = full_clauses(circuit, wire)
     lines = [f"c region {number} {encode_name(name)}" for number, name in enumerate(names, 1)]
     for number in circuit.cone(wire):

@@ -1,0 +1,33 @@
+"""The examples of the documentation run, and what they claim in comments is so."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "logic.md"
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the documentation is not part of this installation")
+def test_examples_run_one_after_the_other(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    from captum_focalogic.logic import NoEngineError, available_engines
+
+    scope: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
+        try:
+            exec(compile(block, str(PAGE), "exec"), scope)
+        except NoEngineError:
+            assert not available_engines()
+    shown = capsys.readouterr().out
+    for claim in re.findall(r"^print\(.*\) +# (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE):
+        assert claim in shown
+    assert scope["difference"](scope["before"], scope["after"]) == {1, 2, 3, 6}
+    assert scope["count_models"](scope["states"]) == 38
+    assert scope["model_share"](scope["states"]) == 0.296875
+    np.testing.assert_allclose(
+        scope["shapley_values"](scope["states"]), [0, 0.567, 0.067, 0.067, 0.267, 0.017, 0.017], atol=5e-4
+    )
+    necessary = [set(np.flatnonzero(row).tolist()) for row in scope["necessary_states"](scope["states"])]
+    assert necessary == [{1}, {2, 4}, {3, 4}, {4, 5, 6}]
