@@ -26,7 +26,8 @@ Segmenter = Annotated[
         "--segmenter",
         "-s",
         metavar="NAME",
-        help="slic, slic:NUMBER, grid, grid:ROWSxCOLUMNS. By default the scene's own regions, or slic:12.",
+        help="slic, slic:NUMBER, grid, grid:ROWSxCOLUMNS, sam:CHECKPOINT (Segment Anything). "
+        "By default the scene's own regions, or slic:12.",
     ),
 ]
 Mask = Annotated[

@@ -101,7 +101,7 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def choose_segmenter(segmenter: str | None, mask: Path | None) -> Segmenter | None:
-    """The option --segmenter; None if it was not given.
+    """The option --segmenter: those of :func:`segmenter_from_text` and ``sam:CHECKPOINT``; None if it was not given.
 
     Raises
     ------
@@ -114,6 +114,11 @@ def choose_segmenter(segmenter: str | None, mask: Path | None) -> Segmenter | No
         return None
     if mask is not None:
         raise CommandError("--mask and --segmenter both say what the regions are; give one of them")
+    name, _, checkpoint = segmenter.partition(":")
+    if name == "sam":
+        from captum_focalogic.integrations.segment_anything import SamSegmenter
+
+        return SamSegmenter(checkpoint or "vit_b")
     return segmenter_from_text(segmenter)
 
 

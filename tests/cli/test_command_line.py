@@ -226,6 +226,20 @@ def test_masks_of_the_pictures_own_size_follow_its_crop(capsys, tmp_path):
     assert "labels.png" not in line_of(out, "Written"), "ids beyond 16 bits fit no picture"
 
 
+def test_segment_anything_cuts_with_the_checkpoint_named(capsys, tmp_path, red, module, monkeypatch):
+    asked = []
+
+    def segmenter(checkpoint):
+        asked.append(checkpoint)
+        return Grid(2, 2)
+
+    monkeypatch.setattr("captum_focalogic.integrations.segment_anything.SamSegmenter", segmenter)
+    for option in ("sam:weights/sam.pth", "sam"):
+        out, _ = run(capsys, "explain", red, "--model", f"{module}:load", "-s", option, "-o", tmp_path / "out")
+        assert line_of(out, "Formula") == "I1 & I2"
+    assert asked == ["weights/sam.pth", "vit_b"]
+
+
 def test_the_face_cascade_needs_eyes_and_mouth(capsys, tmp_path):
     out, _ = run(
         capsys, "explain", "--model", "cascade:face", "--reading", "smallest", "--out", tmp_path, "--no-progress"

@@ -147,6 +147,7 @@ CASES = {
     "option without value": (["segment", "good.png", "--model"], "--model"),
     "value of another type": (["explain", "--target", "cat"], "--target"),
     "unknown segmenter": (["explain", "--segmenter", "magic"], "unknown segmenter 'magic'; choose slic"),
+    "segmenter without its weights": (["explain", "--segmenter", "sam:missing.pth"], "missing.pth cannot be read"),
     "unknown baseline": (["explain", "--baseline", "magic"], "unknown baseline 'magic'; choose mean"),
     "unknown criterion": (["explain", "--criterion", "magic"], "unknown criterion 'magic'; choose one of top1"),
     "unknown search": (["explain", "--search", "magic"], "unknown search 'magic'; choose one of auto"),
