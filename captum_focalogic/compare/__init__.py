@@ -1,0 +1,31 @@
+"""FocaLogic beside other methods, on the same question and by the same measures."""
+
+from captum_focalogic.compare.case import Case
+from captum_focalogic.compare.drawing import figure, panel, save_figure
+from captum_focalogic.compare.interactions import Interactions, interactions
+from captum_focalogic.compare.measures import Measures
+from captum_focalogic.compare.method import Answer, Method, SkippedError, from_pixels, from_regions
+from captum_focalogic.compare.running import METHODS, Comparison, MethodResult, compare
+from captum_focalogic.compare.tables import Summary, characteristics, summarise
+
+__all__ = [
+    "METHODS",
+    "Answer",
+    "Case",
+    "Comparison",
+    "Interactions",
+    "Measures",
+    "Method",
+    "MethodResult",
+    "SkippedError",
+    "Summary",
+    "characteristics",
+    "compare",
+    "figure",
+    "from_pixels",
+    "from_regions",
+    "interactions",
+    "panel",
+    "save_figure",
+    "summarise",
+]

@@ -1,0 +1,173 @@
+"""What all methods get: one model, one image, one target, one partition and one baseline."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from captum_focalogic.criteria import Criterion, ProbabilityRatio
+from captum_focalogic.errors import InputError
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Forward = Callable[[Tensor], Tensor]
+
+_ROWS = 16
+"""Rows in a call of the model; on a processor, larger batches are slower."""
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One decision, put to every method in the same way.
+
+    Attributes
+    ----------
+    model : callable
+        Images (N, C, H, W) to class scores (N, K).
+    image, baseline : (1, C, H, W) Tensor
+        What is explained, and what stands in for what is taken away.
+    label_map : (H, W) int64
+        Region of every pixel.
+    target : int
+        The class.
+    reference : (1, K) Tensor
+        The model's scores for the whole image.
+    criterion : Criterion
+        When the prediction counts as unchanged.
+    seed : int
+        For methods that draw at random.
+    budget : int or None
+        Evaluations each method may spend; None leaves each its own.
+    layer : nn.Module or None
+        Where GradCAM looks; found automatically if None.
+    """
+
+    model: Callable[[Tensor], Any]
+    image: Tensor
+    baseline: Tensor
+    label_map: NDArray[np.int64]
+    target: int
+    reference: Tensor
+    criterion: Criterion
+    seed: int = 0
+    budget: int | None = None
+    layer: nn.Module | None = None
+
+    @cached_property
+    def region_ids(self) -> NDArray[np.int64]:
+        """(M,) ascending."""
+        return np.unique(self.label_map)
+
+    @property
+    def num_regions(self) -> int:
+        """M."""
+        return len(self.region_ids)
+
+    @cached_property
+    def columns(self) -> NDArray[np.int64]:
+        """Column of the region of every pixel, (H, W)."""
+        return np.searchsorted(self.region_ids, self.label_map)
+
+    @cached_property
+    def areas(self) -> Floats:
+        """Share of the image in each region, (M,)."""
+        return np.bincount(self.columns.reshape(-1)) / self.columns.size
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """Columns as a feature mask, (1, 1, H, W)."""
+        return torch.from_numpy(self.columns)[None, None].to(self.image.device)
+
+    def region_means(self, heat_map: Floats) -> Floats:
+        """Mean of a heat map (H, W) in each region, (M,)."""
+        sums = np.bincount(self.columns.reshape(-1), weights=heat_map.reshape(-1))
+        return np.asarray(sums / np.bincount(self.columns.reshape(-1)), dtype=np.float64)
+
+    def spread(self, scores: Floats) -> Floats:
+        """A score for each region as a heat map, (H, W)."""
+        return np.asarray(scores, dtype=np.float64)[self.columns]
+
+    @torch.no_grad()
+    def probabilities(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The target's probability and the verdict for images (B, C, H, W): two tensors (B,)."""
+        scores = class_scores(self.model, images)
+        target = torch.full((len(images),), self.target, dtype=torch.int64, device=scores.device)
+        reference = self.reference.expand(len(images), -1)
+        _, probability = ProbabilityRatio(1.0).judge(scores, reference, target)
+        if probability is None:
+            raise InputError("the model gives no class probabilities, so methods cannot be compared")
+        return probability, self.criterion.judge(scores, reference, target)[0]
+
+    def ask(self, states: Bools) -> tuple[Floats, Bools]:
+        """The target's probability and the verdict with only some regions left.
+
+        Parameters
+        ----------
+        states : (B, M) bool
+            Regions that are kept.
+
+        Returns
+        -------
+        (B,) float64 and (B,) bool
+        """
+        kept = torch.from_numpy(np.asarray(states, dtype=np.bool_)).to(self.image.device)
+        probabilities, verdicts = [], []
+        for rows in torch.split(kept, _ROWS):
+            pixels = rows[:, self.mask[0, 0]][:, None]
+            probability, valid = self.probabilities(torch.where(pixels, self.image, self.baseline))
+            probabilities.append(probability.double().cpu())
+            verdicts.append(valid.cpu())
+        return torch.cat(probabilities).numpy(), torch.cat(verdicts).numpy()
+
+
+class Counter:
+    """How many rows a model was asked about."""
+
+    rows: int = 0
+
+
+@contextmanager
+def counted(model: Callable[[Tensor], Any]) -> Iterator[tuple[Callable[[Tensor], Any], Counter]]:
+    """A model whose evaluations are counted; a module is hooked, so that methods that need one get it."""
+    counter = Counter()
+    if isinstance(model, nn.Module):
+
+        def hook(_: nn.Module, inputs: tuple[Any, ...], __: Any) -> None:
+            counter.rows += len(inputs[0])
+
+        handle = model.register_forward_hook(hook)
+        try:
+            yield model, counter
+        finally:
+            handle.remove()
+        return
+
+    def forward(images: Tensor) -> Any:
+        counter.rows += len(images)
+        return model(images)
+
+    yield forward, counter
+
+
+@torch.no_grad()
+def class_scores(model: Callable[[Tensor], Any], images: Tensor) -> Tensor:
+    """What a model answers, (N, K).
+
+    Raises
+    ------
+    InputError
+        If that is anything but scores of several classes.
+    """
+    scores = model(images)
+    if not isinstance(scores, Tensor) or scores.dim() != 2 or scores.shape[1] < 2 or not scores.is_floating_point():
+        given = f"{tuple(scores.shape)} of {scores.dtype}" if isinstance(scores, Tensor) else type(scores).__name__
+        raise InputError(
+            f"methods are compared on class scores, floats of shape (N, K) with K > 1; the model gave {given}"
+        )
+    return scores

@@ -1,0 +1,224 @@
+"""The numbers of a comparison: what a method's choice of regions is worth, asked of the model itself."""
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+from sympy.logic.boolalg import Boolean
+
+from captum_focalogic.compare.case import Bools, Case, Floats
+from captum_focalogic.compare.method import Answer
+from captum_focalogic.logic import absorb, equivalent, region_id, symbol
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What was measured of one method on one image; NaN or None where it does not apply.
+
+    Attributes
+    ----------
+    evaluations : int
+        Rows the model was asked about.
+    seconds : float
+        Time the method took.
+    area : float
+        Share of the image in the chosen regions.
+    sufficient : bool
+        Whether these regions alone keep the prediction.
+    minimal : bool
+        Whether they are sufficient and none of them can be dropped.
+    necessary : bool
+        Whether the prediction is lost without them.
+    explanations : int
+        Distinct sufficient region sets that the method names.
+    insertion, deletion : float
+        Area under the target's probability while regions are added, or taken away, in the method's order; over the
+        share of the image. High and low are good.
+    pointing : float
+        1 if the highest value lies on the object, else 0 (Quantus).
+    precision, recall : float
+        Of the chosen regions' area against the object.
+    rule_f1 : float
+        F1 of the regions against those of the known rule.
+    rule_exact : float
+        1 if what the method says is equivalent to the known rule, else 0.
+    stability : float
+        Mean Jaccard index of the chosen regions over seeds.
+    """
+
+    evaluations: int
+    seconds: float
+    area: float
+    sufficient: bool
+    minimal: bool
+    necessary: bool
+    explanations: int
+    insertion: float
+    deletion: float
+    pointing: float = math.nan
+    precision: float = math.nan
+    recall: float = math.nan
+    rule_f1: float = math.nan
+    rule_exact: float = math.nan
+    stability: float = math.nan
+
+    def to_dict(self) -> dict[str, float | bool | int]:
+        """Fields by name."""
+        return {part.name: getattr(self, part.name) for part in fields(self)}
+
+
+def chosen_regions(case: Case, answer: Answer, area: float) -> Bools:
+    """The regions a method's numbers are about, (M,).
+
+    FocaLogic's smallest final state; of other methods the highest regions, as many as it takes to cover at least
+    ``area``, so that they never have less of the image to themselves.
+    """
+    if answer.focus is not None and len(answer.focus.final_states):
+        return smallest_state(answer)
+    order = ranking(answer)
+    covered = np.cumsum(case.areas[order])
+    count = min(len(order), int(np.searchsorted(covered, area - 1e-9)) + 1)
+    chosen = np.zeros(case.num_regions, dtype=np.bool_)
+    chosen[order[:count]] = True
+    return chosen
+
+
+def smallest_state(answer: Answer) -> Bools:
+    """The final state with the fewest regions; of those, the one with the least area."""
+    focus = answer.focus
+    if focus is None or not len(focus.final_states):
+        raise ValueError("there are no final states to choose from")
+    states = focus.final_states
+    place = np.lexsort((states @ focus.areas, states.sum(axis=1)))[0]
+    chosen: Bools = states[place]
+    return chosen
+
+
+def ranking(answer: Answer) -> NDArray[np.int64]:
+    """Columns from the highest score to the lowest; ties to the lower column."""
+    return np.argsort(-answer.scores, kind="stable")
+
+
+def measure(
+    case: Case,
+    answer: Answer,
+    *,
+    evaluations: int,
+    seconds: float,
+    area: float,
+    truth: NDArray[np.bool_] | None = None,
+    rule: Boolean | None = None,
+) -> Measures:
+    """Measure what a method says.
+
+    Parameters
+    ----------
+    case : Case
+    answer : Answer
+    evaluations, seconds : int, float
+        What it cost.
+    area : float
+        Share of the image that a heat map's choice must cover at least.
+    truth : (H, W) bool, optional
+        Where the object is.
+    rule : sympy Boolean, optional
+        The known rule, over the regions' symbols.
+    """
+    chosen = chosen_regions(case, answer, area)
+    with_one_less = np.array([chosen & (np.arange(len(chosen)) != j) for j in np.flatnonzero(chosen)]).reshape(
+        -1, len(chosen)
+    )
+    _, verdicts = case.ask(np.concatenate([chosen[None], ~chosen[None], with_one_less]))
+    sufficient, kept_without = bool(verdicts[0]), bool(verdicts[1])
+    insertion, deletion = curves(case, ranking(answer))
+    precision, recall, pointing = _against_truth(case, answer, chosen, truth)
+    f1, exact = _against_rule(case, answer, chosen, rule)
+    explanations = 1 if answer.focus is None else len(absorb(answer.focus.final_states))
+    return Measures(
+        evaluations=evaluations,
+        seconds=seconds,
+        area=float(case.areas[chosen].sum()),
+        sufficient=sufficient,
+        minimal=sufficient and not bool(verdicts[2:].any()),
+        necessary=not kept_without,
+        explanations=explanations,
+        insertion=insertion,
+        deletion=deletion,
+        pointing=pointing,
+        precision=precision,
+        recall=recall,
+        rule_f1=f1,
+        rule_exact=exact,
+    )
+
+
+def curves(case: Case, order: NDArray[np.int64]) -> tuple[float, float]:
+    """Areas under the insertion and the deletion curve (Petsiuk et al. 2018), over regions and this case's baseline.
+
+    Libraries measure them over pixels, each with a baseline of its own.
+    """
+    count = len(order)
+    added = np.zeros((count + 1, count), dtype=np.bool_)
+    for step in range(count):
+        added[step + 1] = added[step]
+        added[step + 1, order[step]] = True
+    probability, _ = case.ask(np.concatenate([added, ~added]))
+    share = np.concatenate([[0.0], np.cumsum(case.areas[order])])
+    inserted, deleted = np.split(probability, 2)
+    return float(np.trapezoid(inserted, share)), float(np.trapezoid(deleted, share))
+
+
+def _against_truth(
+    case: Case, answer: Answer, chosen: Bools, truth: NDArray[np.bool_] | None
+) -> tuple[float, float, float]:
+    if truth is None:
+        return math.nan, math.nan, math.nan
+    pixels = chosen[case.columns]
+    hit = float((pixels & truth).sum())
+    return _ratio(hit, pixels.sum()), _ratio(hit, truth.sum()), pointing_game(answer.heat_map, truth)
+
+
+def pointing_game(heat_map: Floats, truth: NDArray[np.bool_]) -> float:
+    """Whether the highest value of a heat map lies on the object (Zhang et al. 2018), by Quantus.
+
+    NaN where Quantus is not installed or the object has no pixel.
+    """
+    try:
+        from quantus.metrics.localisation.pointing_game import PointingGame
+    except ImportError:
+        return math.nan
+    if not truth.any():
+        return math.nan
+    metric = PointingGame(disable_warnings=True, display_progressbar=False)
+    return float(metric.evaluate_batch(a_batch=heat_map[None, None], s_batch=truth[None, None])[0])
+
+
+def _against_rule(case: Case, answer: Answer, chosen: Bools, rule: Boolean | None) -> tuple[float, float]:
+    if rule is None:
+        return math.nan, math.nan
+    true = {region_id(part) for part in rule.free_symbols}
+    if answer.focus is not None:
+        states = absorb(answer.focus.final_states)
+        named = set(case.region_ids[states.any(axis=0)].tolist()) if len(states) else set()
+        return f1(named, true), float(equivalent(answer.focus.expression, rule))
+    # As many regions as the rule has: what a reader who knew that number would pick.
+    named = set(case.region_ids[ranking(answer)[: len(true)]].tolist())
+    read = sympy.And(*(symbol(region) for region in case.region_ids[chosen].tolist()))
+    return f1(named, true), float(equivalent(read, rule))
+
+
+def f1(found: set[int], true: set[int]) -> float:
+    """Harmonic mean of precision and recall of a set; NaN if both are empty."""
+    return _ratio(2 * len(found & true), len(found) + len(true))
+
+
+def jaccard(one: Bools, other: Bools) -> float:
+    """Shared regions as a share of all regions of two sets; 1 for two empty sets."""
+    union = int((one | other).sum())
+    return 1.0 if not union else int((one & other).sum()) / union
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else math.nan

@@ -1,0 +1,164 @@
+"""Methods that take parts away and watch: Captum's over the same regions, pip's LIME, Occlusion and RISE."""
+
+import contextlib
+import io
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from captum_focalogic.compare.case import Case, Floats
+from captum_focalogic.compare.method import Answer, Method, from_pixels, from_regions
+from captum_focalogic.errors import MissingExtraError
+
+_ROWS = 16
+_LIME_SAMPLES = 1000
+_SHAP_SAMPLES = 1000
+_PERMUTATIONS = 25
+_RISE_MASKS = 2000
+_RISE_CELLS = 7
+_WINDOW = 8
+"""An occluding window's side as a share of the image's: one eighth, moved by half of itself."""
+
+
+def _captum(name: str, case: Case, **how: Any) -> Floats:
+    """Scores of a Captum method over the regions, (M,)."""
+    from captum import attr
+
+    method = getattr(attr, name)(case.model)
+    attributions = method.attribute(
+        case.image, baselines=case.baseline, target=case.target, feature_mask=case.mask, **how
+    )
+    return case.region_means(attributions[0].mean(dim=0).detach().double().cpu().numpy())
+
+
+def _lime(case: Case) -> Answer:
+    """Ribeiro et al. 2016, Captum's."""
+    samples = _LIME_SAMPLES if case.budget is None else case.budget
+    return from_regions(case, _captum("Lime", case, n_samples=samples, perturbations_per_eval=_ROWS))
+
+
+def _kernel_shap(case: Case) -> Answer:
+    """Lundberg and Lee 2017."""
+    samples = _SHAP_SAMPLES if case.budget is None else max(1, case.budget - 2)
+    return from_regions(case, _captum("KernelShap", case, n_samples=samples, perturbations_per_eval=_ROWS))
+
+
+def _shapley_sampling(case: Case) -> Answer:
+    """Strumbelj and Kononenko 2010."""
+    permutations = _PERMUTATIONS if case.budget is None else max(1, (case.budget - 1) // case.num_regions)
+    return from_regions(
+        case, _captum("ShapleyValueSampling", case, n_samples=permutations, perturbations_per_eval=_ROWS)
+    )
+
+
+def _feature_ablation(case: Case) -> Answer:
+    note = "" if case.budget is None else f"asks {case.num_regions + 1} times, whatever the budget"
+    return from_regions(case, _captum("FeatureAblation", case, perturbations_per_eval=_ROWS), note)
+
+
+def _occlusion(case: Case) -> Answer:
+    """Zeiler and Fergus 2014."""
+    from captum.attr import Occlusion
+
+    channels, height, width = case.image.shape[1:]
+    window = (max(1, height // _WINDOW), max(1, width // _WINDOW))
+    stride = _stride(case, window)
+    attributions = Occlusion(case.model).attribute(
+        case.image,
+        baselines=case.baseline,
+        target=case.target,
+        sliding_window_shapes=(channels, *window),
+        strides=(channels, *stride),
+        perturbations_per_eval=_ROWS,
+    )
+    return from_pixels(case, attributions[0].mean(dim=0).detach().double().cpu().numpy())
+
+
+def _stride(case: Case, window: tuple[int, int]) -> tuple[int, int]:
+    """Half a window; as wide as it takes where a budget is set."""
+    stride = [max(1, side // 2) for side in window]
+    if case.budget is None:
+        return stride[0], stride[1]
+    sides = case.image.shape[2:]
+    while True:
+        windows = [-(-(side - own) // step) + 1 for side, own, step in zip(sides, window, stride, strict=True)]
+        if windows[0] * windows[1] <= max(1, case.budget - 1) or stride == list(sides):
+            return stride[0], stride[1]
+        stride = [min(side, step + max(1, step // 8)) for side, step in zip(sides, stride, strict=True)]
+
+
+def _rise(case: Case) -> Answer:
+    """Petsiuk, Das and Saenko 2018: soft random masks, weighted by the probability they leave."""
+    generator = torch.Generator().manual_seed(case.seed)
+    masks = _RISE_MASKS if case.budget is None else case.budget
+    height, width = case.image.shape[2:]
+    total = torch.zeros(height, width, dtype=torch.float64)
+    for start in range(0, masks, _ROWS):
+        soft = soft_masks(min(_ROWS, masks - start), (height, width), generator).to(case.image)
+        probability, _ = case.probabilities(case.image * soft + case.baseline * (1 - soft))
+        total += (probability[:, None, None] * soft[:, 0]).double().sum(dim=0).cpu()
+    return from_pixels(case, (total / (masks * 0.5)).numpy())
+
+
+def soft_masks(count: int, size: tuple[int, int], generator: torch.Generator, cells: int = _RISE_CELLS) -> Tensor:
+    """Random masks, (count, 1, H, W) in [0, 1]: coarse grids of 0 and 1, enlarged smoothly and shifted at random."""
+    height, width = size
+    step = (-(-height // cells), -(-width // cells))
+    coarse = (torch.rand(count, 1, cells + 1, cells + 1, generator=generator) < 0.5).float()
+    fine = F.interpolate(coarse, size=((cells + 1) * step[0], (cells + 1) * step[1]), mode="bilinear")
+    shifts = torch.stack([torch.randint(0, most, (count,), generator=generator) for most in step], dim=1).tolist()
+    return torch.stack([mask[:, y : y + height, x : x + width] for mask, (y, x) in zip(fine, shifts, strict=True)])
+
+
+def _lime_package(case: Case) -> Answer:
+    """LIME as users of the package ``lime`` run it, over the same regions."""
+    try:
+        from lime.lime_image import LimeImageExplainer
+    except ImportError as error:
+        raise MissingExtraError("lime", "compare") from error
+    pixels, baseline = (tensor[0].permute(1, 2, 0).cpu().double().numpy() for tensor in (case.image, case.baseline))
+    flat = bool(np.allclose(baseline, baseline[0, 0]))
+    hide = float(baseline[0, 0].mean()) if flat and np.allclose(baseline[0, 0], baseline[0, 0, 0]) else None
+    if pixels.shape[2] == 1:
+        pixels = pixels.repeat(3, axis=2)
+
+    def classify(images: NDArray[np.floating]) -> NDArray[np.floating]:
+        batch = torch.from_numpy(np.asarray(images)).permute(0, 3, 1, 2)[:, : case.image.shape[1]].to(case.image)
+        probability, _ = case.probabilities(batch)
+        return torch.stack([1 - probability, probability], dim=1).cpu().numpy()
+
+    # The package draws a progress bar that it gives no way to switch off.
+    with contextlib.redirect_stderr(io.StringIO()):
+        explanation = LimeImageExplainer(random_state=case.seed).explain_instance(
+            pixels,
+            classify,
+            labels=(1,),
+            top_labels=None,
+            hide_color=hide,
+            num_features=case.num_regions,
+            num_samples=_LIME_SAMPLES if case.budget is None else case.budget,
+            batch_size=_ROWS,
+            segmentation_fn=lambda _: case.columns,
+            random_seed=case.seed,
+        )
+    scores = np.zeros(case.num_regions)
+    for column, weight in explanation.local_exp[1]:
+        scores[column] = weight
+    return from_regions(
+        case, scores, "" if hide is not None else "fills with each region's mean colour, not the baseline"
+    )
+
+
+PERTURBATION_METHODS = (
+    Method("LIME", _lime, random=True),
+    Method("LIME-package", _lime_package, random=True),
+    Method("KernelShap", _kernel_shap, random=True),
+    Method("ShapleyValueSampling", _shapley_sampling, random=True),
+    Method("FeatureAblation", _feature_ablation),
+    Method("Occlusion", _occlusion),
+    Method("RISE", _rise, random=True),
+)

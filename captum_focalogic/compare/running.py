@@ -1,0 +1,338 @@
+"""Comparing methods on one image: the same question to each, and the same measures of every answer."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sympy.logic.boolalg import Boolean
+from torch import Tensor, nn
+
+from captum_focalogic import arguments
+from captum_focalogic.attributor import FocaLogic
+from captum_focalogic.compare.case import Case, class_scores, counted
+from captum_focalogic.compare.gradients import GRADIENT_METHODS
+from captum_focalogic.compare.interactions import INTERACTION_METHODS
+from captum_focalogic.compare.layers import layer_by_name
+from captum_focalogic.compare.measures import Measures, chosen_regions, jaccard, measure
+from captum_focalogic.compare.method import Answer, Method, SkippedError
+from captum_focalogic.compare.perturbations import PERTURBATION_METHODS
+from captum_focalogic.criteria import Criterion
+from captum_focalogic.criteria import parse as parse_criterion
+from captum_focalogic.errors import InputError, MissingExtraError
+from captum_focalogic.focus import Focus
+from captum_focalogic.pictures import image_bytes
+from captum_focalogic.search import Reading, Strategy
+from captum_focalogic.segmenters import Slic
+
+FOCALOGIC = "FocaLogic"
+_USUAL_AREA = 0.25
+"""Share of the image that heat maps are judged on where there is no focus to set it."""
+
+
+def _elsewhere(reason: str) -> Callable[[Case], Answer]:
+    def run(_: Case) -> Answer:
+        raise SkippedError(reason)
+
+    return run
+
+
+OTHERS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        *GRADIENT_METHODS,
+        *PERTURBATION_METHODS,
+        *INTERACTION_METHODS,
+        Method("SAG", _elsewhere("structured attention graphs come in no Python package that could be installed")),
+        Method("ReX", _elsewhere("rex-xai needs NumPy 1.26.4 exactly and this package NumPy 2; run it on its own")),
+    )
+}
+"""Methods to set beside FocaLogic, by name."""
+
+METHODS: tuple[str, ...] = (FOCALOGIC, *OTHERS)
+
+
+@dataclass(frozen=True, eq=False)
+class MethodResult:
+    """One method's answer and what it is worth.
+
+    Attributes
+    ----------
+    method : Method
+    answer : Answer
+    chosen : (M,) bool
+        The regions that the measures are about.
+    measures : Measures
+    """
+
+    method: Method
+    answer: Answer
+    chosen: NDArray[np.bool_]
+    measures: Measures
+
+    @property
+    def name(self) -> str:
+        """The method's name."""
+        return self.method.name
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Methods side by side on one image.
+
+    Attributes
+    ----------
+    title : str
+        What the image is called.
+    case : Case
+        The question.
+    image : (H, W, 3) uint8
+        The image, to be shown.
+    results : tuple of MethodResult
+        In the order asked for.
+    skipped : dict of str to str
+        Methods that could not be used, and why.
+    equal_budget : int or None
+        Evaluations that each method was allowed, if that was set.
+    """
+
+    title: str
+    case: Case
+    image: NDArray[np.uint8]
+    results: tuple[MethodResult, ...]
+    skipped: dict[str, str]
+    equal_budget: int | None = None
+
+    @property
+    def focus(self) -> Focus | None:
+        """FocaLogic's explanation, if it was among the methods."""
+        return next((result.answer.focus for result in self.results if result.answer.focus is not None), None)
+
+    def __getitem__(self, name: str) -> MethodResult:
+        """A method's result by name."""
+        for result in self.results:
+            if result.name == name:
+                return result
+        raise KeyError(f"{name!r}: {self.skipped.get(name, 'not among the methods that were compared')}")
+
+
+def compare(
+    model: Callable[[Tensor], Any],
+    image: Tensor,
+    methods: Sequence[str | Method] | None = None,
+    *,
+    target: int | None = None,
+    feature_mask: Tensor | None = None,
+    segmenter: arguments.Segmenter | None = None,
+    baselines: Tensor | float | None = None,
+    criterion: str | Criterion = "top1",
+    search: str | Strategy = "auto",
+    reading: Reading = "irreducible",
+    max_evaluations: int | None = 5_000,
+    equal_budget: bool | int = False,
+    layer: nn.Module | str | None = None,
+    truth: NDArray[np.bool_] | Tensor | None = None,
+    rule: Boolean | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    to_image: arguments.ToImage | None = None,
+    title: str = "",
+) -> Comparison:
+    """Set FocaLogic beside other methods: same model, image, target, regions and baseline for all.
+
+    Parameters
+    ----------
+    model : callable
+        Images (N, C, H, W) to class scores (N, K). Methods that need gradients are skipped where it is no
+        ``nn.Module``, or has none.
+    image : (C, H, W) or (1, C, H, W) Tensor
+        What is explained.
+    methods : sequence of str or Method, optional
+        Names of :data:`METHODS`, or methods of your own; all by default.
+    target : int, optional
+        The class; the predicted one by default.
+    feature_mask : (H, W), (1, H, W) or (1, 1, H, W) integer Tensor, optional
+        The regions; without it the ``segmenter`` cuts them (SLIC with 12 regions by default).
+    baselines : Tensor or number, optional
+        What stands in for what is taken away; 0 by default.
+    criterion, search, reading, max_evaluations
+        As for :class:`~captum_focalogic.attributor.FocaLogic`.
+    equal_budget : bool or int
+        Allow every method the same number of evaluations: this many, or as many as FocaLogic used.
+    layer : nn.Module or str, optional
+        Where GradCAM looks; found automatically by default.
+    truth : (H, W) bool, optional
+        Where the object is.
+    rule : sympy Boolean, optional
+        The true reason, where it is known, over the regions' symbols.
+    seed : int
+        For methods that draw at random.
+    seeds : int
+        Run every method with so many seeds, and measure how stable its choice is.
+    to_image : callable, optional
+        Undoes the model's normalisation, for showing and segmenting.
+    title : str
+        What the image is called.
+
+    Raises
+    ------
+    InputError
+        If an argument does not fit. What the model raises passes through.
+    """
+    case = _case(model, image, target, feature_mask, segmenter, baselines, criterion, layer, seed, to_image)
+    wanted = [_method(name, search, reading, max_evaluations) for name in (methods or METHODS)]
+    if seeds < 1:
+        raise InputError(f"seeds must be at least 1; got {seeds}")
+    mask = None if truth is None else _truth(truth, case)
+    case = replace(case, budget=_fixed_budget(equal_budget, wanted))
+    results: dict[str, MethodResult] = {}
+    skipped: dict[str, str] = {}
+    area = _USUAL_AREA
+    # FocaLogic goes first whatever the order: its focus and its evaluations set the size and the budget of the others.
+    for method in sorted(wanted, key=lambda method: method.name != FOCALOGIC):
+        try:
+            result = _judge(case, method, area, mask, rule, seeds)
+        except (SkippedError, MissingExtraError) as error:
+            skipped[method.name] = str(error)
+            continue
+        results[method.name] = result
+        if method.name == FOCALOGIC:
+            area = result.measures.area or _USUAL_AREA
+            if equal_budget is True:
+                case = replace(case, budget=result.measures.evaluations)
+    shown = image_bytes(case.image[0] if to_image is None else to_image(case.image[0]), stretched=to_image is None)
+    if shown is None:
+        raise InputError("the image cannot be shown: it needs 1 or 3 channels; pass to_image= that makes one of it")
+    return Comparison(
+        title=title,
+        case=case,
+        image=shown,
+        results=tuple(results[method.name] for method in wanted if method.name in results),
+        skipped=skipped,
+        equal_budget=case.budget,
+    )
+
+
+def _fixed_budget(equal_budget: bool | int, wanted: Sequence[Method]) -> int | None:
+    """What every method may spend, where that is known before FocaLogic has run."""
+    if isinstance(equal_budget, bool):
+        if equal_budget and FOCALOGIC not in [method.name for method in wanted]:
+            raise InputError("equal_budget=True means as many evaluations as FocaLogic used; name a number without it")
+        return None
+    if equal_budget < 1:
+        raise InputError(f"equal_budget must be at least 1; got {equal_budget}")
+    return equal_budget
+
+
+def _judge(
+    case: Case, method: Method, area: float, truth: NDArray[np.bool_] | None, rule: Boolean | None, seeds: int
+) -> MethodResult:
+    answer, evaluations, seconds = _run(case, method)
+    chosen = chosen_regions(case, answer, area)
+    measures = measure(case, answer, evaluations=evaluations, seconds=seconds, area=area, truth=truth, rule=rule)
+    if seeds > 1:
+        others = [_run(replace(case, seed=case.seed + extra), method)[0] for extra in range(1, seeds)]
+        stability = np.mean([jaccard(chosen, chosen_regions(case, other, area)) for other in others])
+        measures = replace(measures, stability=float(stability))
+    return MethodResult(method, answer, chosen, measures)
+
+
+def _run(case: Case, method: Method) -> tuple[Answer, int, float]:
+    """An answer, the rows the model was asked about, and the seconds it took."""
+    with torch.random.fork_rng(devices=[]), counted(case.model) as (model, counter), torch.no_grad():
+        torch.manual_seed(case.seed)
+        state = np.random.get_state()  # noqa: NPY002 (Captum's samplers read NumPy's global generator)
+        np.random.seed(case.seed)  # noqa: NPY002
+        start = time.perf_counter()
+        try:
+            answer = method.run(replace(case, model=model))
+        finally:
+            np.random.set_state(state)  # noqa: NPY002
+        return answer, counter.rows, time.perf_counter() - start
+
+
+def _method(name: str | Method, search: str | Strategy, reading: Reading, max_evaluations: int | None) -> Method:
+    if isinstance(name, Method):
+        return name
+    if name == FOCALOGIC:
+        return _focalogic(search, reading, max_evaluations)
+    if name not in OTHERS:
+        raise InputError(f"unknown method {name!r}; choose among {', '.join(METHODS)}")
+    return OTHERS[name]
+
+
+def _focalogic(search: str | Strategy, reading: Reading, max_evaluations: int | None) -> Method:
+    def run(case: Case) -> Answer:
+        explainer = FocaLogic(
+            case.model,
+            search=search,
+            reading=reading,
+            criterion=case.criterion,
+            max_evaluations=max_evaluations if case.budget is None else case.budget,
+        )
+        (focus,) = explainer.explain(
+            case.image,
+            baselines=case.baseline,
+            target=case.target,
+            feature_mask=torch.from_numpy(case.label_map)[None, None].to(case.image.device),
+        )
+        scores = focus.frequencies
+        return Answer(scores, case.spread(scores), over_regions=True, focus=focus)
+
+    return Method(FOCALOGIC, run)
+
+
+def _case(
+    model: Callable[[Tensor], Any],
+    image: Tensor,
+    target: int | None,
+    feature_mask: Tensor | None,
+    segmenter: arguments.Segmenter | None,
+    baselines: Tensor | float | None,
+    criterion: str | Criterion,
+    layer: nn.Module | str | None,
+    seed: int,
+    to_image: arguments.ToImage | None,
+) -> Case:
+    image = image[None] if image.dim() == 3 else image
+    rows = arguments.format_inputs(image)
+    if image.dim() != 4 or len(image) != 1 or not image.is_floating_point():
+        raise InputError(f"compare takes one image (C, H, W) of floats; got {tuple(image.shape)} of {image.dtype}")
+    if feature_mask is None:
+        (mask,) = arguments.default_masks(rows, segmenter or Slic(), to_image)
+    else:
+        (mask,) = arguments.format_masks(feature_mask, rows)
+    label_map = mask.reshape(-1, *mask.shape[-2:]).cpu().numpy()
+    label_map = np.broadcast_to(label_map, (len(label_map), *image.shape[2:]))
+    if not (label_map == label_map[:1]).all():
+        raise InputError("compare needs regions that all channels share; this feature_mask differs between channels")
+    if isinstance(layer, str):
+        if not isinstance(model, nn.Module):
+            raise InputError(f"layer {layer!r} names a layer of an nn.Module, but the model is none")
+        layer = layer_by_name(model, layer)
+    (baseline,) = arguments.format_baselines(baselines, rows)
+    scores = class_scores(model, image)
+    chosen = int(scores[0].argmax()) if target is None else target
+    if not 0 <= chosen < scores.shape[1]:
+        raise InputError(f"target {target} is no class of a model with {scores.shape[1]} classes")
+    return Case(
+        model=model,
+        image=image,
+        baseline=baseline.expand_as(image).contiguous(),
+        label_map=np.array(label_map[0], dtype=np.int64),
+        target=chosen,
+        reference=scores,
+        criterion=parse_criterion(criterion) if isinstance(criterion, str) else criterion,
+        seed=seed,
+        layer=layer,
+    )
+
+
+def _truth(truth: NDArray[np.bool_] | Tensor, case: Case) -> NDArray[np.bool_]:
+    mask = np.asarray(truth)
+    if mask.shape != case.label_map.shape or mask.dtype != np.bool_:
+        raise InputError(f"truth must be a bool mask of {case.label_map.shape}; got {mask.shape} of {mask.dtype}")
+    return mask

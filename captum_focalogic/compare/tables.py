@@ -1,0 +1,145 @@
+"""Comparisons as tables."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from captum_focalogic.compare.measures import Measures
+from captum_focalogic.compare.running import Comparison
+from captum_focalogic.errors import InputError
+
+_COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("evaluations", "evaluations", ",.0f"),
+    ("seconds", "seconds", ".2f"),
+    ("area", "area", ".2f"),
+    ("sufficient", "sufficient", ".2f"),
+    ("minimal", "minimal", ".2f"),
+    ("necessary", "necessary", ".2f"),
+    ("explanations", "explanations", ".1f"),
+    ("insertion", "insertion", ".3f"),
+    ("deletion", "deletion", ".3f"),
+    ("pointing", "pointing", ".2f"),
+    ("precision", "precision", ".2f"),
+    ("recall", "recall", ".2f"),
+    ("rule_f1", "rule F1", ".2f"),
+    ("rule_exact", "exact rule", ".2f"),
+    ("stability", "stability", ".2f"),
+)
+_FLAGS = ("sufficient", "minimal", "necessary")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Measures by method.
+
+    Attributes
+    ----------
+    header : tuple of str
+        "method" and the names of the measures that apply.
+    rows : tuple of tuple of str
+        One a method; "-" where a measure is not defined.
+    images : int
+        Over how many images.
+    notes : tuple of str
+        What was skipped and why, and what else to know.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    images: int
+    notes: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        """The table as Markdown, notes below."""
+        lines = [self.header, tuple("---" for _ in self.header), *self.rows]
+        table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+        return "\n\n".join([table, *("\n".join(f"- {note}" for note in self.notes),)]) if self.notes else table
+
+
+def summarise(comparisons: Comparison | Sequence[Comparison]) -> Summary:
+    """One table of the measures, averaged over images where there are several.
+
+    An average leaves out images on which a measure is not defined; a method that was skipped on some images is averaged
+    over the others, and a note says so.
+
+    Raises
+    ------
+    InputError
+        If there is no comparison.
+    """
+    listed = [comparisons] if isinstance(comparisons, Comparison) else list(comparisons)
+    if not listed:
+        raise InputError("a table needs at least one comparison; got none")
+    names = list(dict.fromkeys(result.name for comparison in listed for result in comparison.results))
+    found = {
+        name: [result.measures for comparison in listed for result in comparison.results if result.name == name]
+        for name in names
+    }
+    columns = [column for column in _COLUMNS if any(not math.isnan(_mean(of, column[0])) for of in found.values())]
+    rows = tuple((name, *(_cell(found[name], key, form, len(listed)) for key, _, form in columns)) for name in names)
+    return Summary(("method", *(title for _, title, _ in columns)), rows, len(listed), _notes(listed))
+
+
+def characteristics(comparisons: Sequence[Comparison]) -> Summary:
+    """What methods are claimed to be (paper, Table 1), as measured: on which share of the images it holds."""
+    listed = list(comparisons)
+    if not listed:
+        raise InputError("a table needs at least one comparison; got none")
+    rows = []
+    for name in dict.fromkeys(result.name for comparison in listed for result in comparison.results):
+        results = [result for comparison in listed for result in comparison.results if result.name == name]
+        of = [result.measures for result in results]
+        rows.append(
+            (
+                name,
+                "no" if results[0].method.gradients else "yes",
+                *(_share(of, key) for key in _FLAGS),
+                f"{_mean(of, 'explanations'):.1f}",
+                "yes" if results[0].answer.focus is not None else "effects" if results[0].answer.terms else "no",
+                "-" if math.isnan(_mean(of, "stability")) else f"{_mean(of, 'stability'):.2f}",
+            )
+        )
+    header = ("method", "black box", *_FLAGS, "explanations", "logic", "stability")
+    return Summary(header, tuple(rows), len(listed))
+
+
+def _values(measures: Sequence[Measures], key: str) -> list[float]:
+    return [float(getattr(measure, key)) for measure in measures if not math.isnan(float(getattr(measure, key)))]
+
+
+def _mean(measures: Sequence[Measures], key: str) -> float:
+    values = _values(measures, key)
+    return float(np.mean(values)) if values else math.nan
+
+
+def _share(measures: Sequence[Measures], key: str) -> str:
+    values = _values(measures, key)
+    return f"{int(sum(values))} of {len(values)}"
+
+
+def _cell(measures: Sequence[Measures], key: str, form: str, images: int) -> str:
+    value = _mean(measures, key)
+    if math.isnan(value):
+        return "-"
+    if images == 1 and key in _FLAGS:
+        return "yes" if value else "no"
+    return format(value, ".0f" if images == 1 and key == "explanations" else form)
+
+
+def _notes(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
+    notes: dict[str, int] = {}
+    for comparison in comparisons:
+        for name, reason in comparison.skipped.items():
+            notes[f"{name} was skipped: {reason}"] = notes.get(f"{name} was skipped: {reason}", 0) + 1
+        if len(comparisons) == 1:
+            for result in comparison.results:
+                if result.answer.note:
+                    notes[f"{result.name}: {result.answer.note}"] = 1
+    return tuple(
+        note
+        if count == len(comparisons) or len(comparisons) == 1
+        else f"{note} (on {count} of {len(comparisons)} images)"
+        for note, count in notes.items()
+    )
