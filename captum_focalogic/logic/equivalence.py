@@ -7,12 +7,12 @@ clause per term; the rest gets one variable per gate (Tseitin), with the clauses
 (Plaisted and Greenbaum, 1986).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pysat.solvers import Solver
 from sympy.logic.boolalg import Boolean
 
-from captum_focalogic.logic.circuit import Circuit, Gate, as_boolean
+from captum_focalogic.logic.circuit import Circuit, Gate, Kind, as_boolean
 from captum_focalogic.logic.expansion import expand, first_failure, is_monotone
 from captum_focalogic.logic.symbols import region_key
 from captum_focalogic.logic.terms import columns_of
@@ -155,19 +155,21 @@ def full_clauses(circuit: Circuit, wire: int) -> Clauses:
     clauses: Clauses = []
     for number in circuit.cone(wire):
         gate = circuit.gates[number - 1]
-        match gate.kind:
-            case "and":
-                clauses.extend([-number, part] for part in gate.wires)
-                clauses.append([number, *(-part for part in gate.wires)])
-            case "or":
-                clauses.extend([number, -part] for part in gate.wires)
-                clauses.append([-number, *gate.wires])
-            case "xor":
-                a, b = gate.wires
-                clauses.extend([[-number, a, b], [-number, -a, -b], [number, a, -b], [number, -a, b]])
-            case "true":
-                clauses.append([number])
-            case "region":
-                pass
-    clauses.append([wire])
-    return clauses
+        clauses += gate_clauses(gate.kind, number, gate.wires)
+    return [*clauses, [wire]]
+
+
+def gate_clauses(kind: Kind, number: int, wires: Sequence[int]) -> Clauses:
+    """Clauses by which a gate's variable equals its value."""
+    match kind:
+        case "and":
+            return [*([-number, wire] for wire in wires), [number, *(-wire for wire in wires)]]
+        case "or":
+            return [*([number, -wire] for wire in wires), [-number, *wires]]
+        case "xor":
+            a, b = wires
+            return [[-number, a, b], [-number, -a, -b], [number, a, -b], [number, -a, b]]
+        case "true":
+            return [[number]]
+        case "region":
+            return []

@@ -105,10 +105,10 @@ def refinement_graph(focus: SearchedFocus, max_nodes: int | None = MAX_NODES) ->
     if not everything:
         _contract(graph)
         left = {term for term in shown & valid if _name(term, ids) in graph}
-        _collapse(graph, left, border, ids, max_nodes or 0)
+        border = border - _collapse(graph, left, border, ids, max_nodes or 0)
     counts = {"final": len(set(final)), "valid": len(valid - set(final)), "border": len(border)}
     for _, attributes in graph.nodes(data=True):
-        counts[attributes["status"]] -= attributes.get("count", 1)
+        counts[attributes["status"]] -= attributes["kind"] == "state"
     graph.graph["hidden"] = counts
     return graph
 
@@ -172,20 +172,24 @@ def _state_graph(status: dict[int, str], ids: NDArray[np.int64]) -> "nx.DiGraph[
 
 def _collapse(
     graph: "nx.DiGraph[Any]", parents: set[int], border: set[int], ids: NDArray[np.int64], max_nodes: int
-) -> None:
-    """One node for the failing states below each state shown, smallest states first, while there is room."""
-    left = set(border)
+) -> set[int]:
+    """One node for the failing states below each state shown, smallest states first, while there is room.
+
+    Returns the failing states that these nodes stand for; one state may be below several.
+    """
+    told: set[int] = set()
     for parent in sorted(parents, key=term_order):
         if graph.number_of_nodes() >= max_nodes:
-            return
-        below = {parent ^ 1 << column for column in columns_of(parent)} & left
+            break
+        below = {parent ^ 1 << column for column in columns_of(parent)} & border
         if below:
-            left -= below
+            told |= below
             name = ("fails", *_name(parent, ids))
             dropped = _name(union(parent & ~term for term in below), ids)
             label = f"{len(below)} that fail" if len(below) > 1 else "fails"
             graph.add_node(name, kind="collapsed", status="border", count=len(below), label=label)
             graph.add_edge(_name(parent, ids), name, dropped=dropped)
+    return told
 
 
 def final_state_lattice(

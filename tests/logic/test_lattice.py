@@ -66,10 +66,18 @@ def test_cut_graphs_count_what_they_hide(rows, max_nodes):
     totals = {"final": len(focus.final_states)}
     totals["valid"] = int(focus.evaluated.valid.sum()) - totals["final"]
     totals["border"] = int((~focus.evaluated.valid).sum())
-    shown = dict.fromkeys(totals, 0)
-    for _, attributes in graph.nodes(data=True):
-        shown[attributes["status"]] += attributes.get("count", 1)
-    assert {kind: shown[kind] + graph.graph["hidden"][kind] for kind in totals} == totals
+    shown = {status: set() for status in totals}
+    for node, attributes in graph.nodes(data=True):
+        if attributes["kind"] == "state":
+            shown[attributes["status"]].add(frozenset(node))
+    failing = {frozenset(np.flatnonzero(row).tolist()) for row in focus.evaluated.states[~focus.evaluated.valid]}
+    for parent, node, dropped in graph.edges(data="dropped"):
+        if graph.nodes[node]["kind"] == "collapsed":
+            below = {frozenset(parent) - {region} for region in dropped}
+            assert below == failing & {frozenset(parent) - {region} for region in parent}
+            assert graph.nodes[node]["count"] == len(below)
+            shown["border"] |= below
+    assert {kind: len(shown[kind]) + graph.graph["hidden"][kind] for kind in totals} == totals
     assert min(graph.graph["hidden"].values()) >= 0
     ids = {int(i) for i in focus.region_ids}
     assert tuple(sorted(ids)) in graph or () in graph

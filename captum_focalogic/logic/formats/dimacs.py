@@ -8,7 +8,7 @@ from sympy.logic.boolalg import Boolean
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic.assembly import Piece, combine, constant_piece, region_piece
 from captum_focalogic.logic.circuit import Circuit, Kind, as_boolean, symbol_names
-from captum_focalogic.logic.equivalence import Clauses, full_clauses
+from captum_focalogic.logic.equivalence import Clauses, full_clauses, gate_clauses
 from captum_focalogic.logic.formats.encoding import decode_name, encode_name
 from captum_focalogic.logic.symbols import symbol
 
@@ -155,7 +155,7 @@ def _from_gates(gates: Iterable[list[str]], clauses: Clauses, names: dict[int, s
         if kind == "xor" and len(parts) != 2:
             raise InputError(f"the comment on variable {number} needs two parts")
         pieces[number] = constant_piece(True) if kind == "true" else combine(kind, parts)
-        expected += _gate_clauses(_GATES[kind], number, wires[1:])
+        expected += gate_clauses(_GATES[kind], number, wires[1:])
     if root is None:
         raise InputError("the comments name gates but no formula ('c formula <variable>')")
     formula = piece(root)
@@ -165,16 +165,3 @@ def _from_gates(gates: Iterable[list[str]], clauses: Clauses, names: dict[int, s
             "the clauses are not those of the gates that the comments tell; delete the comments to read them"
         )
     return formula.expression
-
-
-def _gate_clauses(kind: Kind, number: int, wires: list[int]) -> Clauses:
-    match kind:
-        case "and":
-            return [*([-number, wire] for wire in wires), [number, *(-wire for wire in wires)]]
-        case "or":
-            return [*([number, -wire] for wire in wires), [-number, *wires]]
-        case "xor":
-            a, b = wires
-            return [[-number, a, b], [-number, -a, -b], [number, a, -b], [number, -a, b]]
-        case _:
-            return [[number]]
