@@ -1,0 +1,165 @@
+"""Ground truth from a label's text: Grounded-SAM (Ren et al. 2024) and SAM 3, through transformers."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.integrations.hub import import_transformers, pretrained
+from captum_focalogic.integrations.mask_segmenter import best_device
+from captum_focalogic.segmenters import pixels_of
+from captum_focalogic.truth import Truth
+
+
+class GroundedSam:
+    """Boxes that a detector finds for the label's text, and the mask that SAM draws in each (paper section 3.4).
+
+    Parameters
+    ----------
+    detector : str, Path or PreTrainedModel
+        A zero-shot object detector: "IDEA-Research/grounding-dino-tiny", a local folder, or a Grounding DINO model.
+    sam : str, Path or PreTrainedModel
+        A mask generator that takes boxes: "facebook/sam-vit-base", a local folder, or a SAM or SAM 2 model.
+    detector_processor, sam_processor : object, optional
+        Needed with model objects, loaded otherwise.
+    threshold : float, default 0.25
+        Least confidence of a box.
+    text_threshold : float, default 0.25
+        Least likeness of a box to a word.
+    device : str or torch.device, optional
+        An accelerator where there is one; model objects stay where they are.
+
+    Raises
+    ------
+    MissingExtraError
+        Without transformers.
+    HubError
+        If an id cannot be fetched.
+    InputError
+        If a model object comes without its processor.
+    """
+
+    def __init__(
+        self,
+        detector: Any = "IDEA-Research/grounding-dino-tiny",
+        sam: Any = "facebook/sam-vit-base",
+        *,
+        detector_processor: Any = None,
+        sam_processor: Any = None,
+        threshold: float = 0.25,
+        text_threshold: float = 0.25,
+        device: str | torch.device | None = None,
+    ) -> None:
+        transformers = import_transformers()
+        self.detector, self.detector_processor = _with_processor(
+            transformers.AutoModelForZeroShotObjectDetection, detector, detector_processor, device
+        )
+        self.sam, self.sam_processor = _with_processor(
+            transformers.AutoModelForMaskGeneration, sam, sam_processor, device
+        )
+        self.threshold = threshold
+        self.text_threshold = text_threshold
+
+    def __call__(self, image: Tensor, label: str) -> Truth:
+        """Masks of what the label names in an image (3, H, W) in [0, 1]; none where nothing is found."""
+        picture = _picture(image)
+        boxes = self.boxes(picture, label)
+        if not len(boxes):
+            return Truth(np.zeros((0, picture.height, picture.width), dtype=np.bool_), ())
+        return Truth(self._masks(picture, boxes), (label,) * len(boxes))
+
+    @torch.no_grad()
+    def boxes(self, picture: Image.Image, label: str) -> NDArray[np.float64]:
+        """Boxes (left, top, right, bottom) in pixels that the detector finds, (K, 4)."""
+        # Grounding DINO was trained on lower-case phrases that end in a full stop.
+        text = f"{label.strip().casefold().rstrip('.')}."
+        inputs = self.detector_processor(images=picture, text=text, return_tensors="pt").to(self.detector.device)
+        found = self.detector_processor.post_process_grounded_object_detection(
+            self.detector(**inputs),
+            inputs["input_ids"],
+            threshold=self.threshold,
+            text_threshold=self.text_threshold,
+            target_sizes=[(picture.height, picture.width)],
+        )[0]
+        return np.asarray(found["boxes"].double().cpu().numpy())
+
+    @torch.no_grad()
+    def _masks(self, picture: Image.Image, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+        inputs = self.sam_processor(images=picture, input_boxes=[boxes.tolist()], return_tensors="pt")
+        sizes = inputs["original_sizes"]
+        reshaped = inputs.get("reshaped_input_sizes")
+        drawn = self.sam(**inputs.to(self.sam.device), multimask_output=False).pred_masks
+        masks = self.sam_processor.image_processor.post_process_masks(
+            drawn.cpu(), sizes.tolist(), reshaped_input_sizes=None if reshaped is None else reshaped.tolist()
+        )[0]
+        return np.asarray(masks[:, 0].numpy(), dtype=np.bool_)
+
+
+class Sam3Truth:
+    """Masks that SAM 3 finds for the label's text.
+
+    Parameters
+    ----------
+    model : str, Path or PreTrainedModel
+        "facebook/sam3", a local folder, or a ``Sam3Model``.
+    processor : object, optional
+        Needed with a model object, loaded otherwise.
+    threshold : float, default 0.5
+        Least confidence of an object.
+    mask_threshold : float, default 0.5
+        Least probability of a pixel.
+    device : str or torch.device, optional
+        An accelerator where there is one; a model object stays where it is.
+    """
+
+    def __init__(
+        self,
+        model: Any = "facebook/sam3",
+        processor: Any = None,
+        *,
+        threshold: float = 0.5,
+        mask_threshold: float = 0.5,
+        device: str | torch.device | None = None,
+    ) -> None:
+        transformers = import_transformers()
+        if not hasattr(transformers, "Sam3Model"):
+            raise InputError(
+                f"transformers {transformers.__version__} has no SAM 3; pip install -U transformers (5 or later)"
+            )
+        self.model, self.processor = _with_processor(transformers.Sam3Model, model, processor, device)
+        self.threshold = threshold
+        self.mask_threshold = mask_threshold
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor, label: str) -> Truth:
+        """Masks of what the label names in an image (3, H, W) in [0, 1]; none where nothing is found."""
+        picture = _picture(image)
+        inputs = self.processor(images=picture, text=label, return_tensors="pt").to(self.model.device)
+        found = self.processor.post_process_instance_segmentation(
+            self.model(**inputs),
+            threshold=self.threshold,
+            mask_threshold=self.mask_threshold,
+            target_sizes=[(picture.height, picture.width)],
+        )[0]["masks"]
+        masks = found.cpu().numpy().astype(np.bool_).reshape(-1, picture.height, picture.width)
+        return Truth(masks, (label,) * len(masks))
+
+
+def _with_processor(auto_class: Any, model: Any, processor: Any, device: Any) -> tuple[Any, Any]:
+    transformers = import_transformers()
+    if isinstance(model, str | Path):
+        name = model
+        model = pretrained(auto_class, name).to(best_device(device))
+        processor = processor or pretrained(transformers.AutoProcessor, name)
+    elif processor is None:
+        raise InputError(f"a {type(model).__name__} object needs its processor; pass it too")
+    return model.eval(), processor
+
+
+def _picture(image: Tensor) -> Image.Image:
+    return Image.fromarray(np.round(255 * pixels_of(image)).astype(np.uint8))
