@@ -1,0 +1,227 @@
+"""Images to rows: what every engine does with a group of images."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from captum_focalogic.attributor import FocaLogic
+from captum_focalogic.baselines import baseline_from_text
+from captum_focalogic.errors import InputError
+from captum_focalogic.focus import Focus
+from captum_focalogic.oracle.forward import as_rows
+from captum_focalogic.regions import Labels, as_label_map
+from captum_focalogic.segmenters import Grid, LabelMapFile, Slic
+from captum_focalogic.study.items import Item, Model
+from captum_focalogic.study.matching import fit_labels, fit_masks
+from captum_focalogic.study.plan import Group, Plan
+from captum_focalogic.study.rows import Answer, Row, Truth, error_row, row_of
+
+OnJudged = Callable[[int], object]
+
+_REENTRANT = (Grid, LabelMapFile, Slic)
+"""Segmenters that several threads may call at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """An image that is ready to be explained.
+
+    Attributes
+    ----------
+    index, id, label
+        Its place in the study, its id and its class.
+    image : (3, H, W) Tensor
+        What the model sees.
+    label_map : (H, W) int64
+        Its regions.
+    truth : Truth or None
+        Which of them are the object.
+    seconds : float
+        What reading and cutting took.
+    """
+
+    index: int
+    id: str
+    label: int | None
+    image: Tensor
+    label_map: Labels
+    truth: Truth | None
+    seconds: float
+
+
+class BrokenModelError(InputError):
+    """A model that answers for no image of a whole group."""
+
+
+class Explainer:
+    """Carries out a plan, with one copy of its model.
+
+    Parameters
+    ----------
+    plan : Plan
+        How images are explained.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.model: Model = plan.model.make().on(plan.device)
+        self._baseline = baseline_from_text(plan.baseline)
+        self._segmenter = plan.segmenter or Slic()
+        self._one_at_a_time = threading.Lock()
+
+    def prepare(self, index: int, item: Item) -> Prepared | Row:
+        """Read and cut an image; what goes wrong becomes the image's row. Safe to call from several threads."""
+        start = time.perf_counter()
+        label = item.label
+        try:
+            sample = item.read()
+            label = item.label if sample.label is None else sample.label
+            image = sample.image if isinstance(sample.image, Tensor) else self.model.see(sample.image)
+            if image.dim() != 3:
+                raise InputError(f"an image must be (3, H, W); got shape {tuple(image.shape)}")
+            if self.plan.segmenter is None and sample.label_map is not None:
+                label_map = fit_labels(sample.label_map, sample.image, image, self.model)
+            else:
+                label_map = self._cut(image)
+            masks = self._masks(item, image, sample.truth)
+            truth = None
+            if masks is not None:
+                truth = self.plan.match.regions(label_map, fit_masks(masks, sample.image, image, self.model))
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            return {**error_row(index, item.id, label, error), "load_seconds": time.perf_counter() - start}
+        return Prepared(index, item.id, label, image, label_map, truth, time.perf_counter() - start)
+
+    def rows(self, prepared: Sequence[Prepared | Row], on_judged: OnJudged = lambda _: None) -> list[Row]:
+        """Explain a group of images.
+
+        Raises
+        ------
+        BrokenModelError
+            If the model raised an exception for every one of several images.
+        """
+        ready = [image for image in prepared if isinstance(image, Prepared)]
+        rows = [row for row in prepared if not isinstance(row, Prepared)]
+        by_size: dict[tuple[int, ...], list[Prepared]] = {}
+        for image in ready:
+            by_size.setdefault(tuple(image.image.shape), []).append(image)
+        failures: list[Exception] = []
+        for images in by_size.values():
+            rows.extend(self._explain(images, on_judged, failures))
+        if len(failures) >= _HOPELESS and len(failures) == len(ready):
+            raise BrokenModelError(
+                f"the model failed on each of {len(failures)} images, so it is the model that is broken: "
+                f"{type(failures[0]).__name__}: {failures[0]}"
+            ) from failures[0]
+        return sorted(rows, key=lambda row: int(row["index"]))
+
+    def group(self, group: Group) -> list[Row]:
+        """Prepare and explain a group."""
+        return self.rows([self.prepare(index, item) for index, item in group])
+
+    def focus(self, image: Prepared) -> Focus:
+        """The explanation of one image, with everything that a row leaves out."""
+        return self._ask([image], lambda _: None)[0][0]
+
+    def _cut(self, image: Tensor) -> Labels:
+        size = (image.shape[1], image.shape[2])
+        if isinstance(self._segmenter, _REENTRANT):
+            return as_label_map(self._segmenter(image), size)
+        with self._one_at_a_time:
+            return as_label_map(self._segmenter(image), size)
+
+    def _masks(self, item: Item, image: Tensor, own: Any) -> Any:
+        if isinstance(self.plan.truth, bool):
+            return own if self.plan.truth else None
+        with self._one_at_a_time:
+            return self.plan.truth(item, image)
+
+    def _explain(self, images: list[Prepared], on_judged: OnJudged, failures: list[Exception]) -> list[Row]:
+        """Rows of images of one size; of those that the model fails on, the errors."""
+        start = time.perf_counter()
+        try:
+            asked = self._ask(images, on_judged)
+        except (MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            if len(images) > 1:
+                return [row for image in images for row in self._explain([image], on_judged, failures)]
+            failures.append(error)
+            (image,) = images
+            row = error_row(image.index, image.id, image.label, error)
+            return [{**row, "load_seconds": image.seconds, "explain_seconds": time.perf_counter() - start}]
+        rows = [
+            row_of(image.index, image.id, image.label, answer, focus, image.truth, self.plan.thresholds)
+            for image, (focus, answer) in zip(images, asked, strict=True)
+        ]
+        seconds = (time.perf_counter() - start) / max(1, sum(row["evaluations"] for row in rows))
+        for image, row in zip(images, rows, strict=True):
+            row.update(load_seconds=image.seconds, explain_seconds=seconds * row["evaluations"])
+        return rows
+
+    def _ask(self, images: list[Prepared], on_judged: OnJudged) -> list[tuple[Focus, Answer]]:
+        plan = self.plan
+        inputs = torch.stack([image.image for image in images]).to(plan.device)
+        masks = torch.stack([torch.from_numpy(image.label_map) for image in images])[:, None].to(plan.device)
+        listener = _Listener(self.model.forward, len(images), on_judged)
+        focuses = FocaLogic(
+            listener,
+            search=plan.search,
+            reading=plan.reading,
+            criterion=plan.criterion,
+            max_evaluations=plan.max_evaluations,
+        ).explain(
+            inputs,
+            baselines=self._baseline(inputs, masks),
+            feature_mask=masks,
+            perturbations_per_eval=max(1, plan.batch // len(images)),
+        )
+        if any(focus.certificate.stopped == "interrupted" for focus in focuses):
+            raise KeyboardInterrupt
+        return list(zip(focuses, listener.answers(), strict=True))
+
+
+_HOPELESS = 8
+"""Images a model must fail on, all of a group, for it to count as broken."""
+
+
+class _Listener:
+    """A model that counts what it is asked, and remembers its answers on the whole images, which come first."""
+
+    def __init__(self, forward: Callable[[Tensor], Any], images: int, on_judged: OnJudged) -> None:
+        self._forward = forward
+        self._images = images
+        self._on_judged = on_judged
+        self._whole: list[Tensor] = []
+
+    def __call__(self, batch: Tensor) -> Any:
+        outputs = self._forward(batch)
+        if sum(map(len, self._whole)) < self._images:
+            self._whole.append(as_rows(outputs, len(batch)).detach().cpu())
+        self._on_judged(len(batch))
+        return outputs
+
+    def answers(self) -> list[Answer]:
+        return [_answer(row) for row in torch.cat(self._whole)[: self._images]]
+
+
+def _answer(row: Tensor) -> Answer:
+    """Class and probability from one row of outputs."""
+    values = row.reshape(-1)
+    if len(values) != max(row.shape, default=1):
+        return Answer(None, None)
+    if len(values) == 1:
+        value = values[0]
+        decided = bool(value > 0) if value.is_floating_point() else value
+        return Answer(int(decided), None)
+    best = int((values.to(torch.uint8) if values.dtype == torch.bool else values).argmax())
+    scores = values.double()
+    already = bool((scores >= 0).all()) and math.isclose(float(scores.sum()), 1, abs_tol=1e-3)
+    return Answer(best, float((scores if already else scores.softmax(dim=0))[best]))

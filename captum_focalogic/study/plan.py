@@ -1,0 +1,154 @@
+"""How every image of a study is explained: everything that its rows depend on."""
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from captum_focalogic import __version__
+from captum_focalogic.baselines import baseline_from_text
+from captum_focalogic.criteria import Criterion
+from captum_focalogic.criteria import parse as parse_criterion
+from captum_focalogic.errors import InputError
+from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Thresholds
+from captum_focalogic.search import Reading, Strategy
+from captum_focalogic.search.named import check_reading
+from captum_focalogic.segmenters import Segmenter
+from captum_focalogic.study.items import Item, Model, Recipe
+from captum_focalogic.study.matching import Match, TruthSource
+
+Group = list[tuple[int, Item]]
+"""Images that share their batches, each with its place in the study."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How every image is explained.
+
+    Attributes
+    ----------
+    model : Recipe
+        Who is studied.
+    segmenter : callable, optional
+        Cuts images; by default each image's own regions, and SLIC with 12 regions for those without.
+    truth : callable, optional
+        ``(item, image) -> masks``; by default each image's own truth. False for none at all.
+    match : Match
+        Which regions count as the object.
+    search, reading, criterion, max_evaluations
+        As in :class:`~captum_focalogic.FocaLogic`.
+    baseline : str
+        What dropped regions are filled with, by its name on the command line.
+    batch : int
+        Rows of a batch. It is fixed, because floating-point results may depend on it.
+    group : int
+        Images that fill batches together. They are explained as one piece of work, always the same ones, so that a
+        row never depends on which images were left when a run was continued.
+    thresholds : Thresholds
+        For the type of behaviour.
+    device : str
+        Where the model runs.
+    """
+
+    model: Recipe
+    segmenter: Segmenter | None = None
+    truth: TruthSource | bool = True
+    match: Match = field(default_factory=Match)
+    search: str | Strategy = "auto"
+    reading: Reading = "irreducible"
+    criterion: str | Criterion = "top1"
+    baseline: str = "black"
+    max_evaluations: int | None = 5_000
+    batch: int = 64
+    group: int = 16
+    thresholds: Thresholds = DEFAULT_THRESHOLDS
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        for name, value in (("batch", self.batch), ("group", self.group)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} must be a whole number, at least 1; got {value!r}")
+        check_reading(self.search, self.reading)
+        baseline_from_text(self.baseline)
+        if isinstance(self.criterion, str):
+            parse_criterion(self.criterion)
+
+    def settings(self, items: Sequence[Item]) -> dict[str, Any]:
+        """What identifies a run of this plan over these images, as JSON values."""
+        return {
+            "package": f"captum-focalogic {__version__}",
+            "images": len(items),
+            "data": _digest(f"{item.id}\0{item.label}".encode() for item in items),
+            "model": self.model.identity,
+            "segmenter": identity_of(self.segmenter),
+            "truth": identity_of(self.truth),
+            "match": identity_of(self.match),
+            "search": identity_of(self.search),
+            "reading": self.reading,
+            "criterion": identity_of(self.criterion),
+            "baseline": self.baseline,
+            "max_evaluations": self.max_evaluations,
+            "batch": self.batch,
+            "group": self.group,
+            "thresholds": identity_of(self.thresholds),
+            "device": torch.device(self.device).type,
+        }
+
+    def groups(self, items: Sequence[Item], done: set[int]) -> list[Group]:
+        """The pieces of work in which some image is not done."""
+        cut = range(0, len(items), self.group)
+        groups = [list(enumerate(items[start : start + self.group], start)) for start in cut]
+        return [group for group in groups if any(index not in done for index, _ in group)]
+
+
+def recipe_of(model: Callable[[Tensor], Any] | Model | Recipe) -> Recipe:
+    """A recipe for a model that is at hand."""
+    if isinstance(model, Recipe):
+        return model
+    if not callable(model) and not isinstance(model, Model):
+        raise InputError(f"model must be a module, a function of images, a Model or a Recipe; got {model!r}")
+    made = model if isinstance(model, Model) else Model(model, name=_name(model))
+    return Recipe(lambda: made, f"{made.name}, {identity_of(made.forward)}")
+
+
+def identity_of(thing: Any) -> Any:
+    """What tells a setting from another one, the same in every process.
+
+    Numbers, texts and dataclasses are told by their values, modules by their weights, and functions by their names.
+    """
+    if thing is None or isinstance(thing, bool | int | float | str):
+        return thing
+    if isinstance(thing, nn.Module):
+        return f"{type(thing).__qualname__} {_weights(thing)}"
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        fields = {item.name: identity_of(getattr(thing, item.name)) for item in dataclasses.fields(thing)}
+        return f"{type(thing).__qualname__}({', '.join(f'{name}={value}' for name, value in fields.items())})"
+    text = repr(thing)
+    return text if "object at 0x" not in text and "<" not in text else _name(thing)
+
+
+def _name(thing: Any) -> str:
+    named = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"{named.__module__}.{re.sub('<|>', '', named.__qualname__)}"
+
+
+def _weights(module: nn.Module) -> str:
+    def octets() -> Any:
+        for name, tensor in sorted(module.state_dict().items()):
+            yield f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode()
+            yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+    return _digest(octets())
+
+
+def _digest(parts: Any) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()[:16]

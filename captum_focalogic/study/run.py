@@ -1,0 +1,103 @@
+"""Run a study: explain every image of a data set, and keep the rows."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from captum_focalogic.segmenters import Segmenter
+from captum_focalogic.study.engines import Engine, Local
+from captum_focalogic.study.items import Item, Model, Recipe, check_items
+from captum_focalogic.study.matching import Match, TruthSource
+from captum_focalogic.study.plan import Plan, recipe_of
+from captum_focalogic.study.progress import Progress
+from captum_focalogic.study.store import open_store, read_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def run_study(
+    items: Sequence[Item],
+    model: Callable[[Tensor], Any] | Model | Recipe,
+    segmenter: Segmenter | None = None,
+    truth: TruthSource | bool = True,
+    out: str | Path = "focalogic-study",
+    *,
+    match: Match | str = "coverage",
+    engine: Engine | None = None,
+    show_progress: bool = False,
+    shard_rows: int = 256,
+    shard_seconds: float = 10.0,
+    **how: Any,
+) -> "pa.Table":
+    """Explain every image of a data set and keep a row of each; continues where an earlier run ended.
+
+    Parameters
+    ----------
+    items : sequence of Item
+        The images; see :mod:`captum_focalogic.study.data` for those of folders, lists and the embedded scenes.
+    model : callable, Model or Recipe
+        Who is studied: a module or a function of images (N, 3, H, W) in [0, 1].
+    segmenter : callable, optional
+        Cuts images; by default each item's own regions, and SLIC with 12 regions for items without.
+    truth : callable or bool
+        ``(item, image) -> masks`` of the object, True for each item's own, False for none.
+    out : str or Path
+        The run's folder.
+    match : Match or str
+        Which regions count as the object: ``"coverage:0.5"`` (default), ``"iou:0.7"`` (the paper's rule).
+    engine : Engine, optional
+        Who does the work; this process by default.
+    show_progress : bool
+        Show a progress bar on standard error.
+    shard_rows, shard_seconds
+        Rows are written after so many of them, or so long; what waits is lost if the process is killed, and done again.
+    **how
+        Other fields of :class:`~captum_focalogic.study.plan.Plan`: ``search``, ``reading``, ``criterion``,
+        ``baseline``, ``max_evaluations``, ``batch``, ``group``, ``thresholds``, ``device``.
+
+    Returns
+    -------
+    pyarrow.Table
+        All rows of the run, as :func:`~captum_focalogic.study.store.read_rows` gives them.
+
+    Raises
+    ------
+    InputError
+        If an argument does not fit.
+    StudyError
+        If the folder is in use, belongs to another study, or cannot be written.
+    BrokenModelError
+        If the model fails on every image of a whole group.
+
+    Examples
+    --------
+    >>> from captum_focalogic.demo import load_model
+    >>> from captum_focalogic.study import read_rows, run_study, scenes
+    >>> rows = run_study(scenes(32), load_model(), out="run")  # doctest: +SKIP
+    >>> rows.to_pandas()[["id", "formula", "irreducible_precision"]]  # doctest: +SKIP
+    """
+    check_items(items)
+    matching = Match.from_text(match) if isinstance(match, str) else match
+    plan = Plan(recipe_of(model), segmenter, truth, matching, **how)
+    settings = plan.settings(items)
+    with open_store(out, settings, shard_rows=shard_rows, shard_seconds=shard_seconds) as store, _quiet():
+        groups = plan.groups(items, store.done)
+        with Progress(len(items), len(store.done), show_progress) as progress:
+            for rows in (engine or Local()).run(plan, groups, progress.judged):
+                before = len(store.done)
+                store.add(rows)
+                progress.finished(len(store.done) - before, sum(row.get("error") is not None for row in rows))
+    return read_rows(out)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings about single images, whose rows say the same: an explanation that is empty."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"example\(s\) ", category=UserWarning)
+        yield

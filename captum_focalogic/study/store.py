@@ -1,0 +1,254 @@
+"""The folder of a run: settings, finished rows, and a lock.
+
+Rows are kept in Parquet files ("shards") that appear whole or not at all: each is written under another name, brought
+to the disk and then renamed. A run that was killed leaves only whole shards, and the next one goes on with what is
+missing in them. The lock is the operating system's and ends with the process that holds it.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from captum_focalogic.errors import FocaLogicError, MissingExtraError
+from captum_focalogic.study.rows import Row, arrow, as_table, schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SETTINGS = "settings.json"
+_LOCK = "lock"
+_SHARD = "rows-{:08d}.parquet"
+_SHARDS = "rows-*.parquet"
+_UNFINISHED = ".unfinished-"
+
+
+class StudyError(FocaLogicError):
+    """A run that cannot go on: its folder is in use, belongs to other settings, or cannot be written."""
+
+
+class Store:
+    """Rows of one run; made by :func:`open_store`, which holds the lock.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's folder.
+    shard_rows : int
+        Write as soon as so many rows wait.
+    shard_seconds : float
+        Write when the last shard is so old, however few rows wait.
+    """
+
+    def __init__(self, folder: Path, shard_rows: int, shard_seconds: float) -> None:
+        self.folder = folder
+        self.done: set[int] = set(_done(folder))
+        self._shard_rows = shard_rows
+        self._shard_seconds = shard_seconds
+        self._waiting: list[Row] = []
+        self._written = time.monotonic()
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take finished rows; those that are there already are passed over."""
+        new = [row for row in rows if row["index"] not in self.done]
+        self.done.update(row["index"] for row in new)
+        self._waiting.extend(new)
+        if len(self._waiting) >= self._shard_rows or time.monotonic() - self._written >= self._shard_seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring everything that waits to the disk.
+
+        Raises
+        ------
+        StudyError
+            If it cannot be written; what was written before is safe.
+        """
+        if self._waiting:
+            octets = _parquet(as_table(sorted(self._waiting, key=lambda row: int(row["index"]))))
+            name = _SHARD.format(min(row["index"] for row in self._waiting))
+            try:
+                write_whole(self.folder / name, octets)
+            except OSError as error:
+                raise StudyError(
+                    f"the rows cannot be written to {self.folder}: {error.strerror or error}. Everything up to the "
+                    "last shard is safe; make room and start the study again with the same command to go on"
+                ) from error
+            self._waiting = []
+        self._written = time.monotonic()
+
+
+@contextmanager
+def open_store(
+    folder: str | Path, settings: Mapping[str, Any], *, shard_rows: int = 256, shard_seconds: float = 10.0
+) -> Iterator[Store]:
+    """Begin or continue a run.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made where it does not exist.
+    settings : mapping
+        Everything that rows depend on, as JSON values.
+    shard_rows, shard_seconds
+        How often rows are written; see :class:`Store`.
+
+    Raises
+    ------
+    StudyError
+        If another process writes there, the folder holds a run with other settings, or it cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _locked(folder)
+    except OSError as error:
+        raise StudyError(f"the folder {folder} cannot be written: {error.strerror or error}") from error
+    try:
+        for leftover in folder.glob(f"{_UNFINISHED}*"):
+            leftover.unlink()
+        _agree(folder, settings)
+        store = Store(folder, shard_rows, shard_seconds)
+        try:
+            yield store
+        finally:
+            store.flush()
+    finally:
+        lock.release()
+
+
+def write_whole(path: Path, octets: bytes) -> None:
+    """Write a file that is there whole or not at all, whatever kills the process or the machine."""
+    unfinished = path.with_name(f"{_UNFINISHED}{path.name}")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(octets)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def read_rows(run: str | Path) -> "pa.Table":
+    """The rows of a run, finished or not, in the order of its images.
+
+    Parameters
+    ----------
+    run : str or Path
+        The folder.
+
+    Returns
+    -------
+    pyarrow.Table
+        One row an image; see :data:`~captum_focalogic.study.rows.COLUMNS`.
+
+    Raises
+    ------
+    StudyError
+        If there is no run, or its files are damaged.
+    """
+    pa = arrow()
+    folder = Path(run)
+    if not (folder / SETTINGS).is_file():
+        raise StudyError(f"there is no study in {folder}; expected a folder that focalogic study wrote")
+    shards = [_read_shard(path) for path in _shards(folder)]
+    rows = pa.concat_tables([schema().empty_table(), *shards]).sort_by("index")
+    index = rows.column("index").to_numpy()
+    if (index[1:] == index[:-1]).any():
+        raise StudyError(f"{folder} holds some images twice; were Parquet files copied into it?")
+    return rows
+
+
+def read_settings(run: str | Path) -> dict[str, Any]:
+    """The settings of a run.
+
+    Raises
+    ------
+    StudyError
+        If there is none, or its file is damaged.
+    """
+    path = Path(run) / SETTINGS
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StudyError(f"there is no study in {run}; expected a folder that focalogic study wrote") from error
+    except (OSError, ValueError) as error:
+        raise StudyError(f"{path} cannot be read: {error}") from error
+    if not isinstance(settings, dict):
+        raise StudyError(f"{path} does not hold the settings of a study")
+    return settings
+
+
+def _agree(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Note the settings, or hold them against those of the rows that are there."""
+    wanted = json.loads(json.dumps(settings))
+    if not (folder / SETTINGS).exists():
+        if _shards(folder):
+            raise StudyError(f"{folder} holds Parquet files but no {SETTINGS}; choose another folder")
+        try:
+            write_whole(folder / SETTINGS, (json.dumps(wanted, indent=1, ensure_ascii=False) + "\n").encode())
+        except OSError as error:
+            raise StudyError(f"the folder {folder} cannot be written: {error.strerror or error}") from error
+        return
+    there = read_settings(folder)
+    apart = sorted(name for name in {*there, *wanted} if there.get(name) != wanted.get(name))
+    if apart:
+        told = "; ".join(f"{name} was {there.get(name)!r} and is now {wanted.get(name)!r}" for name in apart)
+        raise StudyError(f"{folder} holds a study with other settings ({told}); choose another folder, or empty it")
+
+
+def _locked(folder: Path) -> Any:
+    try:
+        from filelock import FileLock, Timeout
+    except ImportError as error:
+        raise MissingExtraError("filelock", "study") from error
+    lock = FileLock(folder / _LOCK, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise StudyError(
+            f"another process is writing to {folder}; wait until it has ended, or choose another folder"
+        ) from error
+    return lock
+
+
+def _shards(folder: Path) -> list[Path]:
+    return sorted(folder.glob(_SHARDS))
+
+
+def _done(folder: Path) -> Iterator[int]:
+    for path in _shards(folder):
+        yield from _read_shard(path, ["index"]).column("index").to_pylist()
+
+
+def _read_shard(path: Path, columns: list[str] | None = None) -> "pa.Table":
+    pa = arrow()
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(path).read(columns=columns)
+        return table if columns else table.cast(schema())
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise StudyError(
+            f"{path} is damaged or no part of this study ({error}); remove it and start the study again"
+        ) from error
+
+
+def _parquet(table: "pa.Table") -> bytes:
+    pa = arrow()
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    return bytes(sink.getvalue())
