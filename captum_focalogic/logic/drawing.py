@@ -1,6 +1,7 @@
 """Graphs of formulas and states as pictures, drawn by Graphviz."""
 
 import base64
+import re
 import shutil
 import tempfile
 import weakref
@@ -104,9 +105,28 @@ class Thumbnails:
     def embed(self, text: str) -> str:
         """An SVG text with the files put into it, so that it needs nothing else."""
         for path in self._made.values():
+            with Image.open(path) as opened:
+                text = _at_own_size(text, str(path), opened.size)
             data = base64.b64encode(path.read_bytes()).decode("ascii")
             text = text.replace(f'"{path}"', f'"data:image/png;base64,{data}"')
         return text
+
+
+def _at_own_size(text: str, path: str, size: tuple[int, int]) -> str:
+    """An SVG text whose pictures have the size they were laid out with.
+
+    Graphviz writes the node's size instead, whatever ``imagescale`` says, so that a wide label would be covered.
+    """
+    width, height = (72 * pixels / _DPI for pixels in size)
+
+    def sized(found: re.Match[str]) -> str:
+        room, x = float(found["width"]), float(found["x"])
+        box = f'width="{width:g}px" height="{height:g}px"'
+        return f'{found["start"]}{box}{found["between"]} x="{x + (room - width) / 2:g}"'
+
+    number = r"-?[0-9.]+"
+    pattern = rf'(?P<start><image xlink:href="{re.escape(path)}" )width="(?P<width>{number})px" height="{number}px"'
+    return re.sub(rf'{pattern}(?P<between>[^>]*?) x="(?P<x>{number})"', sized, text)
 
 
 def to_graphviz(

@@ -84,6 +84,22 @@ def test_both_engines_draw_formulas_with_thumbnails(tmp_path, engine, ending):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_a_wide_label_lies_below_its_picture_not_on_it(tmp_path, engine):
+    image, label_map = stripes(7)
+    names = dict.fromkeys(range(7), "a name much wider than the picture")
+    drawing = to_graphviz(to_networkx(to_expression(STATES)), image, label_map, names=names)
+    svg = ET.fromstring(render(drawing, tmp_path / "wide.svg", engine=engine).read_bytes())
+    space = "{http://www.w3.org/2000/svg}"
+    pictured = [g for g in svg.iter(f"{space}g") if g.find(f".//{space}image") is not None and g.get("class") == "node"]
+    assert len(pictured) == 6
+    for node in pictured:
+        picture = node.find(f".//{space}image")
+        bottom = float(picture.get("y")) + float(picture.get("height").removesuffix("px"))
+        first_baseline = min(float(text.get("y")) for text in node.findall(f".//{space}text"))
+        assert bottom < first_baseline - 8, "the first line's letters are about 9 points high"
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_hostile_names_are_shown_as_they_are(tmp_path, engine):
     names = dict(enumerate(HOSTILE))
     states = np.eye(len(HOSTILE), dtype=bool)
