@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from captum_focalogic.logic.naming import SameName
+
 FORMAT = "captum-focalogic/focus/1"
 
 MAX_SHOWN = 100
@@ -112,6 +114,31 @@ class Focus:
         return to_expression(self.final_states, self.region_ids)
 
     @property
+    def formula(self) -> str:
+        """:attr:`expression` as text, regions in their natural order, at any depth; sympy's ``str`` has neither."""
+        from captum_focalogic.logic import to_text
+
+        return to_text(self.expression)
+
+    def named_expression(self, same_name: "SameName" = "apart") -> "sympy.Basic":
+        """:attr:`expression` in the regions' names, :attr:`names`; regions without a name keep their symbol.
+
+        Parameters
+        ----------
+        same_name : {"apart", "all", "any"}
+            What a name means that several regions share; see :func:`captum_focalogic.logic.name_regions`. ``"apart"``
+            changes nothing in the meaning: ``sky 5`` and ``sky 6``.
+
+        Raises
+        ------
+        InputError
+            If the names cannot be used.
+        """
+        from captum_focalogic.logic import name_regions
+
+        return name_regions(self.expression, self.names, same_name)
+
+    @property
     def frequencies(self) -> NDArray[np.float64]:
         """Share of the final states that keep each region, (M,); zeros if there is no final state."""
         if not len(self.final_states):
@@ -170,7 +197,7 @@ class Focus:
         return {
             "format": FORMAT,
             "target": list(self.target) if isinstance(self.target, tuple) else self.target,
-            "expression": str(self.expression),
+            "expression": self.formula,
             "final_states": [self.region_ids[state].tolist() for state in self.final_states],
             "region_ids": self.region_ids.tolist(),
             "areas": self.areas.tolist(),
@@ -293,7 +320,7 @@ class Focus:
 
     def __repr__(self) -> str:
         count = len(self.final_states)
-        expression = self.expression if count <= MAX_SHOWN else "..."
+        expression = self.formula if count <= MAX_SHOWN else "..."
         return (
             f"Focus({count} {self.reading} state(s) over {self.num_regions} regions, "
             f"target={self.target}, expression={expression})"

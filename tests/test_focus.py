@@ -18,6 +18,7 @@ from hypothesis import strategies as hs
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import FORMAT, Focus
+from captum_focalogic.logic import equivalent
 from captum_focalogic.search import (
     Ascending,
     Beam,
@@ -87,6 +88,25 @@ class TestReadingIt:
     def test_its_representation_names_what_matters(self) -> None:
         said = repr(dataclasses.replace(PAPER, target=281))
         assert all(part in said for part in ("3 irreducible", "6 regions", "281", str(PAPER.expression)))
+
+    def test_formulas_as_text_are_in_natural_order_at_any_depth(self) -> None:
+        assert focus_of([[10], [2]], [2, 10]).formula == "I2 | I10"
+        rungs = 95
+        ladder = [[*range(0, 2 * k + 1, 2), 2 * k + 1] for k in range(rungs)]  # I0 & (I1 | (I2 & (I3 | ...)))
+        deep = focus_of(ladder, list(range(2 * rungs)))
+        assert deep.formula.startswith("I0 & (I1 | (I2 & (I3 | (I4 &")
+        assert deep.formula in repr(deep)
+        assert Focus.from_json(deep.to_json()).expression == deep.expression
+
+    def test_formula_in_names(self) -> None:
+        named = dataclasses.replace(PAPER, names={1: "wheel", 5: "sky", 6: "sky"})
+        wheel, i2, i3, i4 = sympy.symbols("wheel I2 I3 I4")
+        apart = wheel & (i4 | (i2 & i3 & (sympy.Symbol("sky 5") | sympy.Symbol("sky 6"))))
+        assert equivalent(named.named_expression(), apart)
+        assert equivalent(named.named_expression("all"), wheel & (i4 | (i2 & i3 & sympy.Symbol("sky"))))
+        assert PAPER.named_expression() == PAPER.expression
+        with pytest.raises(InputError, match="I3"):
+            dataclasses.replace(PAPER, names={1: "I3"}).named_expression()
 
 
 class TestConstruction:
@@ -320,7 +340,7 @@ def test_json_is_readable_where_it_matters() -> None:
     fields = json.loads(focus_of([[7, -3]], [-3, 2, 7], names={7: "beak"}, target=3).to_json())
     assert fields["format"] == FORMAT
     assert fields["final_states"] == [[-3, 7]]
-    assert fields["expression"] == "I7 & I_m3"
+    assert fields["expression"] == "I_m3 & I7", "in natural order"
     assert fields["names"] == {"7": "beak"}
     assert fields["target"] == 3
     assert fields["certificate"]["complete"] == "yes"
