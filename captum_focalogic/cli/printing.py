@@ -37,7 +37,7 @@ def print_focus(setting: Setting, focus: Focus, answer: Tensor, most_states: int
     if focus.target is not None and answer.dim() == 1 and answer.numel() > 1 and focus.target != int(answer.argmax()):
         facts["Explained"] = class_text(setting, focus.target)
     facts["Regions"] = _regions(focus)
-    facts["Formula"] = str(focus.expression)
+    facts["Formula"] = focus.formula
     if setting.subject.scene is not None and focus.names:
         facts["Known rule"] = _compare(setting, focus)
     facts["Final states"] = _states(focus, most_states)

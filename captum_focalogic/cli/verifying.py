@@ -71,7 +71,7 @@ def check(
     )
     print_facts(
         {
-            "Formula": str(focus.expression),
+            "Formula": focus.formula,
             "Claims": str(verification),
             "Evaluations": f"{verification.evaluations:,}",
         }

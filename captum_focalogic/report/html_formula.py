@@ -52,7 +52,7 @@ def typeset(focus: Focus) -> Typeset:
     expression = focus.expression
     total = _literals(expression)
     if total <= LONGEST:
-        return Typeset(_outermost(expression, column, focus.names), str(expression))
+        return Typeset(_outermost(expression, column, focus.names), focus.formula)
     kept, shown = 0, 0
     for state in focus.final_states:
         if kept + int(state.sum()) > LONGEST:
@@ -60,7 +60,7 @@ def typeset(focus: Focus) -> Typeset:
         kept, shown = kept + int(state.sum()), shown + 1
     shortened = to_expression(focus.final_states[:shown], focus.region_ids)
     markup = _outermost(shortened, column, focus.names) + _GAP + Markup('<span class="sign">∨ …</span>')
-    return Typeset(markup, str(expression), total - _literals(shortened))
+    return Typeset(markup, focus.formula, total - _literals(shortened))
 
 
 def symbol_markup(region: int, names: Mapping[int, str]) -> Markup:

@@ -27,7 +27,7 @@ def compact_html(focus: Focus) -> str:
         picture = Markup(
             '<img alt="Regions of the final states" src="{}" style="width:{}px;max-width:100%;border-radius:6px">'
         ).format(data_uri(drawn, 2 * _WIDTH), _WIDTH)
-    formula = str(focus.expression)
+    formula = focus.formula
     if len(formula) > _LONGEST:
         formula = f"{formula[:_LONGEST]} ... ({len(formula) - _LONGEST:,} characters more)"
     names = ", ".join(f"{symbol(region)} = {name}" for region, name in sorted(focus.names.items()))

@@ -85,7 +85,7 @@ def plot_focus(
         )
         axes.imshow(np.asarray(drawn))
     axes.set_axis_off()
-    axes.set_title(_shortened(str(focus.expression)) if title is None else title)
+    axes.set_title(_shortened(focus.formula) if title is None else title)
     if plt_fig_axis is None and not use_pyplot:
         figure.tight_layout()
     return figure, axes

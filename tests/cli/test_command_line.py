@@ -96,7 +96,7 @@ def test_demo_prints_what_brute_force_finds_and_compares_it_with_the_rule(demo):
     np.testing.assert_array_equal(
         np.unique(focus.final_states, axis=0), np.unique(brute.final_states, axis=0), "same final states"
     )
-    assert line_of(out, "Formula") == str(focus.expression)
+    assert line_of(out, "Formula") == focus.formula
     assert equivalent(focus.expression, scene.rule)
     assert line_of(out, "Known rule") == f"{scene.rule}: the formula is equivalent to it"
     assert "red disc and (blue square or green triangle) (class 1), probability 1.000" in line_of(out, "Prediction")
@@ -178,7 +178,7 @@ def test_weights_from_a_file_and_classes_by_target(module, red, capsys, tmp_path
     assert "this baseline explains nothing" in err
     out, err = run(capsys, *common, "--target", "2")
     assert line_of(out, "Explained") == "green (class 2)"
-    assert (line_of(out, "Formula"), line_of(out, "Final states")) == ("False", "none (irreducible)")
+    assert (line_of(out, "Formula"), line_of(out, "Final states")) == ("false", "none (irreducible)")
     assert "the target is not the prediction" in err
 
 

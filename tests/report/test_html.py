@@ -116,7 +116,7 @@ def test_states_answers_and_necessary_sets_are_in_the_page() -> None:
 
 def test_what_is_given_is_shown(page: Page) -> None:
     shown = flat(page.text)
-    for part in ("kite", "run it", "I0 & (I7 | (I2 & I_m3))", "captum-focalogic", "Why", "distracted"):
+    for part in ("kite", "run it", "I0 & (I7 | (I_m3 & I2))", "captum-focalogic", "Why", "distracted"):
         assert part in shown or any(part in str(a) for _, a in page.tags), part
     assert "Seed 5" in flat(shown)
 

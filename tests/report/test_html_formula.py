@@ -79,8 +79,8 @@ def test_it_reads_as_written_by_hand() -> None:
     assert text == "I0 ∧ (I7 ∨ (I−3 ∧ I2))"
 
 
-def test_the_plain_text_is_what_sympy_prints() -> None:
-    assert typeset(focus_by(rule)).plain == "I0 & (I7 | (I2 & I_m3))"
+def test_the_plain_text_is_in_natural_order() -> None:
+    assert typeset(focus_by(rule)).plain == "I0 & (I7 | (I_m3 & I2))"
 
 
 def test_long_formulas_stand_on_lines_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +99,7 @@ def test_too_long_formulas_show_their_smallest_terms(monkeypatch: pytest.MonkeyP
     shown = typeset(focus)
     assert shown.left_out == 2
     assert read(shown.markup).text.replace("\xa0", " ") == "I0 ∧ I7 ∨ …"
-    assert shown.plain == "I0 & (I7 | (I2 & I_m3))"
+    assert shown.plain == "I0 & (I7 | (I_m3 & I2))"
 
 
 def test_names_are_text() -> None:

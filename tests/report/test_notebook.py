@@ -22,7 +22,7 @@ class Tags(HTMLParser):
 
 def test_picture_formula_and_certainty() -> None:
     shown = Tags(focus_by(rule, image=np.zeros((*LABELS.shape, 3), np.uint8))._repr_html_())
-    assert "I0 & (I7 | (I2 & I_m3))" in shown.text
+    assert "I0 & (I7 | (I_m3 & I2))" in shown.text
     assert "None is missing" in shown.text
     (image,) = [attributes for tag, attributes in shown.tags if tag == "img"]
     assert image["src"].startswith("data:image/")

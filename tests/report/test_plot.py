@@ -23,7 +23,7 @@ def test_a_new_figure_is_pyplots_unless_told_otherwise() -> None:
     assert pyplot.get_fignums() == before
     assert isinstance(figure, Figure)
     assert figure.get_size_inches().tolist() == [3, 2]
-    assert axes.get_title() == "I0 & (I7 | (I2 & I_m3))"
+    assert axes.get_title() == "I0 & (I7 | (I_m3 & I2))"
     figure, _ = focus.plot(IMAGE)
     assert figure.number in pyplot.get_fignums()
     pyplot.close(figure)
