@@ -63,7 +63,7 @@ def interactions(table: NDArray[np.floating], steps: int = _STEPS) -> Interactio
         raise InputError(f"a table has one score for each of 2^M states; got shape {tuple(scores.shape)}")
     gain = scores - scores[0]
     shift = torch.zeros_like(gain, requires_grad=True)
-    optimiser = torch.optim.Adam([shift], lr=0.05 * max(1e-6, float(gain.std())))
+    optimiser = torch.optim.Adam([shift], lr=0.05 * max(1e-6, float(gain.std(correction=0))))
     best, least = torch.zeros_like(gain), float("inf")
     for _ in range(steps + 1):
         with torch.enable_grad():

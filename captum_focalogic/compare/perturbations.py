@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import math
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ _ROWS = 16
 _LIME_SAMPLES = 1000
 _SHAP_SAMPLES = 1000
 _PERMUTATIONS = 25
-_RISE_MASKS = 2000
+_RISE_MASKS = 1000
 _RISE_CELLS = 7
 _WINDOW = 8
-"""An occluding window's side as a share of the image's: one eighth, moved by half of itself."""
+"""An occluding window's side is this part of the image's; it moves by half of itself."""
 
 
 def _captum(name: str, case: Case, **how: Any) -> Floats:
@@ -65,8 +66,8 @@ def _occlusion(case: Case) -> Answer:
     from captum.attr import Occlusion
 
     channels, height, width = case.image.shape[1:]
-    window = (max(1, height // _WINDOW), max(1, width // _WINDOW))
-    stride = _stride(case, window)
+    window = _window((height, width), case.budget)
+    stride = [max(1, side // 2) for side in window]
     attributions = Occlusion(case.model).attribute(
         case.image,
         baselines=case.baseline,
@@ -78,17 +79,15 @@ def _occlusion(case: Case) -> Answer:
     return from_pixels(case, attributions[0].mean(dim=0).detach().double().cpu().numpy())
 
 
-def _stride(case: Case, window: tuple[int, int]) -> tuple[int, int]:
-    """Half a window; as wide as it takes where a budget is set."""
-    stride = [max(1, side // 2) for side in window]
-    if case.budget is None:
-        return stride[0], stride[1]
-    sides = case.image.shape[2:]
-    while True:
-        windows = [-(-(side - own) // step) + 1 for side, own, step in zip(sides, window, stride, strict=True)]
-        if windows[0] * windows[1] <= max(1, case.budget - 1) or stride == list(sides):
-            return stride[0], stride[1]
-        stride = [min(side, step + max(1, step // 8)) for side, step in zip(sides, stride, strict=True)]
+def _window(size: tuple[int, int], budget: int | None) -> tuple[int, int]:
+    """The window's height and width: an eighth of the image's, or as much more as a budget asks for."""
+    smallest = max(1, max(size) // _WINDOW)
+    for edge in range(smallest, max(size) + 1):
+        window = (min(edge, size[0]), min(edge, size[1]))
+        count = math.prod(-(-(side - own) // max(1, own // 2)) + 1 for side, own in zip(size, window, strict=True))
+        if budget is None or count < budget:
+            break
+    return window
 
 
 def _rise(case: Case) -> Answer:
@@ -96,12 +95,14 @@ def _rise(case: Case) -> Answer:
     generator = torch.Generator().manual_seed(case.seed)
     masks = _RISE_MASKS if case.budget is None else case.budget
     height, width = case.image.shape[2:]
-    total = torch.zeros(height, width, dtype=torch.float64)
+    total, shown = (torch.zeros(height, width, dtype=torch.float64) for _ in range(2))
     for start in range(0, masks, _ROWS):
         soft = soft_masks(min(_ROWS, masks - start), (height, width), generator).to(case.image)
         probability, _ = case.probabilities(case.image * soft + case.baseline * (1 - soft))
         total += (probability[:, None, None] * soft[:, 0]).double().sum(dim=0).cpu()
-    return from_pixels(case, (total / (masks * 0.5)).numpy())
+        shown += soft[:, 0].double().sum(dim=0).cpu()
+    # By how much each pixel was shown, rather than by how much it was bound to be: less noise from few masks.
+    return from_pixels(case, (total / shown.clamp(min=1e-9)).numpy())
 
 
 def soft_masks(count: int, size: tuple[int, int], generator: torch.Generator, cells: int = _RISE_CELLS) -> Tensor:
@@ -111,7 +112,8 @@ def soft_masks(count: int, size: tuple[int, int], generator: torch.Generator, ce
     coarse = (torch.rand(count, 1, cells + 1, cells + 1, generator=generator) < 0.5).float()
     fine = F.interpolate(coarse, size=((cells + 1) * step[0], (cells + 1) * step[1]), mode="bilinear")
     shifts = torch.stack([torch.randint(0, most, (count,), generator=generator) for most in step], dim=1).tolist()
-    return torch.stack([mask[:, y : y + height, x : x + width] for mask, (y, x) in zip(fine, shifts, strict=True)])
+    cut = [mask[:, y : y + height, x : x + width] for mask, (y, x) in zip(fine, shifts, strict=True)]
+    return torch.stack(cut).clamp(0, 1)
 
 
 def _lime_package(case: Case) -> Answer:
