@@ -24,7 +24,7 @@ class RegionMap:
         self._whole = st.full(num_regions)
         self._valid = st.empty(num_regions)
         self._last_variable = num_regions
-        # Solutions with many regions need little growing.
+        # First solutions keep many regions then; the solver forgets it in time, so they are grown all the same.
         self._solver.set_phases(range(1, num_regions + 1))
 
     def __enter__(self) -> "RegionMap":

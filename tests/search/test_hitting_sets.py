@@ -122,28 +122,79 @@ def test_shrinking_ends_in_an_irreducible_subset(table, seed, expected):
     assert all(not table[final & ~(1 << j)] and final & ~(1 << j) in known for j in lattice.bits(final))
 
 
-@given(hs.integers(1, 7), hs.integers(0, 2**32 - 1))
-@settings(max_examples=80, deadline=None)
+@given(hs.integers(1, 9), hs.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
 def test_seeds_are_distinct_maximal_undecided_sets(num_regions, seed):
     rng = np.random.default_rng(seed)
     whole = (1 << num_regions) - 1
-    above = [int(i) for i in rng.integers(0, whole + 1, 3)]
-    below = [int(i) for i in rng.integers(0, whole + 1, 3)]
-    undecided = {
-        i for i in range(whole + 1) if not any(v & ~i == 0 for v in above) and not any(i & ~w == 0 for w in below)
-    }
-    maximal = {i for i in undecided if not any(i != u and i & ~u == 0 for u in undecided)}
+    undecided = set(range(whole + 1))
     with RegionMap(num_regions) as chart:
-        chart.decide_above(np.array(above, dtype=np.uint64)[:, None])
-        chart.decide_below(np.array(below, dtype=np.uint64)[:, None])
-        few = chart.seeds(2)[:, 0].tolist()
-        assert len(set(few)) == len(few) == min(2, len(maximal))
-        everything = chart.seeds(1000)[:, 0].tolist()
-        assert len(everything) == len(maximal)
-        assert set(few) <= set(everything) == maximal
-        chart.decide_above(st.empty(num_regions))
+        for _ in range(8):
+            maximal = {u for u in undecided if not any(u | 1 << j in undecided - {u} for j in range(num_regions))}
+            count = int(rng.integers(1, 6))
+            seeds = chart.seeds(count)[:, 0].tolist()
+            assert len(set(seeds)) == len(seeds) == min(count, len(maximal))
+            assert set(seeds) <= maximal
+            above = [s & int(rng.integers(0, whole + 1)) | 1 for s in seeds if rng.random() < 0.4]
+            below = [s for s in seeds if rng.random() < 0.7]
+            chart.decide_above(np.array(above, dtype=np.uint64)[:, None])
+            chart.decide_below(np.array(below, dtype=np.uint64)[:, None])
+            undecided = {u for u in undecided if not any(v & ~u == 0 for v in above)}
+            undecided = {u for u in undecided if not any(u & ~w == 0 for w in below)}
         chart.decide_below(np.array([[whole]], dtype=np.uint64))
         assert len(chart.seeds(1)) == 0
+
+
+@given(hs.integers(20, 70), hs.integers(0, 2**32 - 1))
+@settings(max_examples=15, deadline=None)
+def test_seeds_of_many_regions_are_maximal(num_regions, seed):
+    rng = np.random.default_rng(seed)
+    above = rng.random((20, num_regions)) < rng.uniform(0.1, 0.5)
+    below = rng.random((20, num_regions)) < rng.uniform(0.5, 0.95)
+    with RegionMap(num_regions) as chart:
+        chart.decide_above(st.pack(above))
+        chart.decide_below(st.pack(below))
+        for _ in range(6):
+            seeds = st.unpack(chart.seeds(20), num_regions)
+            assert len(np.unique(seeds, axis=0)) == len(seeds)
+            for state in seeds:
+                grown = state | np.eye(num_regions, dtype=bool)[~state]
+                assert not (above <= state).all(axis=1).any()
+                assert not (state <= below).all(axis=1).any()
+                assert (above[:, None] <= grown).all(axis=2).any(axis=0).all()
+            valid = rng.random(len(seeds)) < 0.5
+            above, below = np.concatenate([above, seeds[valid]]), np.concatenate([below, seeds[~valid]])
+            chart.decide_above(st.pack(seeds[valid]))
+            chart.decide_below(st.pack(seeds[~valid]))
+
+
+def drive(job, predicate, num_regions):
+    """What a shrinking job asks, and its result."""
+    asked: set[bytes] = set()
+    wanted = next(job)
+    while True:
+        states = st.unpack(wanted, num_regions)
+        asked |= {state.tobytes() for state in states}
+        try:
+            wanted = job.send(predicate(states))
+        except StopIteration as end:
+            return asked, st.unpack(end.value, num_regions)[0]
+
+
+@pytest.mark.parametrize(
+    ("num_regions", "size", "ceiling"), [(60, 3, 23), (60, 40, 106), (30, 15, 48.5), (12, 11, 20.5)]
+)
+def test_shrinking_takes_few_questions(num_regions, size, ceiling):
+    """About size * log2(M / size) for few regions, M for many, and one for each region of the result at the end."""
+    counts = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        term = rng.choice(num_regions, size, replace=False)
+        job = shrink(st.full(num_regions), num_regions, num_regions / 6, rng)
+        asked, final = drive(job, lattice.dnf_predicate([term]), num_regions)
+        assert set(np.flatnonzero(final)) == set(term)
+        counts.append(len(asked))
+    assert np.mean(counts) <= ceiling
 
 
 @pytest.mark.parametrize("arguments", [{"width": 0}, {"width": 1.5}, {"seed": -1}, {"seed": True}])

@@ -49,3 +49,11 @@ def test_a_limit_keeps_the_first_and_counts_all():
     assert evaluated.valid.tolist() == [True, False, True]
     assert np.isnan(evaluated.score[:2]).all()
     assert evaluated.score[2] == pytest.approx(1)
+
+
+def test_many_small_batches_stay_quick_to_search():
+    record = Record(30)
+    for i in range(1_000):
+        record.add(np.array([[i]], dtype=np.uint64), np.ones(1, dtype=bool), None)
+    assert len(record._runs) <= 10
+    assert record.find(np.arange(1_000, dtype=np.uint64)[:, None]).tolist() == list(range(1_000))
