@@ -88,7 +88,8 @@ def run_study(
     with open_store(out, settings, shard_rows=shard_rows, shard_seconds=shard_seconds) as store, _quiet():
         groups = plan.groups(items, store.done)
         with Progress(len(items), len(store.done), show_progress) as progress:
-            for rows in (engine or Local()).run(plan, groups, progress.judged):
+            working = (engine or Local()).run(plan, groups, progress.judged) if groups else iter(())
+            for rows in working:
                 before = len(store.done)
                 store.add(rows)
                 progress.finished(len(store.done) - before, sum(row.get("error") is not None for row in rows))

@@ -1,0 +1,344 @@
+"""Runs: every image once, the right numbers, and the same rows however the run went."""
+
+import itertools
+import math
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
+pytest.importorskip("filelock", reason="needs filelock (the study extra)")
+
+from study_makers import (
+    GRID,
+    SIDE,
+    Brightest,
+    patch_items,
+    patches,
+    save_pictures,
+    start,
+    wait_for_shards,
+)
+from study_makers import kill as kill_process
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.study import (
+    Item,
+    Local,
+    Model,
+    Recipe,
+    Sample,
+    StudyError,
+    image_folder,
+    read_rows,
+    run_study,
+    same_rows,
+    scenes,
+    states_of,
+)
+from captum_focalogic.study.explainer import BrokenModelError
+from captum_focalogic.study.plan import recipe_of
+from captum_focalogic.study.rows import as_table
+
+
+def study(out: Path, count: int = 20, broken: tuple[int, ...] = (), **how: Any) -> Any:
+    how = {"group": 4, "batch": 16, **how}
+    return run_study(patch_items(count, broken), Brightest(), GRID, out=out, **how)
+
+
+def by_hand(number: int) -> dict[str, Any]:
+    """Irreducible states and their measures for one image of six cells, from the definition."""
+    image = patches(number).numpy().astype(np.float64)
+    cells = GRID(torch.zeros(3, SIDE, SIDE)) - 1
+    strength = np.array([[image[channel][cells == cell].sum() for cell in range(6)] for channel in range(3)])
+    states = [np.array(bits, dtype=bool) for bits in itertools.product([False, True], repeat=6)]
+    own = int(strength.sum(axis=1).argmax())
+    valid = {tuple(state): int((strength * state).sum(axis=1).argmax()) == own for state in states}
+
+    def children(state: tuple[bool, ...]) -> list[tuple[bool, ...]]:
+        dropped = [(*state[:j], False, *state[j + 1 :]) for j in range(6) if state[j]]
+        return [child for child in dropped if valid[child]]
+
+    level, final = {(True,) * 6}, set()
+    while level:
+        final |= {state for state in level if not children(state)}
+        level = {child for state in level for child in children(state)}
+    kept = np.array(sorted(final), dtype=bool)
+    left = np.array([0, 1, 3, 4]), np.array([2, 5])
+    areas = np.full(6, 1 / 6)
+    # the grid's middle column lies half in the object, which is as much as the threshold asks for
+    truth = np.zeros(6, dtype=bool)
+    truth[left[0]] = True
+    covered = kept @ (areas * truth)
+    return {
+        "states": kept,
+        "prediction": own,
+        "precision": float(np.mean(covered / (kept @ areas))) if kept.any(axis=1).all() else math.nan,
+        "recall": float(np.mean(covered / (areas * truth).sum())),
+        "divergence": float((areas * kept.var(axis=0)).sum()),
+    }
+
+
+def test_rows_hold_what_the_definitions_give(tmp_path: Path) -> None:
+    rows = study(tmp_path).to_pylist()
+    assert [row["id"] for row in rows] == [f"patch-{number}" for number in range(20)]
+    several = 0
+    for number, row in enumerate(rows):
+        expected = by_hand(number)
+        assert sorted(map(tuple, states_of(row))) == sorted(map(tuple, expected["states"]))
+        several += len(expected["states"]) > 1
+        for name in ("precision", "recall", "divergence"):
+            assert row[f"irreducible_{name}"] == pytest.approx(expected[name], abs=1e-12, nan_ok=True)
+        sizes = expected["states"].sum(axis=1)
+        assert (row["irreducible_count"], row["irreducible_size"]) == (len(sizes), sizes.mean())
+        assert (row["smallest_count"], row["smallest_size"]) == ((sizes == sizes.min()).sum(), sizes.min())
+        assert row["prediction"] == expected["prediction"]
+        assert row["label"] == number % 3
+        assert row["correct"] == (number % 3 == expected["prediction"])
+        assert row["error"] is None
+        assert row["certificate_complete"] == "yes"
+        assert row["truth_regions"] == [1, 2, 4, 5]
+        assert row["region_coverage"] == [1, 0.5, 0, 1, 0.5, 0]
+        assert row["region_iou"] == pytest.approx([1 / 3, 1 / 7, 0, 1 / 3, 1 / 7, 0])
+    assert several > 3
+
+
+def test_probability_is_that_of_the_whole_image(tmp_path: Path) -> None:
+    for number, row in enumerate(study(tmp_path, 6).to_pylist()):
+        scores = Brightest()(patches(number)[None]).softmax(dim=1)[0]
+        assert row["probability"] == pytest.approx(float(scores.max()), abs=6e-5)
+
+
+def test_loaders_and_shards_do_not_change_rows(tmp_path: Path) -> None:
+    one = study(tmp_path / "one", broken=(3, 11), engine=Local(loaders=0), shard_rows=1)
+    other = study(tmp_path / "other", broken=(3, 11), engine=Local(loaders=3, ahead=1), shard_rows=7)
+    assert same_rows(one, other)
+    assert len(list((tmp_path / "one").glob("*.parquet"))) == 5
+    assert len(list((tmp_path / "other").glob("*.parquet"))) == 3
+
+
+def test_a_bad_image_costs_one_row(tmp_path: Path) -> None:
+    good = study(tmp_path / "good").to_pylist()
+    rows = study(tmp_path / "bad", broken=(0, 7, 8, 19)).to_pylist()
+    assert [row["index"] for row in rows if row["error"]] == [0, 7, 8, 19]
+    assert rows[7]["error"] == "OSError: picture 7 is torn"
+    assert rows[7]["label"] == 7 % 3
+    spared = [index for index in range(20) if not rows[index]["error"]]
+    assert same_rows(as_table([rows[index] for index in spared]), as_table([good[index] for index in spared]))
+
+
+def test_broken_files_among_pictures(tmp_path: Path) -> None:
+    paths = save_pictures(tmp_path / "data", 20)
+    paths[2].write_bytes(b"no picture")
+    whole = paths[9].read_bytes()
+    paths[9].write_bytes(whole[: len(whole) // 2])
+    paths[4].write_bytes(b"")
+    rows = run_study(image_folder(tmp_path / "data"), Brightest(), GRID, truth=False, out=tmp_path / "run").to_pylist()
+    assert len(rows) == 20
+    failed = {row["id"]: row["error"] for row in rows if row["error"]}
+    assert set(failed) == {path.relative_to(tmp_path / "data").as_posix() for path in (paths[2], paths[4], paths[9])}
+    assert failed["ant/002.png"].startswith("UnidentifiedImageError: ")
+    again = run_study(image_folder(tmp_path / "data"), Brightest(), GRID, truth=False, out=tmp_path / "again")
+    assert same_rows(again, read_rows(tmp_path / "run"))
+
+
+class Moody(Brightest):
+    """Fails on batches that hold an image without any red."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        scores = super().forward(images)
+        if bool((scores.argmax(dim=1) == 2).any()):
+            raise RuntimeError("no blue, please")
+        return scores
+
+
+def test_an_image_that_the_model_fails_on_costs_one_row(tmp_path: Path) -> None:
+    rows = run_study(patch_items(12), Moody(), GRID, out=tmp_path, group=4, max_evaluations=1).to_pylist()
+    for number, row in enumerate(rows):
+        if by_hand(number)["prediction"] == 2:
+            assert row["error"] == "RuntimeError: no blue, please"
+        else:
+            assert row["error"] is None
+            assert row["evaluations"] == 1
+    assert 0 < sum(row["error"] is not None for row in rows) < 12
+
+
+def test_a_model_that_fails_on_everything_ends_the_study(tmp_path: Path) -> None:
+    def broken(_: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no weights")
+
+    with pytest.raises(BrokenModelError, match=r"each of 16 images.*RuntimeError: no weights"):
+        run_study(patch_items(20), broken, GRID, out=tmp_path)
+    assert len(read_rows(tmp_path)) == 0
+
+
+def test_running_out_of_memory_is_nobodys_row(tmp_path: Path) -> None:
+    def hungry() -> Sample:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        run_study([*patch_items(8), Item("big", hungry)], Brightest(), GRID, out=tmp_path, group=4, shard_rows=1)
+    assert len(read_rows(tmp_path)) == 8
+
+
+def test_an_interrupt_keeps_whole_rows_only(tmp_path: Path) -> None:
+    asked = 0
+
+    def interrupted(images: torch.Tensor) -> torch.Tensor:
+        nonlocal asked
+        asked += 1
+        if asked == 12:
+            raise KeyboardInterrupt
+        return Brightest()(images)
+
+    def once() -> Any:
+        return run_study(
+            patch_items(20),
+            Recipe(lambda: Model(interrupted), "brightest"),
+            GRID,
+            out=tmp_path / "run",
+            group=4,
+            batch=16,
+        )
+
+    with pytest.raises(KeyboardInterrupt):
+        once()
+    before = len(read_rows(tmp_path / "run"))
+    assert before % 4 == 0
+    assert before < 20
+    assert same_rows(once(), study(tmp_path / "whole"))
+
+
+def test_images_of_different_sizes_share_a_group(tmp_path: Path) -> None:
+    def small() -> Sample:
+        return Sample(patches(3)[:, ::2, ::2])
+
+    items = patch_items(4)
+    items.insert(2, Item("small", small))
+    rows = run_study(items, Brightest(), GRID, out=tmp_path / "mixed").to_pylist()
+    alone = study(tmp_path / "alone", 4, group=16, batch=64).to_pylist()
+    assert [row["formula"] for row in rows if row["id"] != "small"] == [row["formula"] for row in alone]
+    assert rows[2]["error"] is None
+    assert rows[2]["irreducible_precision"] is None
+
+
+def test_finished_studies_are_read_and_not_run(tmp_path: Path) -> None:
+    whole = study(tmp_path)
+
+    unasked = Recipe(lambda: pytest.fail("no model is needed"), recipe_of(Brightest()).identity)
+    again = run_study(patch_items(20), unasked, GRID, out=tmp_path, group=4, batch=16)
+    assert same_rows(whole, again)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"count": 21},
+        {"batch": 32},
+        {"group": 5},
+        {"criterion": "topk:2"},
+        {"search": "chains"},
+        {"reading": "smallest"},
+        {"baseline": "white"},
+        {"match": "iou"},
+        {"truth": False},
+        {"max_evaluations": 10},
+    ],
+)
+def test_other_settings_do_not_share_a_folder(tmp_path: Path, change: dict[str, Any]) -> None:
+    study(tmp_path, 4 if "count" not in change else 20)
+    with pytest.raises(StudyError, match="other settings"):
+        study(tmp_path, **{"count": 4, **change})
+
+
+def test_another_model_does_not_share_a_folder(tmp_path: Path) -> None:
+    def with_weight(weight: float) -> torch.nn.Module:
+        layer = torch.nn.Linear(3, 3, bias=False)
+        layer.weight.data = torch.eye(3) * weight
+        return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), layer)
+
+    for _ in range(2):
+        run_study(patch_items(2), with_weight(1.0), GRID, out=tmp_path)
+    with pytest.raises(StudyError, match="model was"):
+        run_study(patch_items(2), with_weight(1.5), GRID, out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batch": 0}, "batch must be a whole number"),
+        ({"group": True}, "group must be a whole number"),
+        ({"search": "fast"}, "unknown search"),
+        ({"search": "ascending"}, "from which the irreducible ones cannot be had"),
+        ({"criterion": "top"}, "unknown criterion"),
+        ({"baseline": "pink"}, "baseline"),
+        ({"match": "near"}, "'coverage' or by 'iou'"),
+        ({"match": "iou:2"}, "above 0 and at most 1|above 0 and up to 1"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_the_folder_is_made(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        study(tmp_path / "run", **change)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("change", [{"loaders": -1}, {"ahead": 0}])
+def test_loaders_must_be_possible(change: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="loaders must not be negative, and ahead at least 1"):
+        Local(**change)
+
+
+def test_ids_must_be_different_and_some(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="two images have the id 'patch-0'"):
+        run_study([*patch_items(2), *patch_items(1)], Brightest(), GRID, out=tmp_path)
+    with pytest.raises(InputError, match="no image to study"):
+        run_study([], Brightest(), GRID, out=tmp_path)
+
+
+def test_readings_that_cannot_be_had_are_null(tmp_path: Path) -> None:
+    whole = study(tmp_path / "i").to_pylist()
+    minimal = study(tmp_path / "m", reading="minimal").to_pylist()
+    smallest = study(tmp_path / "s", reading="smallest").to_pylist()
+    for all_three, two, one in zip(whole, minimal, smallest, strict=True):
+        assert two["irreducible_count"] is one["irreducible_count"] is one["minimal_count"] is None
+        assert two["minimal_count"] == all_three["minimal_count"]
+        for name in ("count", "size", "recall", "divergence"):
+            assert one[f"smallest_{name}"] == two[f"smallest_{name}"] == all_three[f"smallest_{name}"]
+
+
+KILLED = """
+import sys, torch
+torch.set_num_threads(1)
+from captum_focalogic.demo import load_model
+from captum_focalogic.study import run_study, scenes
+run_study(scenes(int(sys.argv[2])), load_model(), out=sys.argv[1], group=4, batch=16, max_evaluations=64, shard_rows=1)
+"""
+
+
+def test_killed_at_random_moments_and_resumed_the_rows_are_the_same(tmp_path: Path) -> None:
+    """SIGKILL at five moments: as soon as a shard is seen and while the next one is computed or written."""
+    count, moments = 40, random.Random(4)
+    cut_short = 0
+    for _ in range(5):
+        process = start(KILLED, str(tmp_path / "killed"), str(count))
+        wait_for_shards(tmp_path / "killed", len(list((tmp_path / "killed").glob("rows-*"))), process)
+        time.sleep(moments.uniform(0, 0.3))
+        cut_short += process.poll() is None
+        kill_process(process)
+    assert cut_short >= 3, "the runs ended before they were killed"
+    assert len(read_rows(tmp_path / "killed")) < count
+    torch.set_num_threads(1)
+    from captum_focalogic.demo import load_model
+
+    how: dict[str, Any] = {"group": 4, "batch": 16, "max_evaluations": 64}
+    resumed = run_study(scenes(count), load_model(), out=tmp_path / "killed", **how)
+    whole = run_study(scenes(count), load_model(), out=tmp_path / "whole", shard_rows=1000, **how)
+    assert same_rows(resumed, whole)
+    assert resumed.column("id").to_pylist() == [f"scene-{seed}" for seed in range(count)]
