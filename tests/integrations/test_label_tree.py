@@ -1,0 +1,58 @@
+"""Labels as a tree of tokens."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.integrations.label_tree import label_tree
+
+END = 9
+VOCABULARY = 10
+
+
+def logits_after(prefix):
+    """Two rows of logits, a fixed function of the prefix."""
+    generator = torch.Generator().manual_seed(hash(prefix) % 2**31)
+    return torch.randn(2, VOCABULARY, generator=generator)
+
+
+def test_the_model_is_asked_only_where_there_is_a_choice():
+    asked = []
+    tree = label_tree([(1, 2), (3,), (4, 5, 6)], END, "abc")
+    found = tree.log_probabilities(lambda prefix: asked.append(prefix) or logits_after(prefix))
+    assert asked == [()]
+    assert torch.allclose(found, logits_after(())[:, [1, 3, 4]].log_softmax(1))
+
+
+def test_a_label_that_begins_another_ends_there():
+    tree = label_tree([(1,), (1, 2), (1, 2, 3)], END, "abc")
+    assert dict(tree.branches) == {(1,): (2, END), (1, 2): (3, END)}
+    first = logits_after((1,))[:, [2, END]].log_softmax(1)
+    second = logits_after((1, 2))[:, [3, END]].log_softmax(1)
+    expected = torch.stack([first[:, 1], first[:, 0] + second[:, 1], first[:, 0] + second[:, 0]], dim=1)
+    assert torch.allclose(tree.log_probabilities(logits_after), expected)
+
+
+@given(st.sets(st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple), min_size=2, max_size=8))
+def test_probabilities_are_those_of_a_model_that_can_say_nothing_else(labels):
+    labels = sorted(labels)
+    found = label_tree(labels, END, [str(label) for label in labels]).log_probabilities(logits_after)
+    sequences = [(*label, END) for label in labels]
+    for column, sequence in enumerate(sequences):
+        expected = torch.zeros(2)
+        for length in range(len(sequence)):
+            allowed = sorted({other[length] for other in sequences if other[:length] == sequence[:length]})
+            mask = torch.full((VOCABULARY,), -torch.inf)
+            mask[allowed] = 0.0
+            expected += (logits_after(sequence[:length]) + mask).log_softmax(1)[:, sequence[length]]
+        assert torch.allclose(found[:, column], expected, atol=1e-5)
+    assert torch.allclose(found.exp().sum(1), torch.ones(2), atol=1e-5)
+
+
+def test_labels_must_differ_in_tokens():
+    with pytest.raises(InputError, match="cannot tell 'B' from 'b'; name one of them otherwise"):
+        label_tree([(1,), (2,), (2,)], END, ["a", "b", "B"])
+    with pytest.raises(InputError, match="at least two"):
+        label_tree([(1,)], END, ["a"])
