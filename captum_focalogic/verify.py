@@ -16,6 +16,7 @@ from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
 from captum_focalogic.explaining import Question, explain_all
 from captum_focalogic.focus import Focus
+from captum_focalogic.logic import necessary_states
 from captum_focalogic.search import states as st
 from captum_focalogic.search.ascending import Ascending
 from captum_focalogic.search.certificate import Reading
@@ -249,6 +250,80 @@ def confirm_necessary(focus: Focus, necessary: Bools, witness: Witness) -> Bools
         True where the model confirms: with just these regions dropped, the prediction is lost.
     """
     return ~witness.judge(focus, ~np.asarray(necessary, dtype=np.bool_))
+
+
+@dataclass(frozen=True, eq=False)
+class Necessity:
+    """Region sets whose removal defeats every final state, and what the model says to that.
+
+    Attributes
+    ----------
+    region_ids : (M,) int64
+        Region of each column.
+    states : (K, M) bool
+        The regions to remove, smallest set first.
+    confirmed : (K,) bool
+        Whether the model loses its prediction without them.
+    """
+
+    region_ids: NDArray[np.int64]
+    states: Bools
+    confirmed: Bools
+
+    def region_sets(self) -> list[frozenset[int]]:
+        """The sets that the model confirms, as region ids, smallest first."""
+        return [frozenset(self.region_ids[state].tolist()) for state in self.states[self.confirmed]]
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def __str__(self) -> str:
+        said = {True: "confirmed", False: "NOT confirmed"}
+        return "\n".join(
+            f"{said[bool(confirmed)]}: without {{{', '.join(map(str, self.region_ids[state].tolist()))}}}"
+            for state, confirmed in zip(self.states, self.confirmed, strict=True)
+        )
+
+
+def necessary(focus: Focus, witness: Witness, limit: int | None = 1_000) -> Necessity:
+    """What the decision cannot do without, each set put to the model.
+
+    The sets are those of :func:`captum_focalogic.logic.necessary_states`: without any one of them no final state is
+    whole. That defeats the formula. Whether it defeats the prediction too is the model's to say, as it may keep it for
+    reasons that no final state shows.
+
+    Parameters
+    ----------
+    focus : Focus
+        The explanation.
+    witness : Witness
+        The model.
+    limit : int or None
+        Most sets to ask about, the smallest first; None for all.
+
+    Returns
+    -------
+    Necessity
+        One set a line when printed.
+
+    Warns
+    -----
+    TruncatedWarning
+        If there are more sets than ``limit``.
+
+    Raises
+    ------
+    InputError
+        If the input does not have the regions of the focus, or the limit is below 1.
+
+    Examples
+    --------
+    >>> print(necessary(focus, Witness(model, image)))  # doctest: +SKIP
+    confirmed: without {1}
+    NOT confirmed: without {3, 4}
+    """
+    states = necessary_states(focus.final_states, limit)
+    return Necessity(focus.region_ids, states, confirm_necessary(focus, states, witness))
 
 
 @dataclass(frozen=True)
