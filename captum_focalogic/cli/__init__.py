@@ -1,4 +1,4 @@
-"""The command line, ``focalogic``: explain a decision, look at a partition, check an explanation again."""
+"""The command line, ``focalogic``: explain a decision, look at a partition, check, compare and show an explanation."""
 
 import sys
 from collections.abc import Sequence
@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from captum_focalogic import __version__
+from captum_focalogic.cli.compare import compare
 from captum_focalogic.cli.explain import explain
 from captum_focalogic.cli.failing import UsageError, say
+from captum_focalogic.cli.report import report
 from captum_focalogic.cli.segment import segment
 from captum_focalogic.cli.verify import verify
 
@@ -23,6 +25,8 @@ app = typer.Typer(
 app.command()(explain)
 app.command()(segment)
 app.command()(verify)
+app.command()(compare)
+app.command()(report)
 
 
 def _print_version(wanted: bool) -> None:

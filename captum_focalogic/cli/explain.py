@@ -54,6 +54,7 @@ def explain(
     colour_blind: Annotated[
         bool, typer.Option("--colour-blind", help="Blue stripes and yellow in place of red and white.")
     ] = False,
+    report: Annotated[bool, typer.Option("--report", help="Write report.html too, an interactive page.")] = False,
     progress: options.Progress = True,
     traceback: TracebackOption = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
@@ -92,6 +93,7 @@ def explain(
             seed=seed,
             tiles=tiles,
             colour_blind=colour_blind,
+            report=report,
             progress=progress,
         )
     )

@@ -38,6 +38,7 @@ class Wish:
     seed: int
     tiles: int
     colour_blind: bool
+    report: bool
     progress: bool
 
 
@@ -86,7 +87,18 @@ def carry_out(wish: Wish) -> None:
     focus = replace(focus, names=region_names(setting.subject, setting.label_map))
     print_focus(setting, focus, answer, wish.tiles)
     written = write_all(folder, setting, focus, most_tiles=wish.tiles, colour_blind=wish.colour_blind)
+    if wish.report:
+        written.append(_write_report(wish, folder, setting, focus))
     _print_the_end(wish, setting, written)
+
+
+def _write_report(wish: Wish, folder: Path, setting: Setting, focus: Focus) -> str:
+    from captum_focalogic.cli.explain import explain as command
+    from captum_focalogic.cli.reporting import command_text, entry_of
+    from captum_focalogic.report.html import write_report
+
+    entry = entry_of(setting, focus, command_text(command, vars(wish), "explain"), wish.baseline)
+    return write_report(folder / "report.html", [entry]).name
 
 
 def _print_the_end(wish: Wish, setting: Setting, written: list[str]) -> None:
