@@ -124,7 +124,7 @@ class Slic:
             # Noise breaks clusters into fragments that are all absorbed; place then has to count for more.
             compactness *= 2 if 2 * found < self.n_segments else 1
             labels = self._superpixels(pixels, seeds, compactness)
-        return _checked(_join_alike(labels, pixels, self.n_segments), self.n_segments, "SLIC")
+        return _checked(join_alike(labels, pixels, self.n_segments), self.n_segments, "SLIC")
 
     def _superpixels(self, pixels: Pixels, seeds: int, compactness: float) -> Labels:
         from skimage.segmentation import slic
@@ -233,8 +233,23 @@ def pixels_of(image: Tensor) -> Pixels:
     return np.ascontiguousarray(pixels.transpose(1, 2, 0).clip(0, 1))
 
 
-def _join_alike(labels: Labels, pixels: Pixels, count: int) -> Labels:
-    """Join adjacent regions until ``count`` are left, always the pair that adds least colour variance (Ward 1963)."""
+def join_alike(labels: Labels, pixels: Pixels, count: int) -> Labels:
+    """Join adjacent regions until ``count`` are left, always the pair that adds least colour variance (Ward 1963).
+
+    Parameters
+    ----------
+    labels : (H, W) int
+        Region id of every pixel.
+    pixels : (H, W, 3) float
+        The image, in [0, 1].
+    count : int
+        Regions wanted; where there are no more, nothing is joined.
+
+    Returns
+    -------
+    (H, W) int64
+        1 … M.
+    """
     from skimage.color import rgb2lab
 
     colours = rgb2lab(pixels).reshape(-1, 3)

@@ -86,7 +86,17 @@ def find_model(name: str, weights: str | None = None, smallest_face: float = 0.2
     path, colon, attribute = name.rpartition(":")
     if colon and path.endswith(".py") and attribute:
         return _from_module(name, Path(path), attribute, weights)
-    raise CommandError(f"unknown model {name!r}; choose {MODEL_CHOICES}")
+    return _named(name, kind, rest, weights)
+
+
+def _named(name: str, kind: str, rest: str, weights: str | None) -> NamedModel:
+    from captum_focalogic.integrations.names import find_classifier, model_names
+
+    classifier = find_classifier(kind, rest, weights) if rest else None
+    if classifier is None:
+        further = ", ".join(f"{known}:…" for known in model_names())
+        raise CommandError(f"unknown model {name!r}; choose {MODEL_CHOICES}; or {further}")
+    return _with_crop(name, classifier.model, classifier.crop, classifier.labels or None)
 
 
 def find_device(text: str) -> torch.device:

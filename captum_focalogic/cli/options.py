@@ -26,7 +26,8 @@ Segmenter = Annotated[
         "--segmenter",
         "-s",
         metavar="NAME",
-        help="slic, slic:NUMBER, grid, grid:ROWSxCOLUMNS, sam:CHECKPOINT (Segment Anything). "
+        help="slic, slic:NUMBER, grid, grid:ROWSxCOLUMNS, felzenszwalb, quickshift, watershed, sam:CHECKPOINT (Segment "
+        "Anything), masks:ID (transformers), shapes:FILE.json, or a name that another package registers. "
         "By default the scene's own regions, or slic:12.",
     ),
 ]

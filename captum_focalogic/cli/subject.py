@@ -13,6 +13,7 @@ from torch import Tensor
 from captum_focalogic.cli.failing import CommandError
 from captum_focalogic.cli.models import Labels, NamedModel, picture_tensor
 from captum_focalogic.errors import InputError
+from captum_focalogic.integrations.names import find_segmenter
 from captum_focalogic.regions import as_label_map
 from captum_focalogic.segmenters import Grid, Segmenter, Slic, read_label_map, segmenter_from_text
 
@@ -101,7 +102,7 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def choose_segmenter(segmenter: str | None, mask: Path | None) -> Segmenter | None:
-    """The option --segmenter: those of :func:`segmenter_from_text` and ``sam:CHECKPOINT``; None if it was not given.
+    """The option --segmenter: those of :func:`segmenter_from_text` and of the integrations; None if it was not given.
 
     Raises
     ------
@@ -114,12 +115,8 @@ def choose_segmenter(segmenter: str | None, mask: Path | None) -> Segmenter | No
         return None
     if mask is not None:
         raise CommandError("--mask and --segmenter both say what the regions are; give one of them")
-    name, _, checkpoint = segmenter.partition(":")
-    if name == "sam":
-        from captum_focalogic.integrations.segment_anything import SamSegmenter
-
-        return SamSegmenter(checkpoint or "vit_b")
-    return segmenter_from_text(segmenter)
+    name, _, text = segmenter.partition(":")
+    return find_segmenter(name, text) or segmenter_from_text(segmenter)
 
 
 def find_regions(subject: Subject, model: NamedModel | None, segmenter: Segmenter | None, mask: Path | None) -> Labels:
