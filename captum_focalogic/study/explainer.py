@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from captum_focalogic.focus import Focus
 from captum_focalogic.oracle.forward import as_rows
 from captum_focalogic.regions import Labels, as_label_map
 from captum_focalogic.segmenters import Grid, LabelMapFile, Slic
-from captum_focalogic.study.items import Item, Model
+from captum_focalogic.study.items import Item, Masks, Model, Sample
 from captum_focalogic.study.matching import fit_labels, fit_masks
 from captum_focalogic.study.plan import Group, Plan
 from captum_focalogic.study.rows import Answer, Row, Truth, error_row, row_of
@@ -40,8 +41,10 @@ class Prepared:
         What the model sees.
     label_map : (H, W) int64
         Its regions.
+    masks : (H, W) or (K, H, W) bool, or None
+        Where the object is.
     truth : Truth or None
-        Which of them are the object.
+        Which of the regions are the object.
     seconds : float
         What reading and cutting took.
     """
@@ -51,6 +54,7 @@ class Prepared:
     label: int | None
     image: Tensor
     label_map: Labels
+    masks: Masks | None
     truth: Truth | None
     seconds: float
 
@@ -89,15 +93,13 @@ class Explainer:
                 label_map = fit_labels(sample.label_map, sample.image, image, self.model)
             else:
                 label_map = self._cut(image)
-            masks = self._masks(item, image, sample.truth)
-            truth = None
-            if masks is not None:
-                truth = self.plan.match.regions(label_map, fit_masks(masks, sample.image, image, self.model))
+            masks = self._masks(item, image, sample)
+            truth = None if masks is None else self.plan.match.regions(label_map, masks)
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
             return {**error_row(index, item.id, label, error), "load_seconds": time.perf_counter() - start}
-        return Prepared(index, item.id, label, image, label_map, truth, time.perf_counter() - start)
+        return Prepared(index, item.id, label, image, label_map, masks, truth, time.perf_counter() - start)
 
     def rows(self, prepared: Sequence[Prepared | Row], on_judged: OnJudged = lambda _: None) -> list[Row]:
         """Explain a group of images.
@@ -137,11 +139,15 @@ class Explainer:
         with self._one_at_a_time:
             return as_label_map(self._segmenter(image), size)
 
-    def _masks(self, item: Item, image: Tensor, own: Any) -> Any:
-        if isinstance(self.plan.truth, bool):
-            return own if self.plan.truth else None
+    def _masks(self, item: Item, image: Tensor, sample: Sample) -> Masks | None:
+        source = self.plan.truth
+        if source is False or (source is True and sample.truth is None):
+            return None
+        if isinstance(source, bool):
+            return fit_masks(np.asarray(sample.truth), sample.image, image, self.model)
         with self._one_at_a_time:
-            return self.plan.truth(item, image)
+            found = source(item, image)
+        return None if found is None else fit_masks(found, sample.image, image, self.model)
 
     def _explain(self, images: list[Prepared], on_judged: OnJudged, failures: list[Exception]) -> list[Row]:
         """Rows of images of one size; of those that the model fails on, the errors."""

@@ -1,0 +1,120 @@
+"""The images a study should be looked at first, each with a report of its own."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from captum_focalogic.report.figures import overlay
+from captum_focalogic.report.html import Entry, write_report
+from captum_focalogic.study.explainer import Explainer, Prepared
+from captum_focalogic.study.items import Item
+from captum_focalogic.study.plan import Plan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FOLDER = "examples"
+_THUMBNAIL = 160
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image to look at.
+
+    Attributes
+    ----------
+    row : dict
+        Its row.
+    link : str
+        Its report, relative to the run's folder.
+    picture : str
+        A thumbnail as a data URI: the image with its focus.
+    caption : str
+        What it is and what its numbers are.
+    """
+
+    row: dict[str, Any]
+    link: str
+    picture: str
+    caption: str
+
+
+def worst(rows: "pa.Table", count: int) -> list[dict[str, Any]]:
+    """The rows with the lowest precision, ties to the higher divergence and then to the earlier image."""
+    defined = []
+    for row in rows.to_pylist():
+        precision = row.get(f"{row['reading']}_precision") if row["reading"] else None
+        if precision is not None and not math.isnan(precision):
+            defined.append((precision, -row[f"{row['reading']}_divergence"], row["index"], row))
+    return [row for *_, row in sorted(defined, key=lambda entry: entry[:3])[:count]]
+
+
+def write_examples(plan: Plan, items: Sequence[Item], rows: "pa.Table", run: Path, count: int = 8) -> list[Example]:
+    """Explain the worst images once more and write a report of each.
+
+    Parameters
+    ----------
+    plan : Plan
+        How the study explained them.
+    items : sequence of Item
+        The study's images.
+    rows : pyarrow.Table
+        Its rows.
+    run : Path
+        Its folder; reports go to ``examples/`` in it.
+    count : int
+        How many images.
+    """
+    chosen = worst(rows, count)
+    if not chosen:
+        return []
+    explainer = Explainer(plan)
+    found = []
+    for row in chosen:
+        prepared = explainer.prepare(row["index"], items[row["index"]])
+        if isinstance(prepared, Prepared):
+            found.append(_example(explainer, items[row["index"]], prepared, row, run))
+    return found
+
+
+def _example(explainer: Explainer, item: Item, prepared: Prepared, row: dict[str, Any], run: Path) -> Example:
+    focus = explainer.focus(prepared)
+    image = prepared.image.detach().float().cpu().numpy()
+    predicted, label = (explainer.model.name_of(row[name]) or row[name] for name in ("prediction", "label"))
+    plan = explainer.plan
+    entry = Entry(
+        focus,
+        image,
+        title=item.id,
+        label=str(predicted),
+        truth=prepared.masks,
+        match=plan.match.kind,
+        thresholds=plan.thresholds,
+        settings={"model": explainer.model.name, "baseline": plan.baseline, "label": str(label)},
+    )
+    link = f"{FOLDER}/{row['index']:08d}.html"
+    write_report(run / link, [entry], item.id)
+    shown = overlay(image, prepared.label_map, focus.region_ids, focus.final_states)
+    reading = row["reading"]
+    numbers = ", ".join(
+        f"{name} {value:.2f}"
+        for name in ("precision", "recall", "divergence")
+        if (value := row[f"{reading}_{name}"]) is not None and not math.isnan(value)
+    )
+    said = f"predicted {predicted}, is {label}"
+    return Example(row, link, _thumbnail(shown), f"{item.id}: {said}; {numbers}")
+
+
+def _thumbnail(picture: Image.Image) -> str:
+    small = Image.fromarray(np.asarray(picture.convert("RGB")))
+    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    sink = io.BytesIO()
+    small.save(sink, "PNG")
+    return "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode("ascii")

@@ -1,0 +1,118 @@
+"""Workers that Ray starts: on the processors of this machine, its GPUs, or those of a cluster."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import captum_focalogic
+from captum_focalogic.errors import InputError, MissingExtraError
+from captum_focalogic.study.explainer import Explainer, OnJudged
+from captum_focalogic.study.plan import Group, Plan
+from captum_focalogic.study.rows import Row, arrow, as_table
+
+
+@dataclass(frozen=True)
+class RayEngine:
+    """Ray Data with a pool of actors, each with a copy of the model.
+
+    Attributes
+    ----------
+    workers : int
+        Copies of the model.
+    cpus : int
+        Processors of each worker, and the threads that torch gets there.
+    gpus : float
+        GPUs of each worker.
+    address : str or None
+        A cluster to join; by default Ray runs on this machine, for the time of the study.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range.
+    """
+
+    workers: int = 2
+    cpus: int = 1
+    gpus: float = 0.0
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers < 1 or self.cpus < 1 or self.gpus < 0:
+            raise InputError(
+                f"expected at least 1 worker and 1 cpu, and no negative gpus; got workers={self.workers}, "
+                f"cpus={self.cpus}, gpus={self.gpus}"
+            )
+
+    def run(self, plan: Plan, groups: Sequence[Group], on_judged: OnJudged) -> Iterator[list[Row]]:
+        """See :meth:`~captum_focalogic.study.engines.Engine.run`.
+
+        A worker that dies is started again and its group done again; how many groups are lost that way is nobody's
+        concern, since a row does not depend on who made it.
+        """
+        ray = _ray()
+        pa = arrow()
+        own = not ray.is_initialized()
+        if own:
+            self._start(ray)
+        try:
+            data = ray.data.from_items(
+                [{"group": number} for number in range(len(groups))], override_num_blocks=len(groups)
+            )
+            done = data.map_batches(
+                _Worker,
+                fn_constructor_args=(plan, ray.put(list(groups)), self.cpus),
+                batch_size=1,
+                batch_format="numpy",
+                concurrency=self.workers,
+                num_cpus=self.cpus,
+                num_gpus=self.gpus,
+            )
+            for batch in done.iter_batches(batch_size=1, batch_format="numpy", prefetch_batches=0):
+                rows = pa.ipc.open_stream(batch["rows"][0]).read_all().to_pylist()
+                on_judged(sum(row["evaluations"] or 0 for row in rows))
+                yield rows
+        finally:
+            if own:
+                ray.shutdown()
+
+    def _start(self, ray: Any) -> None:
+        places = [str(Path(captum_focalogic.__file__).parents[1]), *filter(None, sys.path)]
+        environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}}
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "runtime_env": environment}
+        if self.address is not None:
+            ray.init(address=self.address, **quiet)
+            return
+        ray.init(num_cpus=max(os.cpu_count() or 1, self.workers * self.cpus), include_dashboard=False, **quiet)
+
+
+class _Worker:
+    """One copy of the model, in an actor."""
+
+    def __init__(self, plan: Plan, groups: Any, cpus: int) -> None:
+        torch.set_num_threads(cpus)
+        self._explainer = Explainer(plan)
+        self._groups = _ray().get(groups) if not isinstance(groups, list) else groups
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Rows of a group, as an Arrow stream: Ray's own tables would have to guess the columns' types."""
+        pa = arrow()
+        table = as_table(row for number in batch["group"] for row in self._explainer.group(self._groups[int(number)]))
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return {"rows": [bytes(sink.getvalue())]}
+
+
+def _ray() -> Any:
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise MissingExtraError("ray", "ray") from error
+    return ray

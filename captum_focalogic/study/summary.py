@@ -1,0 +1,275 @@
+"""What the rows of a study say together: means with confidence intervals, over all images and by group."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Behaviour, Thresholds, behaviour
+from captum_focalogic.search.certificate import READINGS
+from captum_focalogic.study.rows import MEASURES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Floats = NDArray[np.float64]
+
+GROUPINGS = ("class", "correct", "behaviour")
+"""By what the images can be told apart: their class, whether the prediction is right, and the behaviour type."""
+
+_CELLS = 4_000_000
+"""Resampled values held at once."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean with its confidence interval.
+
+    Attributes
+    ----------
+    value : float
+        NaN if there is nothing to average.
+    low, high : float
+        Bounds of the interval (percentile bootstrap over images); NaN for fewer than two values.
+    count : int
+        Images it is over.
+    undefined : int
+        Images left out because the value is not defined for them, such as the precision of the empty state.
+    """
+
+    value: float
+    low: float
+    high: float
+    count: int
+    undefined: int = 0
+
+    def __str__(self) -> str:
+        if not self.count:
+            return "-"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]" if self.count > 1 else f"{self.value:.3f}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A group of images.
+
+    Attributes
+    ----------
+    grouping : str
+        "all", or one of :data:`GROUPINGS`.
+    name : str
+        Which of the groups, such as the class's name.
+    images, errors : int
+        How many there are, and how many of them could not be explained.
+    means : mapping
+        By column name; ``accuracy`` is the mean of ``correct``.
+    behaviours : mapping
+        By reading, the behaviour that the means of precision, recall and divergence stand for.
+    """
+
+    grouping: str
+    name: str
+    images: int
+    errors: int
+    means: Mapping[str, Mean]
+    behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A study in numbers.
+
+    Attributes
+    ----------
+    reading : str
+        The study's reading; the others are cut from it.
+    readings : tuple of str
+        Readings there are numbers for.
+    lines : tuple of Line
+        All images first, then each grouping's groups.
+    behaviours : mapping
+        By reading, how many images show each behaviour.
+    complete : mapping
+        How many searches claim which completeness ("yes", "if monotone", "bound", "no").
+    errors : mapping
+        How many images failed with which error.
+    confidence : float
+        Of the intervals.
+    """
+
+    reading: str
+    readings: tuple[str, ...]
+    lines: tuple[Line, ...]
+    behaviours: Mapping[str, Mapping[str, int]]
+    complete: Mapping[str, int]
+    errors: Mapping[str, int]
+    confidence: float
+
+    def __getitem__(self, column: str) -> Mean:
+        """The mean of a column over all images, such as ``summary["smallest_precision"]``."""
+        return self.lines[0].means[column]
+
+    def __str__(self) -> str:
+        from captum_focalogic.study.tables import text_table
+
+        return text_table(self)
+
+
+def summarise(
+    rows: "pa.Table",
+    by: Sequence[str] = GROUPINGS,
+    *,
+    class_names: Sequence[str] | None = None,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    confidence: float = 0.95,
+    resamples: int = 2_000,
+    seed: int = 0,
+) -> Summary:
+    """Average the rows of a study.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        What :func:`~captum_focalogic.study.read_rows` gave.
+    by : sequence of str
+        Groupings, among :data:`GROUPINGS`.
+    class_names : sequence of str, optional
+        Names of the classes.
+    thresholds : Thresholds
+        For the behaviour of the means.
+    confidence : float
+        Of the intervals, between 0 and 1.
+    resamples : int
+        Bootstrap samples.
+    seed : int
+        Of the resampling: the same rows give the same intervals.
+
+    Raises
+    ------
+    InputError
+        If there is no row, or a grouping is unknown.
+    """
+    unknown = [name for name in by if name not in GROUPINGS]
+    if unknown:
+        raise InputError(f"rows are grouped by {', '.join(GROUPINGS)}; got {', '.join(map(repr, unknown))}")
+    if not len(rows):
+        raise InputError("there is no row to summarise; run the study first")
+    columns = {name: _values(rows, name) for name in _averaged()}
+    failed = np.array([error is not None for error in rows.column("error").to_pylist()])
+    reading = next((name for name in rows.column("reading").to_pylist() if name), "irreducible")
+    readings = tuple(name for name in READINGS if not np.isnan(columns[f"{name}_count"]).all())
+    kept = [name for name in columns if name.partition("_")[0] not in READINGS or name.partition("_")[0] in readings]
+    lines = []
+    for grouping, name, chosen in _groups(rows, by, reading, class_names):
+        usable = chosen & ~failed
+        means = {
+            ("accuracy" if column == "correct" else column): mean_of(
+                columns[column][usable], _known(rows, column)[usable], confidence, resamples, seed
+            )
+            for column in kept
+        }
+        told: dict[str, Behaviour] = {which: _behaviour(means, which, thresholds) for which in readings}
+        lines.append(Line(grouping, name, int(chosen.sum()), int((chosen & failed).sum()), means, told))
+    return Summary(
+        reading=reading,
+        readings=readings,
+        lines=tuple(lines),
+        behaviours={which: _tally(rows, f"{which}_behaviour") for which in readings},
+        complete=_tally(rows, "certificate_complete"),
+        errors=_tally(rows, "error"),
+        confidence=confidence,
+    )
+
+
+def mean_of(
+    values: Floats,
+    known: NDArray[np.bool_] | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2_000,
+    seed: int = 0,
+) -> Mean:
+    """The mean of what is defined among values, with a percentile bootstrap interval.
+
+    Parameters
+    ----------
+    values : (N,) float
+        NaN where undefined.
+    known : (N,) bool, optional
+        Where there is a value at all, if only an undefined one; everywhere by default.
+    confidence, resamples, seed
+        Of the interval.
+    """
+    defined = values[~np.isnan(values)]
+    undefined = int(len(values) if known is None else known.sum()) - len(defined)
+    if not len(defined):
+        return Mean(math.nan, math.nan, math.nan, 0, undefined)
+    low, high = interval(defined, confidence, resamples, seed)
+    return Mean(float(defined.mean()), low, high, len(defined), undefined)
+
+
+def interval(values: Floats, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
+    """Percentile bootstrap interval of the mean of values without NaN; NaN for fewer than two."""
+    from scipy import stats
+
+    if len(values) < 2:
+        return math.nan, math.nan
+    found = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=resamples,
+        confidence_level=confidence,
+        method="percentile",
+        batch=max(1, _CELLS // len(values)),
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def _averaged() -> list[str]:
+    per_reading = [f"{reading}_{name}" for reading in READINGS for name in ("count", "size", *MEASURES)]
+    return ["correct", "probability", "num_regions", "literals", "evaluations", *per_reading]
+
+
+def _values(rows: "pa.Table", column: str) -> Floats:
+    """A column as floats, NaN where it is null or undefined."""
+    return np.array(
+        [math.nan if value is None else value for value in rows.column(column).to_pylist()], dtype=np.float64
+    )
+
+
+def _known(rows: "pa.Table", column: str) -> NDArray[np.bool_]:
+    return ~np.asarray(rows.column(column).is_null().to_numpy(zero_copy_only=False), dtype=np.bool_)
+
+
+def _groups(
+    rows: "pa.Table", by: Sequence[str], reading: str, class_names: Sequence[str] | None
+) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
+    yield "all", "all", np.ones(len(rows), dtype=np.bool_)
+    for grouping in by:
+        column = {"class": "label", "correct": "correct", "behaviour": f"{reading}_behaviour"}[grouping]
+        values = rows.column(column).to_pylist()
+        for value in sorted({value for value in values if value is not None}, reverse=grouping == "correct"):
+            chosen = np.array([entry is not None and entry == value for entry in values])
+            yield grouping, _name(grouping, value, class_names), chosen
+
+
+def _name(grouping: str, value: Any, class_names: Sequence[str] | None) -> str:
+    if grouping == "correct":
+        return "correct" if value else "incorrect"
+    if grouping == "class" and class_names is not None and 0 <= value < len(class_names):
+        return str(class_names[value])
+    return f"class {value}" if grouping == "class" else str(value)
+
+
+def _behaviour(means: Mapping[str, Mean], reading: str, thresholds: Thresholds) -> Behaviour:
+    precision, recall, divergence = (means[f"{reading}_{name}"].value for name in MEASURES)
+    return behaviour(precision, recall, divergence, thresholds)
+
+
+def _tally(rows: "pa.Table", column: str) -> dict[str, int]:
+    return dict(Counter(value for value in rows.column(column).to_pylist() if value is not None).most_common())
