@@ -18,6 +18,7 @@ class TfliteModel:
     """A classifier in a ``.tflite`` file.
 
     Quantised outputs are scaled to real numbers. They are coarse: classes may tie, and the lowest index then wins.
+    Probabilities that rounding, or leaving out the background, keeps from summing to 1 are scaled to do so.
 
     Parameters
     ----------
@@ -70,7 +71,11 @@ class TfliteModel:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Class scores (N, C) of images (N, 3, H, W) in [0, 1], float32."""
-        scores = self.runner(images)[:, int(self.background) :]
+        scores = self.runner(images)
+        if self.runner.gives_probabilities or _sum_to_one(scores):
+            scores = _shares(scores[:, int(self.background) :])
+        else:
+            scores = scores[:, int(self.background) :]
         return as_scores(scores, len(images), self.labels).to(images.device)
 
 
@@ -83,6 +88,8 @@ class TfliteRunner:
         Height and width of the images that it takes.
     output_shape : tuple of int
         For one image, with the leading 1.
+    gives_probabilities : bool
+        Whether the output is quantised in steps of 1/256 from 0 on, as that of a softmax is.
     """
 
     def __init__(
@@ -102,6 +109,8 @@ class TfliteRunner:
         self._input, self._output = inputs[0], outputs[0]
         self.size = (shape[1], shape[2])
         self.output_shape = tuple(int(side) for side in self._output["shape"])
+        lowest = 0 if np.dtype(self._output["dtype"]) == np.uint8 else -128
+        self.gives_probabilities = self._output["quantization"] == (1 / 256, lowest)
         dtype = np.dtype(self._input["dtype"])
         if dtype not in (np.uint8, np.int8, np.float32):
             raise InputError(f"{path} takes {dtype} images; uint8, int8 and float32 are supported")
@@ -127,6 +136,16 @@ class TfliteRunner:
         if output.dtype.kind in "iu" and scale:
             return np.asarray(scale * (output.astype(np.float32) - zero), dtype=np.float32)
         return output
+
+
+def _sum_to_one(scores: NDArray[Any]) -> bool:
+    return bool(np.all(scores >= 0) and np.all(np.abs(scores.sum(axis=1) - 1) < 1e-3))
+
+
+def _shares(scores: NDArray[Any]) -> NDArray[Any]:
+    """Each row divided by its sum; where all are rounded to 0, all are equal."""
+    totals = scores.sum(axis=1, keepdims=True)
+    return np.where(totals > 0, scores / np.where(totals > 0, totals, 1), np.float32(1 / scores.shape[1]))
 
 
 def _load(path: str | Path, num_threads: int) -> Any:

@@ -53,6 +53,19 @@ def test_the_background_class_is_left_out(tmp_path, images):
         TfliteModel(path, list("abcde"))
 
 
+def test_probabilities_sum_to_one_after_rounding_and_without_the_background(tmp_path, images):
+    images = images[:, :, :1, :1].expand(5, 3, 4, 4) / images[:, :, :1, :1].sum(1, keepdim=True)
+    softmax_like = np.eye(3)
+    for kind in ("uint8", "float32"):
+        path = tiny_tflite.write(tmp_path / f"{kind}.tflite", softmax_like, image=kind, output=(1 / 256, 0))
+        scores = TfliteModel(path, background=True)(images)
+        assert torch.allclose(scores.sum(1), torch.ones(5), atol=1e-6)
+        expected = images[:, 1:, 0, 0] / images[:, 1:, 0, 0].sum(1, keepdim=True)
+        assert (scores - expected).abs().max() < 0.03
+    dark = tiny_tflite.write(tmp_path / "d.tflite", softmax_like / 1000, image="uint8", output=(1 / 256, 0))
+    assert torch.allclose(TfliteModel(dark)(images), torch.tensor(1 / 3))
+
+
 def test_a_file_is_explained(tmp_path):
     # Class 0 wins by red, which only the left half has.
     image = torch.zeros(1, 3, 4, 4)

@@ -31,7 +31,7 @@ def operator(model, code, inputs, outputs, options_type=0, options=None):
     model.subgraphs[0].operators.append(made)
 
 
-def write(path, matrix, side=4, image="float32", channels=3):
+def write(path, matrix, side=4, image="float32", channels=3, output=(1 / 128, 3)):
     """Class scores = channel means of a (side, side) image times ``matrix`` (3, C).
 
     ``image`` is what it takes: float32, or uint8 or int8 that stand for 0 to 1.
@@ -67,7 +67,7 @@ def write(path, matrix, side=4, image="float32", channels=3):
         dense,
     )
     if quantization:
-        rounded = tensor(model, (1, classes), kinds.UINT8, "bytes", quantization=(1 / 128, 3))
+        rounded = tensor(model, (1, classes), kinds.UINT8, "bytes", quantization=output)
         operator(model, schema.BuiltinOperator.QUANTIZE, [scores], [rounded])
         scores = rounded
     graph.inputs, graph.outputs = [source], [scores]
