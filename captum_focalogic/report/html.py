@@ -285,6 +285,11 @@ class _Section:
         )
 
     @property
+    def painted(self) -> list[_Region]:
+        """The regions in the order they are drawn, so that no border hides a more important one."""
+        return sorted(self.regions, key=lambda region: ("none", "some", "shared").index(region.role))
+
+    @property
     def decision(self) -> str:
         """What is explained."""
         if self.entry.label:

@@ -73,8 +73,8 @@ def open_report(browser: Any, tmp_path: Path) -> Iterator[OpenReport]:
 
 def kept(page: Any) -> set[int]:
     """Region ids that are left, as the picture says."""
-    boxes = page.locator(".region")
-    return {int(IDS[j]) for j in range(boxes.count()) if boxes.nth(j).get_attribute("aria-checked") == "true"}
+    boxes = page.locator('.region[aria-checked="true"]')
+    return {int(IDS[int(column)]) for column in boxes.evaluate_all("all => all.map(box => box.dataset.region)")}
 
 
 def says(page: Any, part: str) -> str:
@@ -364,6 +364,18 @@ def contrast(one: str, other: str) -> float:
 
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def test_lines_are_as_wide_on_small_images_as_on_large_ones(open_report: OpenReport) -> None:
+    """Red pixels along a row that crosses the border of the one shared region, in an image of 32 x 48 pixels."""
+    page = open_report(Entry(focus_by(lambda kept: kept[0]), IMAGE * 0))
+    page.locator("[data-do=numbers]").click()
+    page.mouse.move(5, 5)
+    with Image.open(BytesIO(page.locator("[data-picture]").screenshot())) as shot:
+        pixels = np.asarray(shot.convert("RGB")).astype(int)
+    row = pixels[pixels.shape[0] // 8]
+    strong = (row[:, 0] > 200) & (row[:, 1] < 60)
+    assert 3 <= strong.sum() <= 8, "two borders of 3 pixels each, whatever the scale"
 
 
 def test_it_prints_what_matters(open_report: OpenReport) -> None:

@@ -48,7 +48,8 @@
 
     // One tab stop a group; arrow keys move inside it.
     groups() {
-      const picture = [...this.root.querySelectorAll("[data-picture] .region")];
+      const picture = [...this.root.querySelectorAll("[data-picture] .region")]
+        .sort((one, other) => one.dataset.region - other.dataset.region);
       this.rove(picture, (from, key) => this.neighbour(Number(from.dataset.region), key, picture));
       for (const selector of ["[data-formula]", "[data-list]"]) {
         const symbols = [...this.root.querySelectorAll(`${selector} .symbol`)];
