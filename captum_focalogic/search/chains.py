@@ -162,7 +162,8 @@ def _descend(
     A chain is the state it has come to and the regions tried since it last took a new order.
     """
     units = st.unit_masks(num_regions)
-    state = np.repeat(st.full(num_regions), width, axis=0)
+    start = st.full(num_regions)
+    state = np.repeat(start, width, axis=0)
     tried = np.zeros_like(state)
     waiting = count - width
     while len(state):
@@ -176,15 +177,18 @@ def _descend(
         dropped, kept = valid[: len(going)], ~valid[: len(going)]
         state[going[dropped]] = proposed[dropped]
         tried[going[kept]] |= units[column[kept]]
-
+        if not len(checking):
+            continue
         descends, child = _pick_child(len(checking), parent, valid[len(going) :], rng)
         state[checking[descends]] = children[child]
         tried[checking[descends]] = 0
         over = checking[~descends]
+        if not len(over):
+            continue
         ended.append(state[over])
         fresh = min(waiting, len(over))
         waiting -= fresh
-        state[over[:fresh]], tried[over[:fresh]] = st.full(num_regions), 0
+        state[over[:fresh]], tried[over[:fresh]] = start, 0
         state, tried = np.delete(state, over[fresh:], axis=0), np.delete(tried, over[fresh:], axis=0)
 
 

@@ -1,5 +1,6 @@
 """Chains: irreducible ends, and a bound that holds as often as it says."""
 
+import contextlib
 import math
 from functools import cache
 
@@ -24,8 +25,8 @@ def search(table, strategy=None, **budget):
     return enumerate_final_states(asked, num_regions, strategy or Chains(), **budget), asked
 
 
-def end_probabilities(table):
-    """Exact probability of each end of a chain, from its definition: {entry: probability}."""
+def end_probabilities_by_definition(table):
+    """Probability of each end of a chain, {entry: probability}, by recursion over its states."""
 
     @cache
     def ends(state, tried):
@@ -49,6 +50,57 @@ def end_probabilities(table):
     return ends(len(table) - 1, 0)
 
 
+@cache
+def stages(num_regions):
+    """States of a chain in base 3, a digit for each region: 0 dropped, 1 not tried, 2 tried and kept.
+
+    Returns the digits, the entry of the kept regions, and the states grouped so that chains only move forward.
+    """
+    digits = np.arange(3**num_regions)[:, None] // 3 ** np.arange(num_regions) % 3
+    kept, untried = (digits > 0).sum(axis=1), (digits == 1).sum(axis=1)
+    pairs = [(k, u) for k in range(num_regions, -1, -1) for u in range(k, -1, -1)]
+    groups = [np.flatnonzero((kept == k) & (untried == u)) for k, u in pairs]
+    return digits, (digits > 0) @ (1 << np.arange(num_regions)), groups
+
+
+def end_probabilities(table):
+    """The same for more regions: probability mass pushed through all states of a chain, group by group."""
+    num_regions = (len(table) - 1).bit_length()
+    digits, entry, groups = stages(num_regions)
+    powers = 3 ** np.arange(num_regions)
+    fresh = np.array([sum(3**j for j in lattice.bits(i)) for i in range(len(table))])
+    mass = np.zeros(3**num_regions)
+    mass[fresh[-1]] = 1
+    for everyone in groups:
+        group = everyone[mass[everyone] > 0]
+        if not len(group):
+            continue
+        untried = digits[group] == 1
+        if untried.any():
+            row, column = np.nonzero(untried)
+            state = group[row]
+            step = np.where(table[entry[state] & ~(1 << column)], -powers[column], powers[column])
+            np.add.at(mass, state + step, mass[state] / untried[0].sum())
+            mass[group] = 0
+        else:
+            row, column = np.nonzero(digits[group] == 2)
+            child = entry[group[row]] & ~(1 << column)
+            row, child = row[table[child]], child[table[child]]
+            count = np.bincount(row, minlength=len(group))
+            np.add.at(mass, fresh[child], mass[group[row]] / count[row])
+            mass[group[count > 0]] = 0
+    ends = np.flatnonzero(mass)
+    return dict(zip(entry[ends].tolist(), mass[ends].tolist(), strict=True))
+
+
+@given(predicates.tables(6))
+@settings(max_examples=30, deadline=None)
+def test_the_two_ways_to_exact_probabilities_agree(table):
+    table = table.copy()
+    table[-1] = True
+    assert end_probabilities(table) == pytest.approx(end_probabilities_by_definition(table))
+
+
 @given(predicates.tables(7), hs.integers(0, 5), hs.sampled_from([1, 3, 128]))
 @settings(max_examples=60, deadline=None)
 def test_ends_are_irreducible_and_the_search_ends(table, seed, width):
@@ -68,49 +120,55 @@ def test_ends_are_irreducible_and_the_search_ends(table, seed, width):
 
 
 def test_the_bound_is_calibrated():
-    """Over 600 random predicates the true unseen mass exceeds the bound in at most 5 % of the runs, and margin."""
+    """Over 500 random predicates the true unseen mass exceeds the bound in at most 5 % of the runs, and margin.
+
+    With a bound that ignores misses it does in more than a quarter of these runs.
+    """
     rng = np.random.default_rng(20)
     runs = wrong = 0
-    for trial in range(600):
-        num_regions = int(rng.integers(5, 8))
+    for trial in range(540):
+        num_regions = int(rng.integers(8, 10))
         if trial % 2:
-            table = rng.random(1 << num_regions) < rng.uniform(0.4, 0.8)
+            table = rng.random(1 << num_regions) < rng.uniform(0.6, 0.85)
         else:
-            terms = [rng.choice(num_regions, rng.integers(2, 5), replace=False) for _ in range(rng.integers(3, 15))]
-            table = lattice.dnf_table(terms, num_regions)
+            sizes = rng.integers(num_regions // 2 - 1, num_regions // 2 + 2, rng.integers(10, 60))
+            table = lattice.dnf_table([rng.choice(num_regions, size, replace=False) for size in sizes], num_regions)
         table[-1] = True
         # Some searches run out of budget and report the best bound so far: that must hold too.
-        budget = int(rng.integers(30, 150)) if trial % 3 == 0 else None
-        result, _ = search(table, Chains(max_unseen=0.1, seed=trial), max_evaluations=budget)
-        if result.certificate.complete != "bound":
-            continue
-        found = lattice.states_of(result)
-        unseen = sum(p for end, p in end_probabilities(table).items() if end not in found)
-        runs += 1
-        wrong += unseen > result.certificate.unseen_bound
+        budget = int(rng.integers(200, 400)) if trial % 3 == 0 else None
+        strategy = Chains(max_unseen=(0.1, 0.3, 0.5)[trial // 2 % 3], seed=trial)
+        result, _ = search(table, strategy, max_evaluations=budget)
+        if result.certificate.complete == "bound":
+            found = lattice.states_of(result)
+            unseen = sum(p for end, p in end_probabilities(table).items() if end not in found)
+            runs += 1
+            wrong += unseen > result.certificate.unseen_bound
     assert runs >= 500
     assert wrong <= 0.05 * runs + 3 * math.sqrt(0.05 * 0.95 * runs)
 
 
-def test_ends_come_as_often_as_their_definition_says():
-    table = np.random.default_rng(3).random(1 << 6) < 0.6
+@pytest.mark.parametrize(("seed", "density"), [(0, 0.8), (1, 0.7), (6, 0.5), (15, 0.5)])
+def test_ends_come_as_often_as_their_definition_says(seed, density):
+    table = np.random.default_rng(seed).random(1 << 7) < density
     table[-1] = True
     exact = end_probabilities(table)
-    assert len(exact) > 4
-    ended = []
-    chains = _descend(6, 6000, 500, np.random.default_rng(0), ended)
+    assert len(exact) > 1
+    ended: list = []
+    chains = _descend(7, 50_000, 4_000, np.random.default_rng(seed), ended)
     wanted = next(chains)
-    try:
+    with contextlib.suppress(StopIteration):
         while True:
-            valid = table[lattice.index(st.unpack(wanted, 6))]
+            valid = table[lattice.index(st.unpack(wanted, 7))]
             wanted = chains.send(Verdicts(valid, np.full(len(valid), np.nan, dtype=np.float32)))
-    except StopIteration:
-        pass
-    ends = lattice.index(st.unpack(np.concatenate(ended), 6))
-    assert len(ends) == 6000
-    observed = [int((ends == end).sum()) for end in exact]
-    assert sum(observed) == 6000
-    assert stats.chisquare(observed, [6000 * p for p in exact.values()]).pvalue > 1e-4
+    ends = lattice.index(st.unpack(np.concatenate(ended), 7))
+    assert len(ends) == 50_000
+    observed = np.array([int((ends == end).sum()) for end in exact])
+    assert observed.sum() == 50_000
+    often = np.array(list(exact.values())) * 50_000
+    rare = often < 5
+    assert observed[rare].sum() < 5 * (1 + rare.sum())
+    common = often[~rare] * observed[~rare].sum() / often[~rare].sum()
+    assert stats.chisquare(observed[~rare], common).pvalue > 1e-5
 
 
 @pytest.mark.parametrize(
