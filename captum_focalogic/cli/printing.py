@@ -1,29 +1,17 @@
 """An explanation as text on standard output."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.text import Text
 from torch import Tensor
 
+from captum_focalogic.cli.facts import print_facts, state_text
 from captum_focalogic.cli.setting import Setting, class_text, describe
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import difference, symbol
 from captum_focalogic.search import states as st
 from captum_focalogic.search.record import Record
 
-_LABEL_WIDTH = 13
-
-
-def print_facts(facts: Mapping[str, str]) -> None:
-    """Lines of a label and what there is to say; never broken, so that they can be searched and copied."""
-    console = Console(highlight=False)
-    for label, said in facts.items():
-        for number, line in enumerate(said.splitlines() or [""]):
-            shown = label if number == 0 else ""
-            console.print(Text(f"{shown:<{_LABEL_WIDTH}}", style="bold"), Text(line), sep="", soft_wrap=True)
+__all__ = ["print_facts", "print_focus", "scores_of", "state_caption", "state_text"]
 
 
 def print_focus(setting: Setting, focus: Focus, answer: Tensor, most_states: int) -> None:
@@ -43,11 +31,6 @@ def print_focus(setting: Setting, focus: Focus, answer: Tensor, most_states: int
     facts["Final states"] = _states(focus, most_states)
     facts["Certificate"] = str(focus.certificate)
     print_facts(facts)
-
-
-def state_text(focus: Focus, state: NDArray[np.bool_]) -> str:
-    """A state as its regions' symbols, such as ``I1 & I4``."""
-    return " & ".join(str(symbol(region)) for region in focus.region_ids[state].tolist()) or "no region at all"
 
 
 def state_caption(focus: Focus, row: int) -> str:

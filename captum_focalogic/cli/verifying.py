@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from captum_focalogic.cli.failing import CommandError
+from captum_focalogic.cli.facts import print_facts
 from captum_focalogic.cli.models import Labels, NamedModel
-from captum_focalogic.cli.printing import print_facts
-from captum_focalogic.cli.setting import prepare, read_batch
+from captum_focalogic.cli.setting import Setting, prepare, read_batch
+from captum_focalogic.cli.sources import read_focus
 from captum_focalogic.cli.subject import Subject
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
@@ -33,27 +33,15 @@ def check(
         If the file is no focus, or an option names something that does not exist or does not fit.
     """
     perturbations = read_batch(batch)
-    focus = _load(path)
-    label_map = focus.label_map
-    if label_map is None:
-        raise InputError(f"{path} is not about one picture; verify it in Python, with captum_focalogic.verify")
-
-    def regions(subject: Subject, _: NamedModel) -> Labels:
-        height, width = subject.image.shape[1:]
-        if label_map.shape != (height, width):
-            raise InputError(
-                f"{path} is about a picture of {label_map.shape[1]}x{label_map.shape[0]} pixels, but the model sees "
-                f"{width}x{height} of {subject.title}; give the picture and the model that it was made with"
-            )
-        return label_map
-
-    setting = prepare(
+    focus = read_focus(path)
+    setting = setting_of(
+        focus,
+        path,
         picture=picture,
         model=model,
         weights=weights,
-        regions=regions,
-        baseline=baseline,
         criterion=criterion,
+        baseline=baseline,
         device=device,
         seed=seed,
     )
@@ -79,8 +67,45 @@ def check(
     return verification.holds
 
 
-def _load(path: Path) -> Focus:
-    try:
-        return Focus.load(path)
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error}") from error
+def setting_of(
+    focus: Focus,
+    path: Path,
+    *,
+    picture: Path | None,
+    model: str,
+    weights: str | None,
+    criterion: str,
+    baseline: str,
+    device: str,
+    seed: int,
+) -> Setting:
+    """What a stored focus was made with, as options tell it.
+
+    Raises
+    ------
+    FocaLogicError
+        If an option names something that does not exist or does not fit the focus.
+    """
+    label_map = focus.label_map
+    if label_map is None:
+        raise InputError(f"{path} is not about one picture; verify it in Python, with captum_focalogic.verify")
+
+    def regions(subject: Subject, _: NamedModel) -> Labels:
+        height, width = subject.image.shape[1:]
+        if label_map.shape != (height, width):
+            raise InputError(
+                f"{path} is about a picture of {label_map.shape[1]}x{label_map.shape[0]} pixels, but the model sees "
+                f"{width}x{height} of {subject.title}; give the picture and the model that it was made with"
+            )
+        return label_map
+
+    return prepare(
+        picture=picture,
+        model=model,
+        weights=weights,
+        regions=regions,
+        baseline=baseline,
+        criterion=criterion,
+        device=device,
+        seed=seed,
+    )
