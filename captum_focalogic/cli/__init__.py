@@ -10,8 +10,10 @@ from captum_focalogic import __version__
 from captum_focalogic.cli.compare import compare
 from captum_focalogic.cli.explain import explain
 from captum_focalogic.cli.failing import UsageError, say
+from captum_focalogic.cli.logic import app as logic
 from captum_focalogic.cli.report import report
 from captum_focalogic.cli.segment import segment
+from captum_focalogic.cli.study import study
 from captum_focalogic.cli.verify import verify
 
 app = typer.Typer(
@@ -27,6 +29,8 @@ app.command()(segment)
 app.command()(verify)
 app.command()(compare)
 app.command()(report)
+app.add_typer(logic)
+app.add_typer(study, name="study")
 
 
 def _print_version(wanted: bool) -> None:
@@ -64,7 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         context = getattr(error, "ctx", None)
         path = context.command_path if context is not None else "focalogic"
         message = getattr(error, "format_message", error.__str__)()
-        if message:
+        if message.startswith("Usage:"):
+            # No arguments at all: the message is the whole help.
+            typer.echo(message, err=True)
+        elif message:
             say(f"{message.rstrip('.')}; see {path} --help")
         sys.exit(2)
     except (typer.Abort, KeyboardInterrupt):

@@ -9,7 +9,7 @@ from captum_focalogic.study.items import Item, Model, Recipe, Sample
 from captum_focalogic.study.matching import MaskFiles, Match
 from captum_focalogic.study.plan import Plan
 from captum_focalogic.study.rows import MEASURES, same_rows, states_of
-from captum_focalogic.study.run import run_study
+from captum_focalogic.study.run import run_plan, run_study
 from captum_focalogic.study.store import StudyError, read_rows, read_settings
 from captum_focalogic.study.summary import Mean, Summary, mean_of, summarise
 
@@ -45,6 +45,7 @@ __all__ = [
     "mean_of",
     "read_rows",
     "read_settings",
+    "run_plan",
     "run_study",
     "same_rows",
     "scenes",

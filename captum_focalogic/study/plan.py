@@ -119,8 +119,11 @@ def recipe_of(model: Callable[[Tensor], Any] | Model | Recipe) -> Recipe:
 def identity_of(thing: Any) -> Any:
     """What tells a setting from another one, the same in every process.
 
-    Numbers, texts and dataclasses are told by their values, modules by their weights, and functions by their names.
+    Numbers, texts and dataclasses are told by their values, modules by their weights, functions by their names, and
+    anything with an attribute ``identity``, a text, by that.
     """
+    if isinstance(getattr(thing, "identity", None), str):
+        return thing.identity
     if thing is None or isinstance(thing, bool | int | float | str):
         return thing
     if isinstance(thing, nn.Module):

@@ -1,5 +1,6 @@
 """Workers that Ray starts: on the processors of this machine, its GPUs, or those of a cluster."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -57,6 +58,7 @@ class RayEngine:
         """
         ray = _ray()
         pa = arrow()
+        _silence(ray)
         own = not ray.is_initialized()
         if own:
             self._start(ray)
@@ -107,6 +109,14 @@ class _Worker:
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
         return {"rows": [bytes(sink.getvalue())]}
+
+
+def _silence(ray: Any) -> None:
+    """The study has its own progress bar."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 def _ray() -> Any:

@@ -83,7 +83,29 @@ def run_study(
     """
     check_items(items)
     matching = Match.from_text(match) if isinstance(match, str) else match
-    plan = Plan(recipe_of(model), segmenter, truth, matching, **how)
+    return run_plan(
+        Plan(recipe_of(model), segmenter, truth, matching, **how),
+        items,
+        out,
+        engine=engine,
+        show_progress=show_progress,
+        shard_rows=shard_rows,
+        shard_seconds=shard_seconds,
+    )
+
+
+def run_plan(
+    plan: Plan,
+    items: Sequence[Item],
+    out: str | Path,
+    *,
+    engine: Engine | None = None,
+    show_progress: bool = False,
+    shard_rows: int = 256,
+    shard_seconds: float = 10.0,
+) -> "pa.Table":
+    """Carry out a plan; see :func:`run_study` for everything else."""
+    check_items(items)
     settings = plan.settings(items)
     with open_store(out, settings, shard_rows=shard_rows, shard_seconds=shard_seconds) as store, _quiet():
         groups = plan.groups(items, store.done)

@@ -1,0 +1,236 @@
+"""What ``focalogic study`` does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, is_dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from captum_focalogic.cli import models
+from captum_focalogic.cli.failing import CommandError, brief, say
+from captum_focalogic.cli.printing import print_facts
+from captum_focalogic.cli.subject import choose_segmenter
+from captum_focalogic.search import Reading
+from captum_focalogic.segmenters import Segmenter
+from captum_focalogic.study import (
+    Engine,
+    Item,
+    Local,
+    MaskFiles,
+    Match,
+    Model,
+    Plan,
+    Recipe,
+    compare_runs,
+    data_from_text,
+    read_rows,
+    read_settings,
+    run_plan,
+    summarise,
+)
+from captum_focalogic.study.examples import Example, write_examples
+from captum_focalogic.study.matching import TruthSource
+from captum_focalogic.study.page import write_page
+from captum_focalogic.study.plan import recipe_of
+from captum_focalogic.study.store import write_whole
+from captum_focalogic.study.tables import comparison_csv, comparison_latex, write_tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The options of ``focalogic study run``; see its help."""
+
+    data: str
+    model: str
+    weights: str | None
+    segmenter: str | None
+    truth: str
+    match: str
+    out: Path
+    limit: int | None
+    search: str
+    reading: Reading
+    criterion: str
+    baseline: str
+    max_evaluations: int | None
+    device: str
+    batch: int | None
+    group: int
+    engine: Literal["local", "ray"]
+    workers: int | None
+    cpus: int
+    examples: int
+    progress: bool
+
+
+@dataclass(frozen=True)
+class FromModule:
+    """A function in a Python file, found where it is called: Ray's workers get the file's name, not the function.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    name : str
+        The function, or a class or function without arguments that makes it.
+    """
+
+    path: Path
+    name: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function."""
+        return _loaded(self)(*arguments)
+
+
+@dataclass(frozen=True, eq=False)
+class NamedSegmenter:
+    """A segmenter that is told from others by its name on the command line, which says what it was made from."""
+
+    segmenter: Segmenter
+    identity: str
+
+    def __call__(self, image: Tensor) -> Any:
+        """Cut an image."""
+        return self.segmenter(image)
+
+
+_LOADED: dict[FromModule, Callable[..., Any]] = {}
+
+
+def _loaded(named: FromModule) -> Callable[..., Any]:
+    if named not in _LOADED:
+        found = getattr(models._import(named.path), named.name, None)
+        if not callable(found):
+            raise CommandError(f"{named.path} has no function {named.name!r}")
+        try:
+            _LOADED[named] = found() if isinstance(found, type) else found
+        except Exception as error:
+            raise CommandError(f"{named.name} of {named.path} failed, {brief(error)}") from error
+    return _LOADED[named]
+
+
+def carry_out(wish: Wish) -> None:
+    """Run a study, summarise it, say where it is.
+
+    Raises
+    ------
+    FocaLogicError
+        If the wish cannot be granted.
+    """
+    device = str(models.find_device(wish.device))
+    match = Match.from_text(wish.match)
+    segmenter, truth = _segmenter(wish.segmenter), _truth(wish.truth)
+    model = make_model(wish.model, wish.weights)
+    identity = recipe_of(model).identity
+    make = partial(make_model, _absolute(wish.model), None if wish.weights is None else str(_weights(wish.weights)))
+    plan = Plan(
+        Recipe(make if wish.engine == "ray" else lambda: model, identity),
+        segmenter,
+        truth,
+        match,
+        search=wish.search,
+        reading=wish.reading,
+        criterion=wish.criterion,
+        baseline=wish.baseline,
+        max_evaluations=wish.max_evaluations,
+        batch=wish.batch or (512 if device.startswith("cuda") else 64),
+        group=wish.group,
+        device=device,
+    )
+    items = data_from_text(wish.data, model.labels, wish.limit)
+    rows = run_plan(plan, items, wish.out, engine=_engine(wish, device), show_progress=wish.progress)
+    _finish(wish, plan, items, rows, model)
+
+
+def make_model(name: str, weights: str | None) -> Model:
+    """A model by its command line name, for a study."""
+    named = models.find_model(name, weights)
+    return Model(named.forward, named.name, named.see, named.see_labels, named.labels)
+
+
+def summarise_run(run: Path, resamples: int) -> None:
+    """Print and write the summary of a study."""
+    rows = read_rows(run)
+    total = read_settings(run)["images"]
+    if len(rows) < total:
+        say(f"note: {run} is not finished; this is about {len(rows):,} of {total:,} images")
+    summary = summarise(rows, resamples=resamples)
+    print(summary)
+    print_facts({"": "", "Written": ", ".join(map(str, write_tables(summary, run)))})
+
+
+def compare_two(run_a: Path, run_b: Path, out: Path | None, resamples: int) -> None:
+    """Print the comparison of two studies, and write it where asked."""
+    comparison = compare_runs(run_a, run_b, resamples=resamples)
+    print(comparison)
+    if out is not None:
+        forms = {".csv": comparison_csv, ".tex": comparison_latex}
+        text = forms.get(out.suffix.lower(), lambda compared: f"{compared}\n")(comparison)
+        write_whole(out, text.encode("utf-8"))
+        print_facts({"": "", "Written": str(out)})
+
+
+def _finish(wish: Wish, plan: Plan, items: list[Item], rows: "pa.Table", model: Model) -> None:
+    summary = summarise(rows, class_names=model.labels)
+    print(summary)
+    examples: list[Example] = write_examples(plan, items, rows, wish.out, wish.examples) if wish.examples else []
+    page = write_page(wish.out / "report.html", rows, summary, read_settings(wish.out), examples, f"{wish.data}")
+    written = [*write_tables(summary, wish.out), page]
+    print_facts(
+        {
+            "": "",
+            "Rows": f"{len(rows):,} in {wish.out}, {sum(summary.errors.values())} of them errors",
+            "Written": ", ".join(map(str, written)),
+        }
+    )
+
+
+def _segmenter(text: str | None) -> Segmenter | None:
+    if text is None:
+        return None
+    path, colon, name = text.rpartition(":")
+    if colon and path.endswith(".py"):
+        return FromModule(Path(path).resolve(), name)
+    found = choose_segmenter(text, None)
+    return found if found is None or is_dataclass(found) else NamedSegmenter(found, text)
+
+
+def _truth(text: str) -> TruthSource | bool:
+    if text in ("own", "none"):
+        return text == "own"
+    kind, colon, folder = text.partition(":")
+    if kind == "masks" and folder:
+        if not Path(folder).is_dir():
+            raise CommandError(f"there is no folder {folder} of masks")
+        return MaskFiles(Path(folder).resolve())
+    path, colon, name = text.rpartition(":")
+    if colon and path.endswith(".py"):
+        return FromModule(Path(path).resolve(), name)
+    raise CommandError(f"unknown truth {text!r}; choose own, none, masks:FOLDER or PATH/MODULE.py:NAME")
+
+
+def _engine(wish: Wish, device: str) -> Engine:
+    if wish.engine == "local":
+        return Local() if wish.workers is None else Local(loaders=wish.workers)
+    from captum_focalogic.study.ray_engine import RayEngine
+
+    gpu = device.startswith("cuda")
+    usual = torch.cuda.device_count() if gpu else max(1, torch.get_num_threads() // wish.cpus)
+    return RayEngine(wish.workers or usual, wish.cpus, 1.0 if gpu else 0.0)
+
+
+def _absolute(model: str) -> str:
+    """The model's name for a process that runs in another folder."""
+    path, colon, name = model.rpartition(":")
+    return f"{Path(path).resolve()}:{name}" if colon and path.endswith(".py") else model
+
+
+def _weights(text: str) -> str | Path:
+    return Path(text).resolve() if Path(text).exists() else text
