@@ -13,6 +13,7 @@ from captum_focalogic.cli.failing import UsageError, say
 from captum_focalogic.cli.logic import app as logic
 from captum_focalogic.cli.report import report
 from captum_focalogic.cli.segment import segment
+from captum_focalogic.cli.study import study
 from captum_focalogic.cli.verify import verify
 
 app = typer.Typer(
@@ -29,6 +30,7 @@ app.command()(verify)
 app.command()(compare)
 app.command()(report)
 app.add_typer(logic)
+app.add_typer(study, name="study")
 
 
 def _print_version(wanted: bool) -> None:
