@@ -144,8 +144,9 @@ def load_expression(path: str | Path, format: str | None = None) -> Boolean:
         If it cannot be read.
     """
     source = Path(path)
+    name = format or _format_of(source)
     try:
         text = source.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{source} is not UTF-8 text") from error
-    return read_expression(text, format or _format_of(source))
+    return read_expression(text, name)
