@@ -325,6 +325,8 @@ def _emptiness(focus: Focus) -> str | None:
             "the baseline alone keeps the prediction, so every region is dispensable and this baseline explains "
             "nothing; pass another one as baselines="
         )
+    if len(focus.region_ids) == 1:
+        return "there is a single region, so the only explanation left is the whole input; cut it into more"
     return None
 
 

@@ -440,6 +440,13 @@ class TestWarnings:
         assert [focus.region_sets() for focus in focuses] == [[{0}, {1}], [], [set()], [], [set()]]
         assert [str(focus.expression) for focus in focuses] == ["I0 | I1", "False", "True", "False", "True"]
 
+    def test_a_single_region(self) -> None:
+        x, mask = torch.ones(2, 2), torch.tensor([[0, 1], [5, 5]])
+        with pytest.warns(UserWarning, match=r"example\(s\) 1: there is a single region") as caught:
+            focuses = FocaLogic(weighing([1, 1], 1.5)).explain(x, feature_mask=mask)
+        assert len(caught) == 1
+        assert [focus.region_sets() for focus in focuses] == [[{0, 1}], [{5}]]
+
     def test_many_examples_are_not_all_listed(self) -> None:
         with pytest.warns(UserWarning, match=r"0, 1, 2, 3, 4, 5, 6, 7, 8, 9, \.\.\.:"):
             FocaLogic(weighing([1, 1], 1.5)).explain(torch.zeros(30, 2))
