@@ -459,6 +459,9 @@ def test_cnf_of_another_tool_has_its_variables_for_regions():
     assert equivalent(read_expression("p cnf 3 2\n1 -2 0\n3 0\n", "dimacs"), parse_expression("(I1 | ~I2) & I3"))
     assert read_expression("p cnf 3 1\n0\n", "dimacs") == false
     assert read_expression("p cnf 3 0\n", "dimacs") == true
+    assert read_expression("c region 1 A\np cnf 999999999 1\n1 999999999 0\n", "dimacs") == parse_expression(
+        "A | I999999999"
+    )
 
 
 def test_blif_of_another_tool():

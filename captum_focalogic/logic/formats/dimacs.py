@@ -61,8 +61,10 @@ def from_dimacs(text: str) -> Boolean:
                 gates.append([kind, *rest])
             case _:
                 continue
-    free = {symbol(number).name for number in range(1, variables + 1) if number not in names} if not gates else set()
-    if len(set(names.values())) != len(names) or free & set(names.values()):
+    taken = set(names.values())
+    # Only variables that occur: a header may announce any number of them.
+    unnamed = {abs(literal) for clause in clauses for literal in clause} - names.keys() if not gates else set()
+    if len(taken) != len(names) or any(symbol(number).name in taken for number in unnamed):
         raise InputError("two variables of the CNF have the same name")
     if not gates:
         return _from_clauses(clauses, names)
