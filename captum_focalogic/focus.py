@@ -331,14 +331,17 @@ def _completeness_of_cut(old: Certificate, packed: st.Packed) -> Completeness:
     """What a cut of certified states is certain to hold.
 
     Irreducible states are reached by valid deletions; a smaller valid state that no such path reaches is ruled out only
-    on a monotone model. Minimal states found by size rule it out on any model, up to the size that was done.
+    on a monotone model, which a violation shows this one not to be. Minimal states found by size rule it out on any
+    model, up to the size that was done.
     """
     if old.reading == "minimal":
         done = -1 if old.complete_up_to is None else old.complete_up_to
         if len(packed) and int(st.cardinality(packed)[0]) <= done:
             return "yes"
         return old.complete
-    return "if monotone" if old.complete == "yes" else old.complete
+    if old.complete != "yes":
+        return old.complete
+    return "no" if old.violations else "if monotone"
 
 
 def _read_evaluated(stored: dict[str, Any], num_regions: int) -> Evaluated:

@@ -222,8 +222,21 @@ def test_a_cut_of_a_model_that_is_not_monotone_is_not_called_complete() -> None:
     assert focus.certificate.complete == "yes"
     for cut in (focus.minimal(), focus.smallest()):
         assert cut.region_sets() == [{0, 1, 2}]
+        assert cut.certificate.violations == 0, "{0} was never asked, so nothing contradicts monotonicity"
         assert cut.certificate.complete == "if monotone"
+        assert "no smaller part" not in str(cut.certificate)
+        assert "fewest" not in str(cut.certificate)
     assert found(table, 3, Ascending(), None).minimal().region_sets() == [{0}]
+
+
+def test_a_cut_is_not_called_complete_on_a_condition_known_to_fail() -> None:
+    # {0} is valid and {0, 1} is not; both are asked, since {0, 2} is valid too.
+    table = np.zeros(8, bool)
+    table[[0b111, 0b101, 0b001]] = True
+    focus = found(table, 3, Exhaustive(), None)
+    assert focus.certificate.violations
+    assert focus.certificate.complete == "yes"
+    assert focus.minimal().certificate.complete == focus.smallest().certificate.complete == "no"
 
 
 def test_cuts_of_the_papers_example() -> None:

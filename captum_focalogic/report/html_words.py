@@ -94,7 +94,7 @@ def percent(share: float) -> str:
 
 def certificate_words(certificate: Certificate, any_states: bool = True) -> list[Statement]:
     """What was checked, in everyday words."""
-    said = [_asked(certificate), Statement("certain", _READING[certificate.reading])]
+    said = [_asked(certificate), _chosen(certificate)]
     if any_states:
         said.append(_spare(certificate))
     said.append(_completeness(certificate))
@@ -103,9 +103,14 @@ def certificate_words(certificate: Certificate, any_states: bool = True) -> list
     said.append(_monotone(certificate))
     if certificate.stopped:
         said.append(Statement("limited", f"The search ended early: {_STOPPED[certificate.stopped]}."))
-    if certificate.derived:
-        said.append(Statement("limited", f"How these were chosen: {certificate.derived}."))
     return said
+
+
+def _chosen(certificate: Certificate) -> Statement:
+    if certificate.derived:
+        # What is least among states found by deletion need not be least among all states.
+        return Statement("limited", f"The final states listed are {certificate.derived}.")
+    return Statement("certain", _READING[certificate.reading])
 
 
 def _asked(certificate: Certificate) -> Statement:

@@ -89,10 +89,8 @@ class Certificate:
         said = [
             f"Search: {self.strategy}, {self.evaluations:,} evaluations in {self.batches:,} batches"
             f" ({self._share_of_all()} of the 2^{self.num_regions} region sets).",
-            f"Reading: {self.reading} ({_MEANING[self.reading]}).",
+            f"Reading: {self.reading} ({self.derived or _MEANING[self.reading]}).",
         ]
-        if self.derived:
-            said.append(f"Derived: {self.derived}.")
         said.append(f"Complete: {self._completeness()}.")
         said.append(
             "Irreducible: checked, every single deletion from every state was asked and loses the prediction."

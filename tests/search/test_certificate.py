@@ -33,7 +33,11 @@ PLAIN = {
         ({}, "Reached: not checked"),
         ({"violations": 1234}, "Not monotone: 1,234 pair(s)"),
         ({"stopped": "memory"}, "Stopped early: the frontier would not have fitted in memory."),
-        ({"derived": "from 5 irreducible states"}, "Derived: from 5 irreducible states."),
+        ({"reading": "minimal"}, "Reading: minimal (each keeps the prediction and no smaller part of it does)."),
+        (
+            {"reading": "minimal", "derived": "from 5 irreducible states"},
+            "Reading: minimal (from 5 irreducible states).",
+        ),
     ],
 )
 def test_words(fields, words):
