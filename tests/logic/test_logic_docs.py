@@ -31,3 +31,6 @@ def test_examples_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     )
     necessary = [set(np.flatnonzero(row).tolist()) for row in scope["necessary_states"](scope["states"])]
     assert necessary == [{1}, {2, 4}, {3, 4}, {4, 5, 6}]
+    assert [scope[name].formula for name in ("old", "new")] == ["I1 & (I3 | I4)", "I1 & I4"]
+    assert scope["shown"].check.confirmed
+    assert scope["found"].region_sets() == [{1}, {3, 4}]
