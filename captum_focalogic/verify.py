@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_focalogic import arguments
+from captum_focalogic.claims import Claim, recorded_claims
 from captum_focalogic.criteria import Criterion, OutputCriterion
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
@@ -18,37 +19,11 @@ from captum_focalogic.explaining import Question, explain_all
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import necessary_states
 from captum_focalogic.search import states as st
-from captum_focalogic.search.ascending import Ascending
 from captum_focalogic.search.certificate import Reading
-from captum_focalogic.search.enumerate import enumerate_final_states
-from captum_focalogic.search.exhaustive import Exhaustive
 from captum_focalogic.search.record import Record
 from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Strategy
 
 Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One thing that a focus says, and what came of checking it.
-
-    Attributes
-    ----------
-    text : str
-        The claim.
-    holds : bool or None
-        None if it was not checked; ``detail`` says why.
-    detail : str
-        What was found.
-    """
-
-    text: str
-    holds: bool | None
-    detail: str
-
-    def __str__(self) -> str:
-        verdict = {True: "holds", False: "FAILS", None: "not checked"}[self.holds]
-        return f"{verdict}: {self.text} ({self.detail})"
 
 
 @dataclass(frozen=True)
@@ -224,7 +199,7 @@ def verify(
             changed == 0 if len(chosen) else None,
             f"{changed} of {len(chosen)} asked again differ; {remembered.total:,} were asked in all",
         ),
-        _complete(focus),
+        *recorded_claims(focus),
     )
     return Verification(claims, evaluations)
 
@@ -386,35 +361,3 @@ def _irreducible(focus: Focus, reducible: int) -> Claim:
     if not focus.certificate.irreducible:
         return Claim(text, None if reducible else True, f"not claimed; {detail}")
     return Claim(text, reducible == 0, detail)
-
-
-def _complete(focus: Focus) -> Claim:
-    """Derive the final states anew from the recorded verdicts."""
-    certificate = focus.certificate
-    up_to = certificate.complete_up_to
-    strategy: Strategy
-    if certificate.reading == "irreducible" and certificate.complete == "yes":
-        text, strategy = "no final state is missing", Exhaustive()
-    elif certificate.reading != "irreducible" and up_to is not None:
-        text = f"no {certificate.reading} state of up to {up_to} region(s) is missing"
-        strategy = Ascending(max_size=up_to, stop="smallest" if certificate.reading == "smallest" else None)
-    else:
-        return Claim("no final state is missing", None, "not claimed for every model")
-    if focus.evaluated.truncated:
-        return Claim(text, None, "the record of verdicts was capped")
-    record = Record(focus.num_regions)
-    record.add(focus.evaluated.packed, focus.evaluated.valid, None)
-    missing = 0
-
-    def recorded(states: Bools) -> Bools:
-        nonlocal missing
-        rows = record.find(st.pack(states))
-        missing += int((rows < 0).sum())
-        return np.asarray((rows >= 0) & record.valid(np.maximum(rows, 0)))
-
-    derived = enumerate_final_states(recorded, focus.num_regions, strategy).final_states
-    claimed = focus.final_states
-    if up_to is not None:
-        claimed = claimed[claimed.sum(axis=1) <= up_to]
-    same = {state.tobytes() for state in derived} == {state.tobytes() for state in claimed}
-    return Claim(text, same and not missing, f"derived from the record, {missing} verdict(s) missing")

@@ -75,15 +75,28 @@ def test_each_claim_fails_for_its_own_reason() -> None:
 
     assert failing(focus) == []
     too_small = replace(focus, final_states=np.array([[0, 0, 1, 0, 0], [1, 0, 0, 0, 0]], dtype=bool))
-    assert failing(too_small) == [0, 3]
+    assert failing(too_small) == [0, 3, 6]
     too_large = replace(focus, final_states=np.array([[0, 0, 1, 0, 0], [1, 1, 0, 1, 0]], dtype=bool))
     assert failing(too_large) == [1, 3]
     one_missing = replace(focus, final_states=focus.final_states[:1])
     assert failing(one_missing) == [3]
     other_verdicts = replace(focus.evaluated, valid=~focus.evaluated.valid)
-    assert failing(replace(focus, evaluated=other_verdicts)) == [2, 3]
+    assert failing(replace(focus, evaluated=other_verdicts)) == [2, 3, 5, 6]
     fewer_asked = replace(focus.evaluated, packed=focus.evaluated.packed[:3], valid=focus.evaluated.valid[:3], total=3)
-    assert failing(replace(focus, evaluated=fewer_asked)) == [3]
+    assert failing(replace(focus, evaluated=fewer_asked)) == [3, 4, 6]
+    certificate = focus.certificate
+    assert failing(replace(focus, certificate=replace(certificate, evaluations=7))) == [4]
+    assert failing(replace(focus, certificate=replace(certificate, violations=7))) == [5]
+
+
+def test_states_that_no_valid_deletions_lead_to_are_not_called_reached() -> None:
+    table = np.zeros(1 << M, dtype=bool)
+    table[[0b11111, 0b00001]] = True
+    model, x, mask = table_model(table), torch.ones(1, M), torch.arange(M)[None]
+    focus = FocaLogic(model, search=Beam(1)).explain(x, target=1)[0]
+    assert verify(focus, model, x, feature_mask=mask).claims[-1].holds
+    elsewhere = replace(focus, final_states=np.array([[1, 0, 0, 0, 0]], dtype=bool))
+    assert verify(elsewhere, model, x, feature_mask=mask).claims[-1].holds is False
 
 
 def test_what_is_not_claimed_is_not_checked() -> None:
