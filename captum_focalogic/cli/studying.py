@@ -101,6 +101,16 @@ class NamedSegmenter:
         return self.segmenter(image)
 
 
+def _from_module(text: str) -> FromModule | None:
+    """A function in a file, if that is what the name means; loaded now, so that a misspelt one is told at once."""
+    path, colon, name = text.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        return None
+    named = FromModule(Path(path).resolve(), name)
+    _loaded(named)
+    return named
+
+
 _LOADED: dict[FromModule, Callable[..., Any]] = {}
 
 
@@ -195,24 +205,21 @@ def _finish(wish: Wish, plan: Plan, items: list[Item], rows: "pa.Table", model: 
 def _segmenter(text: str | None) -> Segmenter | None:
     if text is None:
         return None
-    path, colon, name = text.rpartition(":")
-    if colon and path.endswith(".py"):
-        return FromModule(Path(path).resolve(), name)
-    found = choose_segmenter(text, None)
+    found = _from_module(text) or choose_segmenter(text, None)
     return found if found is None or is_dataclass(found) else NamedSegmenter(found, text)
 
 
 def _truth(text: str) -> TruthSource | bool:
     if text in ("own", "none"):
         return text == "own"
-    kind, colon, folder = text.partition(":")
+    kind, _, folder = text.partition(":")
     if kind == "masks" and folder:
         if not Path(folder).is_dir():
             raise CommandError(f"there is no folder {folder} of masks")
         return MaskFiles(Path(folder).resolve())
-    path, colon, name = text.rpartition(":")
-    if colon and path.endswith(".py"):
-        return FromModule(Path(path).resolve(), name)
+    found = _from_module(text)
+    if found is not None:
+        return found
     raise CommandError(f"unknown truth {text!r}; choose own, none, masks:FOLDER or PATH/MODULE.py:NAME")
 
 

@@ -172,9 +172,10 @@ def _columns(path: Path) -> dict[str, list[Any]]:
 
 
 def _numbered(labels: Sequence[Any], class_names: Sequence[str] | None) -> list[int | None]:
-    texts = {label for label in labels if isinstance(label, str) and label}
-    numbers = class_numbers(sorted(texts), class_names)
-    return [numbers.get(label) if isinstance(label, str) else None if label is None else int(label) for label in labels]
+    """Class numbers; nothing and numbers below 0 mean that the class is not known."""
+    numbers = class_numbers(sorted({label for label in labels if isinstance(label, str) and label}), class_names)
+    found = [numbers.get(label) if isinstance(label, str) else label for label in labels]
+    return [None if label is None or label < 0 else int(label) for label in found]
 
 
 def hugging_face(folder: str | Path, class_names: Sequence[str] | None = None) -> list[Item]:
@@ -205,21 +206,16 @@ def hugging_face(folder: str | Path, class_names: Sequence[str] | None = None) -
     if not images:
         raise InputError(f"{folder} has no column of images; its columns are {', '.join(features)}")
     table = _Dataset(Path(folder).resolve(), images[0], "mask" in features, "regions" in features)
-    labels = dataset["label"] if "label" in features else [None] * len(dataset)
-    named = getattr(features.get("label"), "names", None)
-    texts = [named[label] if named and label is not None and label >= 0 else label for label in labels]
-    by_name = named is not None and set(named) <= set(class_names or ())
-    numbers = _numbered(texts, class_names) if by_name or not named else _valid(labels)
+    labels = _numbered(dataset["label"] if "label" in features else [None] * len(dataset), class_names)
+    names = getattr(features.get("label"), "names", None)
+    if names is not None and set(names) <= set(class_names or ()):
+        numbers = class_numbers(names, class_names)
+        labels = [None if label is None else numbers[names[label]] for label in labels]
     ids = dataset["id"] if "id" in features else range(len(dataset))
     return [
         Item(str(item_id), partial(table.read, row), label)
-        for row, (item_id, label) in enumerate(zip(ids, numbers, strict=True))
+        for row, (item_id, label) in enumerate(zip(ids, labels, strict=True))
     ]
-
-
-def _valid(labels: Sequence[Any]) -> list[int | None]:
-    """Class numbers; datasets write -1 where the class is not known."""
-    return [None if label is None or label < 0 else int(label) for label in labels]
 
 
 @dataclass(eq=False)

@@ -62,8 +62,8 @@ def _svg(figure: Any) -> str:
     import matplotlib
 
     sink = io.StringIO()
-    # without a fixed salt and date two pages of the same rows would differ
+    # with a random salt and the date, two pages of the same rows would differ
     with matplotlib.rc_context({"svg.hashsalt": "captum-focalogic", "svg.fonttype": "none"}):
-        figure.savefig(sink, format="svg", metadata={"Date": None})
+        figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None})
     text = sink.getvalue()
     return text[text.index("<svg") :]

@@ -12,7 +12,7 @@ import torch
 
 import captum_focalogic
 from captum_focalogic.errors import InputError, MissingExtraError
-from captum_focalogic.study.explainer import Explainer, OnJudged
+from captum_focalogic.study.explainer import BrokenModelError, Explainer, OnJudged
 from captum_focalogic.study.plan import Group, Plan
 from captum_focalogic.study.rows import Row, arrow, as_table
 
@@ -53,15 +53,14 @@ class RayEngine:
     def run(self, plan: Plan, groups: Sequence[Group], on_judged: OnJudged) -> Iterator[list[Row]]:
         """See :meth:`~captum_focalogic.study.engines.Engine.run`.
 
-        A worker that dies is started again and its group done again; how many groups are lost that way is nobody's
-        concern, since a row does not depend on who made it.
+        A worker that dies is started again, and its group done again; a row does not depend on who made it.
         """
         ray = _ray()
         pa = arrow()
         _silence(ray)
         own = not ray.is_initialized()
         if own:
-            self._start(ray)
+            start_ray(max(os.cpu_count() or 1, self.workers * self.cpus), self.address)
         try:
             data = ray.data.from_items(
                 [{"group": number} for number in range(len(groups))], override_num_blocks=len(groups)
@@ -76,6 +75,8 @@ class RayEngine:
                 num_gpus=self.gpus,
             )
             for batch in done.iter_batches(batch_size=1, batch_format="numpy", prefetch_batches=0):
+                if batch["broken"][0]:
+                    raise BrokenModelError(str(batch["broken"][0]))
                 rows = pa.ipc.open_stream(batch["rows"][0]).read_all().to_pylist()
                 on_judged(sum(row["evaluations"] or 0 for row in rows))
                 yield rows
@@ -83,14 +84,24 @@ class RayEngine:
             if own:
                 ray.shutdown()
 
-    def _start(self, ray: Any) -> None:
-        places = [str(Path(captum_focalogic.__file__).parents[1]), *filter(None, sys.path)]
-        environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}}
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "runtime_env": environment}
-        if self.address is not None:
-            ray.init(address=self.address, **quiet)
-            return
-        ray.init(num_cpus=max(os.cpu_count() or 1, self.workers * self.cpus), include_dashboard=False, **quiet)
+
+def start_ray(cpus: int, address: str | None = None) -> None:
+    """Start Ray on this machine, or join a cluster; its workers find the modules that this process finds.
+
+    Parameters
+    ----------
+    cpus : int
+        Processors to give it, at least as many as its workers need.
+    address : str, optional
+        A cluster's; it has its own processors.
+    """
+    places = [str(Path(captum_focalogic.__file__).parents[1]), *filter(None, sys.path)]
+    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "runtime_env": environment}
+    if address is None:
+        _ray().init(num_cpus=cpus, include_dashboard=False, **quiet)
+    else:
+        _ray().init(address=address, **quiet)
 
 
 class _Worker:
@@ -104,11 +115,16 @@ class _Worker:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Rows of a group, as an Arrow stream: Ray's own tables would have to guess the columns' types."""
         pa = arrow()
-        table = as_table(row for number in batch["group"] for row in self._explainer.group(self._groups[int(number)]))
+        try:
+            rows = [row for number in batch["group"] for row in self._explainer.group(self._groups[int(number)])]
+        except BrokenModelError as error:
+            # Ray would wrap it in an error of its own, whose text is a stack of tracebacks.
+            return {"rows": [b""], "broken": [str(error)]}
+        table = as_table(rows)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
-        return {"rows": [bytes(sink.getvalue())]}
+        return {"rows": [bytes(sink.getvalue())], "broken": [""]}
 
 
 def _silence(ray: Any) -> None:

@@ -1,0 +1,210 @@
+"""Data sets by name: what is found, in which order, and with which class, mask and regions."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets import ImageFolder
+
+pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
+
+from study_makers import GRID, SIDE, Brightest, save_pictures
+
+from captum_focalogic.demo.scenes import draw_scene
+from captum_focalogic.errors import InputError
+from captum_focalogic.study import MaskFiles, Model, data_from_text, hugging_face, image_folder, run_study
+
+
+def test_scenes_bring_their_regions_truth_and_class() -> None:
+    items = data_from_text("scenes:12")
+    assert [item.id for item in items] == [f"scene-{seed}" for seed in range(12)]
+    labels = set()
+    for seed, item in enumerate(items):
+        scene, sample = draw_scene(seed), item.read()
+        assert torch.equal(torch.as_tensor(sample.image), torch.from_numpy(scene.image))
+        assert np.array_equal(sample.label_map, scene.labels)  # type: ignore[arg-type]
+        assert sample.label == scene.label
+        labels.add(scene.label)
+        if scene.label == 0:
+            assert sample.truth is None
+        else:
+            assert np.array_equal(sample.truth, scene.truth())  # type: ignore[arg-type]
+    assert 0 in labels
+
+
+def test_folders_are_read_as_torchvision_reads_them(tmp_path: Path) -> None:
+    save_pictures(tmp_path, 7, ("zebra", "ant", "bee"))
+    items, theirs = image_folder(tmp_path), ImageFolder(str(tmp_path))
+    assert [(str(tmp_path / item.id), item.label) for item in items] == theirs.samples
+    for item, (picture, _) in zip(items, theirs, strict=True):
+        assert np.array_equal(np.asarray(item.read().image), np.asarray(picture))
+
+
+@pytest.mark.parametrize(
+    ("classes", "names", "expected"),
+    [
+        (("b", "a"), None, {"a": 0, "b": 1}),
+        (("b", "a"), ["b", "c", "a"], {"a": 2, "b": 0}),
+        (("b", "x"), ["b", "c", "a"], {"b": 0, "x": 1}),
+        (("10", "9", "2"), None, {"2": 2, "9": 9, "10": 10}),
+        (("crane", "x"), ["crane", "x", "crane"], {"crane": 0, "x": 1}),
+    ],
+)
+def test_classes_by_name_by_number_or_in_order(
+    tmp_path: Path, classes: tuple[str, ...], names: list[str] | None, expected: dict[str, int]
+) -> None:
+    save_pictures(tmp_path, 2 * len(classes), classes)
+    assert {item.id.split("/")[0]: item.label for item in image_folder(tmp_path, names)} == expected
+
+
+def test_pictures_in_one_folder_have_no_class(tmp_path: Path) -> None:
+    save_pictures(tmp_path, 3, (".",))
+    assert [(item.id, item.label) for item in image_folder(tmp_path)] == [(f"00{n}.png", None) for n in range(3)]
+    save_pictures(tmp_path, 1, ("ant",))
+    with pytest.raises(InputError, match="both in subfolders, one for each class, and outside"):
+        image_folder(tmp_path)
+
+
+def test_a_limit_takes_images_from_everywhere(tmp_path: Path) -> None:
+    save_pictures(tmp_path, 10)
+    whole = [item.id for item in data_from_text(str(tmp_path))]
+    assert [item.id for item in data_from_text(str(tmp_path), limit=3)] == [whole[0], whole[3], whole[6]]
+    assert [item.id for item in data_from_text(str(tmp_path), limit=99)] == whole
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_lists_name_pictures_labels_masks_and_regions(tmp_path: Path, kind: str) -> None:
+    import pyarrow as pa
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    paths = save_pictures(tmp_path / "pictures", 3, (".",))
+    mask = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    mask[:5] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    np.save(tmp_path / "regions.npy", GRID(torch.zeros(3, SIDE, SIDE)))
+    table = pa.table(
+        {
+            "image": [f"pictures/{path.name}" for path in paths],
+            "label": ["bee", "ant", "bee"],
+            "mask": ["mask.png", None, None],
+            "regions": [None, "regions.npy", None],
+            "id": ["a", "b", "c"],
+        }
+    )
+    file = tmp_path / f"list.{kind}"
+    (pyarrow.csv.write_csv if kind == "csv" else pyarrow.parquet.write_table)(table, file)
+    items = data_from_text(str(file), ["bee", "wasp", "ant"])
+    assert [(item.id, item.label) for item in items] == [("a", 0), ("b", 2), ("c", 0)]
+    first, second, third = (item.read() for item in items)
+    assert np.array_equal(first.truth, mask > 0)  # type: ignore[arg-type]
+    assert second.truth is first.label_map is third.label_map is None
+    assert len(np.unique(second.label_map)) == 6  # type: ignore[arg-type]
+
+
+def test_lists_with_numbers_for_classes(tmp_path: Path) -> None:
+    save_pictures(tmp_path, 2, (".",))
+    (tmp_path / "list.csv").write_text("path,label\n000.png,7\n001.png,\n")
+    assert [(item.id, item.label) for item in data_from_text(str(tmp_path / "list.csv"))] == [
+        ("000.png", 7),
+        ("001.png", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("scenes:0", "at least 1"),
+        ("scenes:many", "at least 1"),
+        ("nowhere", "there is no data 'nowhere'; expected scenes:NUMBER"),
+        ("{}/empty", "there is no picture in"),
+        ("{}/bad.csv", "needs a column image"),
+        ("{}/torn.parquet", "cannot be read"),
+    ],
+)
+def test_data_that_cannot_be_had(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad.csv").write_text("file,label\na.png,0\n")
+    (tmp_path / "torn.parquet").write_text("PAR1")
+    with pytest.raises(InputError, match=message):
+        data_from_text(text.format(tmp_path))
+
+
+def test_folders_of_hugging_face_datasets(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="needs datasets (the datasets extra)")
+    paths = save_pictures(tmp_path / "pictures", 4, (".",))
+    features = datasets.Features(
+        {"picture": datasets.Image(), "label": datasets.ClassLabel(names=["x", "y"]), "mask": datasets.Image()}
+    )
+    mask = Image.fromarray(np.eye(SIDE, dtype=np.uint8) * 255)
+    columns: dict[str, Any] = {
+        "picture": [str(path) for path in paths],
+        "label": [0, 1, 1, -1],
+        "mask": [mask] * 4,
+    }
+    dataset = datasets.Dataset.from_dict(columns, features=features)
+    dataset.save_to_disk(str(tmp_path / "saved"))
+    items = data_from_text(str(tmp_path / "saved"))
+    assert [(item.id, item.label) for item in items] == [("0", 0), ("1", 1), ("2", 1), ("3", None)]
+    assert [item.label for item in hugging_face(tmp_path / "saved", ["y", "z", "x"])] == [2, 0, 0, None]
+    sample = items[2].read()
+    assert np.array_equal(np.asarray(sample.image), np.asarray(Image.open(paths[2])))
+    assert np.array_equal(sample.truth, np.eye(SIDE) > 0)  # type: ignore[arg-type]
+    datasets.DatasetDict({"train": dataset, "test": dataset}).save_to_disk(str(tmp_path / "splits"))
+    with pytest.raises(InputError, match=r"several splits; name one of them.*test, train"):
+        data_from_text(str(tmp_path / "splits"))
+    assert len(data_from_text(str(tmp_path / "splits" / "test"))) == 4
+
+
+def test_masks_in_files_are_found_by_the_picture_and_cropped_with_it(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "data", 3)
+    masks = tmp_path / "masks" / "ant"
+    masks.mkdir(parents=True)
+    mask = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    mask[: SIDE // 2, : SIDE // 2] = 1
+    Image.fromarray(mask).save(masks / "000.png")
+    np.save(masks / "002.npy", np.ones((3, 5), dtype=np.int64))
+
+    def left(picture: Image.Image) -> torch.Tensor:
+        return torch.from_numpy(np.array(picture, dtype=np.float32) / 255)[:, : SIDE // 2].permute(2, 0, 1)
+
+    model = Model(Brightest(), "left half", left, lambda labels: labels[:, : SIDE // 2])
+    rows = run_study(
+        image_folder(tmp_path / "data"), model, GRID, MaskFiles(tmp_path / "masks"), tmp_path / "run"
+    ).to_pylist()
+    by_id = {row["id"]: row for row in rows}
+    assert by_id["ant/000.png"]["truth_regions"] == [1, 2, 3]
+    assert by_id["ant/000.png"]["region_coverage"] == [1, 1, 1, 0, 0, 0]
+    assert by_id["bee/001.png"]["truth_regions"] is None
+    assert by_id["bee/001.png"]["irreducible_precision"] is None
+    assert by_id["bee/001.png"]["irreducible_divergence"] is not None
+    assert "the mask is 5x3 pixels (width x height), but the model sees 12x24" in by_id["ant/002.png"]["error"]
+
+
+def test_a_mask_of_the_pictures_size_needs_to_know_the_crop(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "data", 1, (".",))
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.ones((SIDE, SIDE), dtype=np.uint8)).save(tmp_path / "masks" / "000.png")
+    model = Model(Brightest(), "mine", lambda picture: torch.zeros(3, 8, 8))
+    (row,) = run_study(
+        image_folder(tmp_path / "data"), model, GRID, MaskFiles(tmp_path / "masks"), tmp_path / "run"
+    ).to_pylist()
+    assert "how mine crops pictures is not known; make it 8x8" in row["error"]
+
+
+def test_truth_as_a_function_and_several_parts(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "data", 2, (".",))
+    cells = GRID(torch.zeros(3, SIDE, SIDE))
+
+    def corners(item: Any, image: torch.Tensor) -> Any:
+        return None if item.id == "001.png" else np.stack([cells == 1, cells == 6])
+
+    rows = run_study(
+        image_folder(tmp_path / "data"), Brightest(), GRID, corners, tmp_path / "run", match="iou"
+    ).to_pylist()
+    assert rows[0]["truth_regions"] == [1, 6]
+    assert rows[0]["region_iou"] == [1, 0, 0, 0, 0, 1]
+    assert rows[1]["truth_regions"] is None

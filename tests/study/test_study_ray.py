@@ -1,0 +1,103 @@
+"""Ray's workers: the same rows as one process makes, also when one of them is killed."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
+ray = pytest.importorskip("ray", reason="needs ray (the ray extra)")
+pytest.importorskip("ray.data", reason="needs ray[data] (the ray extra)")
+
+from study_makers import GRID, Brightest, patch_items  # noqa: E402
+
+from captum_focalogic.demo import load_model  # noqa: E402
+from captum_focalogic.errors import InputError  # noqa: E402
+from captum_focalogic.study import Model, RayEngine, Recipe, read_rows, run_study, same_rows, scenes  # noqa: E402
+from captum_focalogic.study.explainer import BrokenModelError  # noqa: E402
+from captum_focalogic.study.ray_engine import start_ray  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session() -> Iterator[None]:
+    start_ray(3)
+    yield
+    ray.shutdown()
+
+
+def study(out: Path, model: Any, engine: RayEngine | None = None, count: int = 24, **how: Any) -> Any:
+    how = {"group": 4, "batch": 16, "shard_rows": 1, **how}
+    return run_study(patch_items(count, (5,)), model, GRID, out=out, engine=engine, **how)
+
+
+def test_rows_are_the_same_bit_for_bit(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    how: dict[str, Any] = {"group": 3, "batch": 16, "max_evaluations": 64}
+    local = run_study(scenes(12), load_model(), out=tmp_path / "local", **how)
+    spread = run_study(scenes(12), load_model(), out=tmp_path / "ray", engine=RayEngine(workers=2), **how)
+    assert same_rows(local, spread)
+
+
+class Killed(Brightest):
+    """Kills its own process in the middle of its third batch; the first process that gets there, once."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder, self.calls = folder, 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        if self.calls == 3:
+            try:
+                (self.folder / "dead").touch(exist_ok=False)
+            except FileExistsError:
+                pass
+            else:
+                (self.folder / "pid").write_text(str(os.getpid()))
+                os.kill(os.getpid(), signal.SIGKILL)
+        return super().forward(images)
+
+
+def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+    recipe = Recipe(lambda: Model(Killed(tmp_path)), "brightest")
+    rows = study(tmp_path / "killed", recipe, RayEngine(workers=2))
+    assert int((tmp_path / "pid").read_text()) != os.getpid()
+    assert same_rows(rows, study(tmp_path / "whole", Brightest()))
+
+
+def test_a_run_goes_on_with_another_number_of_workers_and_without_ray(tmp_path: Path) -> None:
+    whole = study(tmp_path / "whole", Brightest())
+    engine = RayEngine(workers=2)
+
+    class Stopping:
+        def run(self, *arguments: Any) -> Iterator[Any]:
+            for number, rows in enumerate(engine.run(*arguments)):
+                if number == 2:
+                    raise KeyboardInterrupt
+                yield rows
+
+    with pytest.raises(KeyboardInterrupt):
+        study(tmp_path / "run", Brightest(), Stopping())  # type: ignore[arg-type]
+    some = len(read_rows(tmp_path / "run"))
+    assert 0 < some < 24
+    again = study(tmp_path / "run", Brightest(), RayEngine(workers=1))
+    assert same_rows(again, whole)
+
+
+def test_a_broken_model_ends_the_study_here_too(tmp_path: Path) -> None:
+    def broken(_: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no weights")
+
+    with pytest.raises(BrokenModelError, match="RuntimeError: no weights"):
+        study(tmp_path, broken, RayEngine(workers=1), group=12)
+    assert len(read_rows(tmp_path)) == 0
+
+
+@pytest.mark.parametrize("change", [{"workers": 0}, {"cpus": 0}, {"gpus": -1}])
+def test_numbers_that_cannot_be(change: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="at least 1 worker"):
+        RayEngine(**change)  # type: ignore[arg-type]

@@ -1,0 +1,137 @@
+"""The torchmetrics: the plain functions' means, whatever the batches, and over several processes."""
+
+import math
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+pytest.importorskip("torchmetrics", reason="needs torchmetrics (the study extra)")
+pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
+
+from hypothesis import given, settings
+from hypothesis import strategies as hs
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.focus import Focus
+from captum_focalogic.metrics import focus_divergence, focus_precision, focus_recall
+from captum_focalogic.search.certificate import Certificate
+from captum_focalogic.search.record import Evaluated
+from captum_focalogic.study import FocusDivergence, FocusPrecision, FocusRecall
+
+
+def focus_of(states: Any, areas: Any) -> Focus:
+    kept = np.array(states, dtype=bool).reshape(-1, len(areas))
+    num_regions = len(areas)
+    nothing = Evaluated(
+        np.zeros((0, 1), dtype=np.uint64), np.zeros(0, dtype=bool), np.zeros(0, dtype=np.float32), num_regions, 0
+    )
+    certificate = Certificate("by hand", "irreducible", num_regions, 0, 0, irreducible=False, complete="no")
+    return Focus(np.arange(num_regions), np.array(areas), kept, certificate, nothing)
+
+
+def pairs(seed: int, count: int) -> list[tuple[Focus, Any]]:
+    draws = np.random.default_rng(seed)
+    made = []
+    for _ in range(count):
+        num_regions = int(draws.integers(1, 7))
+        areas = draws.uniform(0.1, 1, num_regions)
+        states = draws.random((int(draws.integers(0, 5)), num_regions)) < 0.5
+        made.append((focus_of(states, areas / areas.sum()), draws.random(num_regions) < 0.5))
+    return made
+
+
+def expected(made: list[tuple[Focus, Any]]) -> dict[str, tuple[float, int, int]]:
+    values = {
+        "precision": [focus_precision(focus.final_states, truth, focus.areas) for focus, truth in made],
+        "recall": [focus_recall(focus.final_states, truth, focus.areas) for focus, truth in made],
+        "divergence": [focus_divergence(focus.final_states, focus.areas) for focus, _ in made],
+    }
+    told = {}
+    for name, each in values.items():
+        defined = [value for value in each if not math.isnan(value)]
+        mean = math.fsum(defined) / len(defined) if defined else math.nan
+        told[name] = (mean, len(defined), len(each) - len(defined))
+    return told
+
+
+def metrics() -> dict[str, Any]:
+    return {"precision": FocusPrecision(), "recall": FocusRecall(), "divergence": FocusDivergence()}
+
+
+def update(metric: Any, made: list[tuple[Focus, Any]]) -> None:
+    focuses, truths = [focus for focus, _ in made], [truth for _, truth in made]
+    metric.update(*((focuses,) if isinstance(metric, FocusDivergence) else (focuses, truths)))
+
+
+def test_numbers_worked_out_by_hand() -> None:
+    focus = focus_of([[1, 1, 0], [0, 0, 1]], [0.5, 0.25, 0.25])
+    values = metrics()
+    values["precision"].update(focus, [True, False, True])
+    values["recall"].update(focus, [True, False, True])
+    values["divergence"].update(focus)
+    assert float(values["precision"].compute()) == pytest.approx((0.5 / 0.75 + 1) / 2)
+    assert float(values["recall"].compute()) == pytest.approx((0.5 / 0.75 + 0.25 / 0.75) / 2)
+    assert float(values["divergence"].compute()) == pytest.approx(0.25)
+
+
+@given(seed=hs.integers(0, 10_000), count=hs.integers(0, 12), cut=hs.integers(0, 12))
+@settings(max_examples=40, deadline=None)
+def test_batches_do_not_matter(seed: int, count: int, cut: int) -> None:
+    made = pairs(seed, count)
+    for name, metric in metrics().items():
+        update(metric, made[:cut])
+        for focus, truth in made[cut:]:
+            metric.update(*((focus,) if name == "divergence" else (focus, truth)))
+        mean, defined, undefined = expected(made)[name]
+        assert float(metric.compute()) == pytest.approx(mean, nan_ok=True)
+        assert (int(metric.count), int(metric.undefined)) == (defined, undefined)
+
+
+def test_forward_gives_the_batch_and_keeps_the_rest() -> None:
+    made = pairs(3, 8)
+    metric = FocusDivergence()
+    batch = metric([focus for focus, _ in made[:4]])
+    assert float(batch) == pytest.approx(expected(made[:4])["divergence"][0])
+    metric([focus for focus, _ in made[4:]])
+    assert float(metric.compute()) == pytest.approx(expected(made)["divergence"][0])
+    metric.reset()
+    assert int(metric.count) == 0
+
+
+def test_as_many_truths_as_focuses() -> None:
+    (focus, truth), *_ = pairs(0, 1)
+    with pytest.raises(InputError, match="2 focuses but 1 truths"):
+        FocusPrecision().update([focus, focus], [truth])
+
+
+def _process(rank: int, port: int, out: str) -> None:
+    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    try:
+        made = pairs(11, 15)
+        # unequal shares: averaging the processes' means would be wrong
+        own = made[:3] if rank == 0 else made[3:]
+        found = {}
+        for name, metric in metrics().items():
+            update(metric, own)
+            found[name] = float(metric.compute())
+        torch.save(found, f"{out}/{rank}.pt")
+    finally:
+        dist.destroy_process_group()
+
+
+def test_two_processes_agree_on_the_mean_over_all_images(tmp_path: Path) -> None:
+    if not dist.is_available() or not dist.is_gloo_available():
+        pytest.skip("needs torch.distributed with gloo")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    mp.spawn(_process, (port, str(tmp_path)), nprocs=2)  # type: ignore[no-untyped-call]
+    for rank in range(2):
+        for name, value in torch.load(tmp_path / f"{rank}.pt").items():
+            assert value == pytest.approx(expected(pairs(11, 15))[name][0], abs=1e-12)
