@@ -84,14 +84,23 @@ def figure(
         raise InputError("a picture needs at least one comparison; got none")
     names = list(dict.fromkeys(result.name for comparison in rows for result in comparison.results))
     palette = COLOUR_BLIND if colour_blind else PAPER
-    drawn = Figure(figsize=(width * (len(names) + 1), (width + 0.2) * len(rows) + 0.3), layout="constrained")
+    drawn = Figure(figsize=(width * (len(names) + 1) + 0.2, width * len(rows) + 0.3), layout="constrained")
     grid = drawn.subplots(len(rows), len(names) + 1, squeeze=False)
     for row, comparison in enumerate(rows):
         for axes in grid[row]:
             axes.set_axis_off()
         grid[row, 0].imshow(comparison.image)
         grid[row, 0].set_title("image" if row == 0 else "", fontsize=8)
-        grid[row, 0].text(0, 1.02 if row else -0.08, comparison.title, transform=grid[row, 0].transAxes, fontsize=7)
+        grid[row, 0].text(
+            -0.04,
+            0.5,
+            comparison.title,
+            transform=grid[row, 0].transAxes,
+            fontsize=7,
+            rotation=90,
+            ha="right",
+            va="center",
+        )
         found = {result.name: result for result in comparison.results}
         for column, name in enumerate(names, start=1):
             if row == 0:

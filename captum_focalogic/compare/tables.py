@@ -129,17 +129,17 @@ def _cell(measures: Sequence[Measures], key: str, form: str, images: int) -> str
 
 
 def _notes(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
-    notes: dict[str, int] = {}
+    reasons: dict[str, list[str]] = {}
     for comparison in comparisons:
         for name, reason in comparison.skipped.items():
-            notes[f"{name} was skipped: {reason}"] = notes.get(f"{name} was skipped: {reason}", 0) + 1
-        if len(comparisons) == 1:
-            for result in comparison.results:
-                if result.answer.note:
-                    notes[f"{result.name}: {result.answer.note}"] = 1
-    return tuple(
-        note
-        if count == len(comparisons) or len(comparisons) == 1
-        else f"{note} (on {count} of {len(comparisons)} images)"
-        for note, count in notes.items()
-    )
+            reasons.setdefault(name, []).append(reason)
+    notes = [_skip_note(name, why, len(comparisons)) for name, why in reasons.items()]
+    if len(comparisons) == 1:
+        notes += [f"{result.name}: {result.answer.note}" for result in comparisons[0].results if result.answer.note]
+    return tuple(notes)
+
+
+def _skip_note(name: str, reasons: list[str], images: int) -> str:
+    where = "" if images == 1 else f" on {len(reasons)} of {images} images"
+    example = "" if len(set(reasons)) == 1 else "for example, "
+    return f"{name} was skipped{where}: {example}{reasons[0]}"
