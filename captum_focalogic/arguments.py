@@ -27,7 +27,7 @@ def format_inputs(inputs: Any) -> tuple[Tensor, ...]:
     Raises
     ------
     InputError
-        If they are something else, are empty, or hold NaN.
+        If they are something else, are empty, hold NaN, or are complex128.
     """
     formatted = inputs if isinstance(inputs, tuple) else (inputs,)
     if not formatted or not all(isinstance(tensor, Tensor) and tensor.dim() >= 1 for tensor in formatted):
@@ -38,6 +38,8 @@ def format_inputs(inputs: Any) -> tuple[Tensor, ...]:
         raise InputError(f"all input tensors must have the same number of examples, at least one; got {rows}")
     if len({tensor.device for tensor in formatted}) != 1:
         raise InputError(f"all input tensors must be on one device; got {[str(tensor.device) for tensor in formatted]}")
+    if any(tensor.element_size() > 8 for tensor in formatted):
+        raise InputError(f"inputs of {torch.complex128} cannot be masked; convert them to {torch.complex64}")
     _refuse_nan(formatted, "inputs")
     return formatted
 
@@ -72,7 +74,7 @@ def _format_baseline(baseline: Any, tensor: Tensor) -> Tensor:
         )
     _refuse_nan((baseline,), "baselines")
     converted = baseline.to(tensor)
-    if not tensor.is_floating_point() and not torch.equal(converted.cpu().double(), baseline.cpu().double()):
+    if _holds_integers(tensor) and not torch.equal(converted.cpu().double(), baseline.cpu().double()):
         # 0.5 in an input of integers: the model sees floats then, as in Captum, rather than a baseline cut down to 0.
         return baseline.to(tensor.device)
     return converted
@@ -190,9 +192,13 @@ def _broadcasts(shape: torch.Size, target: torch.Size) -> bool:
     return all(own in (1, size) for own, size in pairs)
 
 
+def _holds_integers(tensor: Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.is_complex())
+
+
 def _refuse_nan(tensors: tuple[Tensor, ...], name: str) -> None:
     for position, tensor in enumerate(tensors):
-        if tensor.is_floating_point() and bool(tensor.isnan().any()):
+        if not _holds_integers(tensor) and bool(tensor.isnan().any()):
             raise InputError(
                 f"{name}[{position}] holds NaN, so no answer of the model would mean anything; clean it first"
             )

@@ -38,6 +38,8 @@ class TestInputs:
             torch.tensor([[1.0, torch.nan]]),
             (torch.ones(1, 2), torch.full((1, 2), torch.nan, dtype=torch.float16)),
             (torch.ones(1, 2), torch.ones(1, 2, device="meta")),
+            torch.ones(1, 2, dtype=torch.complex128),
+            torch.full((1, 2), torch.nan, dtype=torch.complex64),
         ],
         ids=str,
     )
@@ -50,6 +52,11 @@ class TestBaselines:
     def test_zero_by_default_in_each_dtype(self) -> None:
         given = format_baselines(None, (torch.ones(1, 2).half(), torch.ones(1, 2, dtype=torch.int32)))
         assert [(float(baseline), baseline.dtype) for baseline in given] == [(0.0, torch.float16), (0.0, torch.int32)]
+
+    @pytest.mark.filterwarnings("error")
+    def test_complex_ones_for_complex_inputs(self) -> None:
+        (baseline,) = format_baselines(torch.tensor([[1 + 2j]]), (torch.ones(3, 2, dtype=torch.complex64),))
+        assert baseline.tolist() == [[1 + 2j]]
 
     def test_numbers_keep_the_inputs_precision(self) -> None:
         (baseline,) = format_baselines(0.1, (torch.ones(1, 2, dtype=torch.float64),))

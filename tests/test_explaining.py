@@ -146,6 +146,16 @@ class TestNanOnTheWay:
         without = sum(not state[0] for state in focus.evaluated.states)
         assert f"NaN for {without} masked" in str(caught[0].message)
 
+    @pytest.mark.parametrize("classes", [1, 2])
+    def test_is_neither_the_highest_class_nor_below_a_threshold(self, classes: int) -> None:
+        def model(x: Tensor) -> Tensor:
+            own = torch.where(x[:, 0] == 0, torch.nan, -1.0)
+            return own if classes == 1 else torch.stack([torch.full_like(own, -2.0), own], 1)
+
+        with pytest.warns(UserWarning, match="NaN for 1 masked"):
+            (focus,) = explain(question(model, torch.ones(1, 1), torch.zeros(1, 1)))
+        assert focus.region_sets() == [{0}]
+
     def test_where_nobody_looks_it_does_not_matter(self) -> None:
         def model(x: Tensor) -> Tensor:
             return torch.stack([above(1.5)(x), torch.full((len(x), 2), torch.nan)], 2)
