@@ -77,7 +77,13 @@ def test_against_the_truth(case: Case) -> None:
     found = measured(case, of(case, 0, 2, 1, 0), truth=truth)
     assert found.precision == 0.5
     assert found.recall == 1
-    assert found.pointing == 1
+
+
+def test_the_pointing_game(case: Case) -> None:
+    pytest.importorskip("quantus", reason="the pointing game is Quantus's (the compare extra)")
+    truth = np.zeros((4, 4), dtype=bool)
+    truth[0, :] = True
+    assert measured(case, of(case, 0, 2, 1, 0), truth=truth).pointing == 1
     assert measured(case, of(case, 0, 1, 0, 2), truth=truth).pointing == 0
 
 
