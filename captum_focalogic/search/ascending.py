@@ -11,6 +11,7 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
 from captum_focalogic.search.run import Outcome, Problem, Search, Stopped
+from captum_focalogic.search.settings import check_whole
 from captum_focalogic.search.states import Bools, Packed
 
 CHUNK = 1 << 16
@@ -39,9 +40,8 @@ class Ascending:
     never_repeats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        size = self.max_size
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 0):
-            raise InputError(f"max_size must be a whole number of at least 0, or None for no limit; got {size!r}")
+        if self.max_size is not None:
+            check_whole("max_size", self.max_size, 0, ", or None for no limit")
         if self.stop not in (None, "smallest"):
             raise InputError(f'stop must be None or "smallest"; got {self.stop!r}')
 

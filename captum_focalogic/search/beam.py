@@ -11,6 +11,7 @@ from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
 from captum_focalogic.search.levels import Children
 from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts
+from captum_focalogic.search.settings import check_whole
 from captum_focalogic.search.states import Bools, Packed
 
 Scope = Literal["state", "level"]
@@ -46,8 +47,7 @@ class Beam:
     never_repeats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.width, bool) or not isinstance(self.width, int | np.integer) or self.width < 1:
-            raise InputError(f"width must be a whole number of at least 1; got {self.width!r}")
+        check_whole("width", self.width, 1)
         if self.scope not in get_args(Scope):
             raise InputError(f'scope must be "state" or "level"; got {self.scope!r}')
 

@@ -6,13 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from captum_focalogic.errors import InputError
 from captum_focalogic.search import bitmap
 from captum_focalogic.search import states as st
 from captum_focalogic.search.bitmap import Bitmap
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
 from captum_focalogic.search.levels import distinct_children, without_open_child
 from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts
+from captum_focalogic.search.settings import check_whole
 from captum_focalogic.search.states import Bools, Packed
 from captum_focalogic.search.violations import MAX_LISTED, Violations
 
@@ -46,9 +46,7 @@ class Exhaustive:
     never_repeats: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        size = self.max_frontier
-        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise InputError(f"max_frontier must be a whole number of at least 1; got {size!r}")
+        check_whole("max_frontier", self.max_frontier, 1)
 
     def search(self, problem: Problem) -> Search:
         """Look for the final states of one image."""

@@ -5,13 +5,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from captum_focalogic.errors import InputError
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
 from captum_focalogic.search.chains import Sampler
 from captum_focalogic.search.hitting_sets import Explorer
 from captum_focalogic.search.region_map import RegionMap
 from captum_focalogic.search.run import Outcome, Problem, Search, Stopped
+from captum_focalogic.search.settings import check_probability, check_whole
 from captum_focalogic.search.violations import find_violations
 
 
@@ -39,10 +39,8 @@ class Frugal:
     never_repeats: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.max_unseen < 1:
-            raise InputError(f"max_unseen must be a probability between 0 and 1; got {self.max_unseen!r}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer) or self.seed < 0:
-            raise InputError(f"seed must be a whole number of at least 0; got {self.seed!r}")
+        check_probability("max_unseen", self.max_unseen)
+        check_whole("seed", self.seed, 0)
 
     def search(self, problem: Problem) -> Search:
         """Look for the final states of one image."""
