@@ -37,6 +37,8 @@ def necessary_states(states: ArrayLike, limit: int | None = LIMIT) -> NDArray[np
     (K, M) bool
         The hitting sets, smallest first, then by the regions they hold; none contains another. Without states the
         empty set alone (nothing needs to be removed); with the empty state among them none (nothing defeats it).
+        Finding the smallest is NP-hard: a hundred states over 60 regions take moments, 500 unrelated ones may not
+        come to an end, whatever the limit.
 
     Warns
     -----

@@ -8,7 +8,7 @@ from logic_oracles import all_assignments, evaluate, expressions
 from sympy import ITE, And, Equivalent, Implies, Not, Or, Symbol, Xor, false, symbols, true
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.logic import count_literals, equivalent, simplify
+from captum_focalogic.logic import count_literals, equivalent, simplification, simplify
 
 ASSIGNMENTS = all_assignments(6)
 a, b, c, d = symbols("I1 I2 I3 I4")
@@ -63,3 +63,10 @@ def test_large_inputs_come_back_in_seconds():
 def test_text_is_not_evaluated():
     with pytest.raises(InputError, match="parse_expression"):
         simplify("a & b")
+
+
+def test_nothing_is_returned_without_its_proof(monkeypatch):
+    a, b = Symbol("I1"), Symbol("I2")
+    monkeypatch.setattr(simplification, "_candidates", lambda *_: iter([a]))
+    with pytest.raises(RuntimeError, match="changed the meaning"):
+        simplify((a & b) | (a & ~b & Symbol("I3")))
