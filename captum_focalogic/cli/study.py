@@ -94,12 +94,13 @@ def run(
     ] = 5_000,
     device: options.Device = "auto",
     batch: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="NUMBER", help="Images in one call of the model; by default 64, on a GPU 512."),
-    ] = None,
+        int,
+        typer.Option(min=0, metavar="NUMBER", help="Images in one call of the model; 0 for 8, on a GPU 512."),
+    ] = 0,
     group: Annotated[
-        int, typer.Option(min=1, metavar="NUMBER", help="Images that fill batches together, always the same ones.")
-    ] = 16,
+        int,
+        typer.Option(min=0, metavar="NUMBER", help="Images that share batches, always the same; 0 for 8, on a GPU 32."),
+    ] = 0,
     engine: Annotated[
         EngineName, typer.Option(metavar="NAME", help="local (this process), ray (workers, each with a model).")
     ] = EngineName.local,

@@ -60,7 +60,7 @@ class Wish:
     baseline: str
     max_evaluations: int | None
     device: str
-    batch: int | None
+    batch: int
     group: int
     engine: Literal["local", "ray"]
     workers: int | None
@@ -150,7 +150,7 @@ def carry_out(wish: Wish) -> None:
         criterion=wish.criterion,
         baseline=wish.baseline,
         max_evaluations=wish.max_evaluations,
-        batch=wish.batch or (512 if device.startswith("cuda") else 64),
+        batch=wish.batch,
         group=wish.group,
         device=device,
     )

@@ -30,7 +30,8 @@ class RayEngine:
     gpus : float
         GPUs of each worker.
     address : str or None
-        A cluster to join; by default Ray runs on this machine, for the time of the study.
+        A cluster to join; by default the one in the environment variable RAY_ADDRESS, else Ray runs on this machine
+        for the time of the study.
 
     Raises
     ------
@@ -93,11 +94,12 @@ def start_ray(cpus: int, address: str | None = None) -> None:
     cpus : int
         Processors to give it, at least as many as its workers need.
     address : str, optional
-        A cluster's; it has its own processors.
+        A cluster's, which has its own processors; by default the environment variable RAY_ADDRESS.
     """
     places = [str(Path(captum_focalogic.__file__).parents[1]), *filter(None, sys.path)]
     environment = {"env_vars": {"PYTHONPATH": os.pathsep.join(dict.fromkeys(places))}}
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error", "runtime_env": environment}
+    address = address or os.environ.get("RAY_ADDRESS")
     if address is None:
         _ray().init(num_cpus=cpus, include_dashboard=False, **quiet)
     else:

@@ -172,7 +172,7 @@ def test_a_model_that_fails_on_everything_ends_the_study(tmp_path: Path) -> None
     def broken(_: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("no weights")
 
-    with pytest.raises(BrokenModelError, match=r"each of 16 images.*RuntimeError: no weights"):
+    with pytest.raises(BrokenModelError, match=r"each of 8 images.*RuntimeError: no weights"):
         run_study(patch_items(20), broken, GRID, out=tmp_path)
     assert len(read_rows(tmp_path)) == 0
 
@@ -214,6 +214,22 @@ def test_an_interrupt_keeps_whole_rows_only(tmp_path: Path) -> None:
     assert same_rows(once(), study(tmp_path / "whole"))
 
 
+class Contiguous(Brightest):
+    """Looks at the memory as it lies, as models do that call ``view``."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.view(len(images), -1).reshape(len(images), 3, -1).sum(dim=2)
+
+
+def test_models_that_need_contiguous_images_get_them(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="view"):
+        Contiguous()(torch.rand(2, 3, 4, 4).to(memory_format=torch.channels_last))
+    plain = study(tmp_path / "plain", 8)
+    needy = run_study(patch_items(8), Contiguous(), GRID, out=tmp_path / "needy", group=4, batch=16)
+    assert needy.column("error").null_count == 8
+    assert needy.column("formula").equals(plain.column("formula"))
+
+
 def test_images_of_different_sizes_share_a_group(tmp_path: Path) -> None:
     def small() -> Sample:
         return Sample(patches(3)[:, ::2, ::2])
@@ -221,7 +237,7 @@ def test_images_of_different_sizes_share_a_group(tmp_path: Path) -> None:
     items = patch_items(4)
     items.insert(2, Item("small", small))
     rows = run_study(items, Brightest(), GRID, out=tmp_path / "mixed").to_pylist()
-    alone = study(tmp_path / "alone", 4, group=16, batch=64).to_pylist()
+    alone = study(tmp_path / "alone", 4, group=8, batch=8).to_pylist()
     assert [row["formula"] for row in rows if row["id"] != "small"] == [row["formula"] for row in alone]
     assert rows[2]["error"] is None
     assert rows[2]["irreducible_precision"] is None
@@ -271,7 +287,7 @@ def test_another_model_does_not_share_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"batch": 0}, "batch must be a whole number"),
+        ({"batch": -1}, "batch must be a whole number"),
         ({"group": True}, "group must be a whole number"),
         ({"search": "fast"}, "unknown search"),
         ({"search": "ascending"}, "from which the irreducible ones cannot be had"),
