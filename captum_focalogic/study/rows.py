@@ -188,7 +188,7 @@ def row_of(
         "areas": focus.areas.tolist(),
         "reading": focus.reading,
         "final_states": st.pack(focus.final_states).reshape(-1).tolist(),
-        "formula": str(focus.expression),
+        "formula": focus.formula,
         "literals": count_literals(focus.expression),
         "evaluations": focus.certificate.evaluations,
     }

@@ -121,7 +121,7 @@ def test_demo_writes_pictures_of_every_final_state(demo):
 
 def test_verify_confirms_the_demo(demo, capsys):
     out, _ = run(capsys, "verify", demo[1] / "focus.json")
-    assert out.count("holds:") == 4
+    assert out.count("holds:") == 7
 
 
 def test_verify_tells_a_focus_that_claims_too_much(demo, capsys, tmp_path):
