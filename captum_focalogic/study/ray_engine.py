@@ -63,12 +63,11 @@ class RayEngine:
         if own:
             start_ray(max(os.cpu_count() or 1, self.workers * self.cpus), self.address)
         try:
-            data = ray.data.from_items(
-                [{"group": number} for number in range(len(groups))], override_num_blocks=len(groups)
-            )
+            work = [{"group": ray.cloudpickle.dumps(group)} for group in groups]
+            data = ray.data.from_items(work, override_num_blocks=len(work))
             done = data.map_batches(
                 _Worker,
-                fn_constructor_args=(plan, ray.put(list(groups)), self.cpus),
+                fn_constructor_args=(plan, self.cpus),
                 batch_size=1,
                 batch_format="numpy",
                 concurrency=self.workers,
@@ -109,16 +108,15 @@ def start_ray(cpus: int, address: str | None = None) -> None:
 class _Worker:
     """One copy of the model, in an actor."""
 
-    def __init__(self, plan: Plan, groups: Any, cpus: int) -> None:
+    def __init__(self, plan: Plan, cpus: int) -> None:
         torch.set_num_threads(cpus)
         self._explainer = Explainer(plan)
-        self._groups = _ray().get(groups) if not isinstance(groups, list) else groups
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Rows of a group, as an Arrow stream: Ray's own tables would have to guess the columns' types."""
         pa = arrow()
         try:
-            rows = [row for number in batch["group"] for row in self._explainer.group(self._groups[int(number)])]
+            rows = [row for packed in batch["group"] for row in self._explainer.group(_ray().cloudpickle.loads(packed))]
         except BrokenModelError as error:
             # Ray would wrap it in an error of its own, whose text is a stack of tracebacks.
             return {"rows": [b""], "broken": [str(error)]}
