@@ -35,7 +35,7 @@ class Example:
     link : str
         Its report, relative to the run's folder.
     picture : str
-        A thumbnail as a data URI: the image with its focus.
+        A thumbnail as a data URI: the image with its smallest final states.
     caption : str
         What it is and what its numbers are.
     """
@@ -87,29 +87,34 @@ def write_examples(plan: Plan, items: Sequence[Item], rows: "pa.Table", run: Pat
 def _example(explainer: Explainer, item: Item, prepared: Prepared, row: dict[str, Any], run: Path) -> Example:
     focus = explainer.focus(prepared)
     image = prepared.image.detach().float().cpu().numpy()
-    predicted, label = (explainer.model.name_of(row[name]) or row[name] for name in ("prediction", "label"))
+    predicted, label = (_named(explainer, row[name]) for name in ("prediction", "label"))
     plan = explainer.plan
     entry = Entry(
         focus,
         image,
         title=item.id,
-        label=str(predicted),
+        label=predicted,
         truth=prepared.masks,
         match=plan.match.kind,
         thresholds=plan.thresholds,
-        settings={"model": explainer.model.name, "baseline": plan.baseline, "label": str(label)},
+        settings={"model": explainer.model.name, "baseline": plan.baseline, "label": label},
     )
     link = f"{FOLDER}/{row['index']:08d}.html"
     write_report(run / link, [entry], item.id)
-    shown = overlay(image, prepared.label_map, focus.region_ids, focus.final_states)
+    # All irreducible states together often use every region; the smallest ones show what the model needs most.
+    shown = overlay(image, prepared.label_map, focus.region_ids, focus.smallest().final_states)
     reading = row["reading"]
     numbers = ", ".join(
         f"{name} {value:.2f}"
         for name in ("precision", "recall", "divergence")
         if (value := row[f"{reading}_{name}"]) is not None and not math.isnan(value)
     )
-    said = f"predicted {predicted}, is {label}"
+    said = f"predicted {predicted}" + ("" if row["label"] is None else f", labelled {label}")
     return Example(row, link, _thumbnail(shown), f"{item.id}: {said}; {numbers}")
+
+
+def _named(explainer: Explainer, number: int | None) -> str:
+    return "unknown" if number is None else explainer.model.name_of(number) or f"class {number}"
 
 
 def _thumbnail(picture: Image.Image) -> str:

@@ -68,10 +68,11 @@ ul.examples img { display: block; max-width: 100%; }
 {% endfor %}
 {% if examples %}
 <h2>Images to look at first: the lowest precision</h2>
+<p>Marked are the smallest final states: red what all of them keep, bright what some do, dark what none does.</p>
 <ul class="examples">
 {% for example in examples %}
 <li><a href="{{ example.link }}">
-<img src="{{ example.picture }}" alt="The image with its focus">{{ example.caption }}</a></li>
+<img src="{{ example.picture }}" alt="The image with its smallest final states">{{ example.caption }}</a></li>
 {% endfor %}
 </ul>
 {% endif %}

@@ -54,8 +54,10 @@ def _subplots(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, 
     except ImportError as error:
         raise MissingExtraError("matplotlib", "study") from error
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False)
-    return figure, list(panels.reshape(-1))
+    panels = list(figure.subplots(rows, columns, squeeze=False).reshape(-1))
+    for panel in panels:
+        panel.yaxis.get_major_locator().set_params(integer=True)
+    return figure, panels
 
 
 def _svg(figure: Any) -> str:
