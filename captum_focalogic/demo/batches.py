@@ -62,7 +62,7 @@ class SceneSet:
         return cls(torch.stack(images), all_regions, table, np.array(labels, dtype=np.int64))
 
     def batches(
-        self, size: int, masked_share: float, generator: torch.Generator
+        self, size: int, masked_share: float, generator: torch.Generator, remaining: bool = True
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """One pass over the set in random order, regions taken away at random.
 
@@ -71,9 +71,11 @@ class SceneSet:
         size : int
             Images in a batch; an incomplete last batch is left out.
         masked_share : float
-            Share of the images that lose regions, each at random, and are labelled by what is left.
+            Share of the images that lose regions, each at random.
         generator : torch.Generator
             Source of every random choice.
+        remaining : bool
+            Label images by what is left of them, else by the whole scene.
 
         Yields
         ------
@@ -86,10 +88,8 @@ class SceneSet:
             rows = order[start : start + size]
             images = self.images[rows].float() / 255.0
             kept = self._random_states(size, masked_share, generator)
-            yield (
-                occlude(images, self.regions[rows], kept, generator),
-                torch.from_numpy(self.labels_of(rows.numpy(), kept.numpy())),
-            )
+            labels = self.labels_of(rows.numpy(), kept.numpy()) if remaining else self.labels[rows.numpy()]
+            yield occlude(images, self.regions[rows], kept, generator), torch.from_numpy(labels)
 
     def _random_states(self, size: int, masked_share: float, generator: torch.Generator) -> torch.Tensor:
         # Few and many regions are left equally often, so that every level of a search has been seen.

@@ -5,13 +5,15 @@ and every random choice comes from one generator.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 from torch.nn import functional
 from tqdm import tqdm
 
@@ -22,6 +24,9 @@ from captum_focalogic.errors import InputError
 
 FIRST_TRAINING_SEED = 1_000_000
 """Scenes with seeds from here on are for training; those below are never trained on."""
+
+OnEpoch = Callable[[int, nn.Module], None]
+"""Told after each epoch, 1 and up, and given the network, which is still in training mode."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,9 @@ class TrainingConfig:
         Peak of the one-cycle schedule.
     masked_share : float
         Share of the images that lose regions.
+    masked_label : {"remaining", "whole"}
+        What an image that lost regions counts as: the class of what is left, or that of the whole scene, which is what
+        random erasing (Zhong et al. 2020) means and leaves a bias of the scenes as it is.
     scene : SceneConfig
         What the scenes are drawn like.
     """
@@ -52,6 +60,7 @@ class TrainingConfig:
     batch_size: int = 64
     learning_rate: float = 6e-3
     masked_share: float = 0.8
+    masked_label: Literal["remaining", "whole"] = "remaining"
     scene: SceneConfig = field(default_factory=SceneConfig)
 
     def __post_init__(self) -> None:
@@ -69,8 +78,12 @@ def draw_training_set(config: TrainingConfig, show_progress: bool = False) -> Sc
 
 
 def train(
-    config: TrainingConfig, scenes: SceneSet | None = None, show_progress: bool = False
-) -> tuple[SceneNetwork, list[float]]:
+    config: TrainingConfig,
+    scenes: SceneSet | None = None,
+    show_progress: bool = False,
+    network: Callable[[], nn.Module] = SceneNetwork,
+    on_epoch: OnEpoch | None = None,
+) -> tuple[nn.Module, list[float]]:
     """Train a network on scenes.
 
     Parameters
@@ -80,10 +93,15 @@ def train(
         The training set; drawn as the configuration says if not given.
     show_progress : bool
         Show a bar for the drawing and one for the steps.
+    network : callable
+        Makes the network, whose initial weights the seed then fixes: images (N, 3, H, W) in [0, 1] to logits. The
+        embedded architecture by default.
+    on_epoch : callable, optional
+        Told after each epoch; may keep a copy of the weights, and must leave them as they are.
 
     Returns
     -------
-    model : SceneNetwork
+    model : nn.Module
         In evaluation mode.
     losses : list of float
         Cross-entropy of every step.
@@ -97,12 +115,14 @@ def train(
     if len(scenes) < config.batch_size:
         raise InputError(f"{len(scenes)} scenes do not fill a batch of {config.batch_size}: give more scenes")
     with _reproducible(config.seed):
-        model = SceneNetwork().to(memory_format=torch.channels_last).train()
-        losses = _fit(model, scenes, config, show_progress)
+        model: nn.Module = network().to(memory_format=torch.channels_last).train()
+        losses = _fit(model, scenes, config, show_progress, on_epoch)
     return model.to(memory_format=torch.contiguous_format).eval(), losses
 
 
-def _fit(model: SceneNetwork, scenes: SceneSet, config: TrainingConfig, show_progress: bool) -> list[float]:
+def _fit(
+    model: nn.Module, scenes: SceneSet, config: TrainingConfig, show_progress: bool, on_epoch: OnEpoch | None
+) -> list[float]:
     generator = torch.Generator().manual_seed(config.seed)
     steps = config.epochs * (len(scenes) // config.batch_size)
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
@@ -113,10 +133,11 @@ def _fit(model: SceneNetwork, scenes: SceneSet, config: TrainingConfig, show_pro
         # The schedule divides by the length of its rise, so a very short run has to rise for two steps.
         pct_start=max(0.2, 2.0 / (steps + 1)),
     )
+    remaining = config.masked_label == "remaining"
     losses: list[float] = []
     with tqdm(total=steps, desc="training", unit="step", disable=not show_progress) as bar:
-        for _ in range(config.epochs):
-            for images, labels in scenes.batches(config.batch_size, config.masked_share, generator):
+        for epoch in range(1, config.epochs + 1):
+            for images, labels in scenes.batches(config.batch_size, config.masked_share, generator, remaining):
                 logits = model(images.contiguous(memory_format=torch.channels_last))
                 loss = functional.cross_entropy(logits, labels)
                 optimiser.zero_grad()
@@ -126,6 +147,8 @@ def _fit(model: SceneNetwork, scenes: SceneSet, config: TrainingConfig, show_pro
                 losses.append(loss.item())
                 bar.set_postfix(loss=f"{sum(losses[-200:]) / len(losses[-200:]):.4f}", refresh=False)
                 bar.update()
+            if on_epoch is not None:
+                on_epoch(epoch, model)
     return losses
 
 

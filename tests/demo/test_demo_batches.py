@@ -100,3 +100,11 @@ def test_blur_takes_the_detail_away() -> None:
     assert blurred.shape == image.shape
     assert blurred.diff(dim=3).abs().max() < 0.1 < image.diff(dim=3).abs().max()
     torch.testing.assert_close(blurred.mean(), image.mean(), atol=0.03, rtol=0.0)
+
+
+def test_masked_images_can_keep_the_class_of_the_whole_scene(scene_set: SceneSet) -> None:
+    remaining, whole = (next(scene_set.batches(24, 1.0, generator(1), which)) for which in (True, False))
+    assert torch.equal(remaining[0], whole[0])
+    assert sorted(whole[1].tolist()) == sorted(scene_set.labels.tolist())
+    assert (remaining[1] <= whole[1]).all()
+    assert (remaining[1] < whole[1]).any()

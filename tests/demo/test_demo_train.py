@@ -69,3 +69,22 @@ def test_bad_configurations_are_refused(options: dict[str, int], message: str) -
 def test_too_few_scenes_are_refused(scenes: SceneSet) -> None:
     with pytest.raises(InputError, match="128 scenes do not fill a batch of 200"):
         train(TrainingConfig(batch_size=200), scenes)
+
+
+def test_any_architecture_is_trained_from_a_start_that_the_seed_fixes(scenes: SceneSet) -> None:
+    def network() -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(48, 3))
+
+    seen: list[tuple[int, bytes]] = []
+
+    def keep(epoch: int, model: torch.nn.Module) -> None:
+        assert model.training
+        seen.append((epoch, model.state_dict()["2.weight"].numpy().tobytes()))
+
+    config = TrainingConfig(scenes=128, epochs=3, batch_size=32)
+    model, _ = train(config, scenes, network=network, on_epoch=keep)
+    again, _ = train(config, scenes, network=network)
+    assert [epoch for epoch, _ in seen] == [1, 2, 3]
+    assert len({weights for _, weights in seen}) == 3
+    assert seen[-1][1] == model.state_dict()["2.weight"].numpy().tobytes()
+    assert torch.equal(model.state_dict()["2.weight"], again.state_dict()["2.weight"])
