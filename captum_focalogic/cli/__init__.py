@@ -8,6 +8,7 @@ import typer
 
 from captum_focalogic import __version__
 from captum_focalogic.cli.compare import compare
+from captum_focalogic.cli.experiment import experiment
 from captum_focalogic.cli.explain import explain
 from captum_focalogic.cli.failing import UsageError, say
 from captum_focalogic.cli.logic import app as logic
@@ -31,6 +32,7 @@ app.command()(compare)
 app.command()(report)
 app.add_typer(logic)
 app.add_typer(study, name="study")
+app.command()(experiment)
 
 
 def _print_version(wanted: bool) -> None:

@@ -69,7 +69,8 @@ def run(
         typer.Option(
             metavar="NAME",
             help="Where the object is: own (what the data says), none, masks:FOLDER (for a/b.jpg the mask "
-            "FOLDER/a/b.png), PATH/MODULE.py:NAME, a function of (item, image) that returns masks.",
+            "FOLDER/a/b.png), grounded-sam or sam3 (found by the class's name), PATH/MODULE.py:NAME, a function of "
+            "(item, image) that returns masks.",
         ),
     ] = "own",
     match: Annotated[

@@ -32,7 +32,7 @@ from captum_focalogic.study import (
     summarise,
 )
 from captum_focalogic.study.examples import Example, write_examples
-from captum_focalogic.study.matching import TruthSource
+from captum_focalogic.study.matching import LabelTruth, TruthSource
 from captum_focalogic.study.page import write_page
 from captum_focalogic.study.plan import recipe_of
 from captum_focalogic.study.store import write_whole
@@ -136,8 +136,9 @@ def carry_out(wish: Wish) -> None:
     """
     device = str(models.find_device(wish.device))
     match = Match.from_text(wish.match)
-    segmenter, truth = _segmenter(wish.segmenter), _truth(wish.truth)
+    segmenter = find_segmenter(wish.segmenter)
     model = make_model(wish.model, wish.weights)
+    truth = find_truth(wish.truth, model)
     identity = recipe_of(model).identity
     make = partial(make_model, _absolute(wish.model), None if wish.weights is None else str(_weights(wish.weights)))
     plan = Plan(
@@ -202,25 +203,41 @@ def _finish(wish: Wish, plan: Plan, items: list[Item], rows: "pa.Table", model: 
     )
 
 
-def _segmenter(text: str | None) -> Segmenter | None:
+def find_segmenter(text: str | None) -> Segmenter | None:
+    """What cuts images, by its command line name."""
     if text is None:
         return None
     found = _from_module(text) or choose_segmenter(text, None)
     return found if found is None or is_dataclass(found) else NamedSegmenter(found, text)
 
 
-def _truth(text: str) -> TruthSource | bool:
+def find_truth(text: str, model: Model) -> TruthSource | bool:
+    """What says where the object is, by its command line name; some ask for the names of the model's classes."""
     if text in ("own", "none"):
         return text == "own"
-    kind, _, folder = text.partition(":")
-    if kind == "masks" and folder:
-        if not Path(folder).is_dir():
-            raise CommandError(f"there is no folder {folder} of masks")
-        return MaskFiles(Path(folder).resolve())
+    kind, _, rest = text.partition(":")
+    if kind == "masks" and rest:
+        if not Path(rest).is_dir():
+            raise CommandError(f"there is no folder {rest} of masks")
+        return MaskFiles(Path(rest).resolve())
+    if kind in ("grounded-sam", "sam3"):
+        if model.labels is None:
+            raise CommandError(f"the truth {kind} asks for classes by name, but the model {model.name} names none")
+        return LabelTruth(_by_label(kind, rest), model.labels, text)
     found = _from_module(text)
     if found is not None:
         return found
-    raise CommandError(f"unknown truth {text!r}; choose own, none, masks:FOLDER or PATH/MODULE.py:NAME")
+    raise CommandError(
+        f"unknown truth {text!r}; choose own, none, masks:FOLDER, grounded-sam:DETECTOR, sam3:MODEL or "
+        "PATH/MODULE.py:NAME"
+    )
+
+
+def _by_label(kind: str, rest: str) -> Callable[..., Any]:
+    from captum_focalogic.integrations.grounding import GroundedSam, Sam3Truth
+
+    made: type[GroundedSam | Sam3Truth] = GroundedSam if kind == "grounded-sam" else Sam3Truth
+    return made(rest) if rest else made()
 
 
 def _engine(wish: Wish, device: str) -> Engine:

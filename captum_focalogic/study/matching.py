@@ -1,6 +1,6 @@
 """Where the object is: masks from files, masks made to fit what the model sees, and the regions they cover."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from captum_focalogic import truth
 from captum_focalogic.errors import InputError
 from captum_focalogic.metrics import match_by_coverage, match_by_iou
 from captum_focalogic.regions import Labels
@@ -90,6 +91,32 @@ class MaskFiles:
             if path.is_file():
                 return read_mask(path)
         return None
+
+
+@dataclass(frozen=True, eq=False)
+class LabelTruth:
+    """Truth that is found by the name of an image's class, such as Grounded-SAM's.
+
+    Attributes
+    ----------
+    source : callable
+        ``(image (3, H, W), label) -> Truth``.
+    labels : sequence of str
+        Class names; of "tench, Tinca tinca" the first is asked for.
+    identity : str
+        What tells it from other truths.
+    """
+
+    source: truth.TruthSource
+    labels: Sequence[str]
+    identity: str
+
+    def __call__(self, item: Item, image: Tensor) -> Masks | None:
+        """Masks of what the item's class names; None where its class is not known or nothing is found."""
+        if item.label is None or not 0 <= item.label < len(self.labels):
+            return None
+        found = self.source(image, self.labels[item.label].partition(",")[0])
+        return found.masks if len(found) else None
 
 
 def read_mask(path: str | Path) -> Masks:

@@ -1,0 +1,111 @@
+"""``focalogic experiment``: the paper's experiments, on embedded scenes or a folder of ImageNet pictures."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from captum_focalogic.cli import options
+from captum_focalogic.cli.failing import TracebackOption, says_what_went_wrong
+
+
+class ExperimentName(StrEnum):
+    """What is to be found out."""
+
+    scenarios = "scenarios"
+    training = "training"
+    models = "models"
+    stability = "stability"
+    efficiency = "efficiency"
+    mllm = "mllm"
+    baselines = "baselines"
+
+
+class Size(StrEnum):
+    """On what."""
+
+    embedded = "embedded"
+    imagenet = "imagenet"
+
+
+@says_what_went_wrong
+def experiment(
+    name: Annotated[
+        ExperimentName,
+        typer.Argument(
+            metavar="NAME",
+            help="scenarios (biased, perturbed, attacked), training, models, stability (segmentation), efficiency, "
+            "mllm (language models that see), baselines (other methods).",
+        ),
+    ],
+    size: Annotated[
+        Size,
+        typer.Option(
+            metavar="NAME",
+            help="embedded (scenes and networks made here, minutes on two cores) or imagenet (--data and pretrained "
+            "models).",
+        ),
+    ] = Size.embedded,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder; experiments/NAME by default.")
+    ] = None,
+    images: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="Images to explain; 100 or 200.")] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Of every random choice.")] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="NUMBER", help="Passes of the trainings, where there are any.")
+    ] = None,
+    scenes: Annotated[
+        int | None, typer.Option(min=64, metavar="NUMBER", help="Embedded: scenes that networks are trained on.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="ImageNet: the pictures, as focalogic study takes them.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", "-m", metavar="MODEL", help="ImageNet: a model, as --model of explain; may be repeated."
+        ),
+    ] = None,
+    weights: options.Weights = None,
+    segmenter: Annotated[
+        str, typer.Option("--segmenter", "-s", metavar="NAME", help="ImageNet: what cuts the pictures.")
+    ] = "sam:vit_h",
+    truth: Annotated[
+        str, typer.Option(metavar="NAME", help="ImageNet: where the object is, as --truth of study.")
+    ] = "own",
+    generated: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="ImageNet scenarios: generated pictures with known biases; see the docs."),
+    ] = None,
+    device: options.Device = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done; load nothing.")] = False,
+    progress: options.Progress = True,
+    traceback: TracebackOption = False,  # noqa: ARG001 (the decorator reads it)
+) -> None:
+    """Repeat an experiment of the paper: a table, a figure, and a page that says which findings hold here.
+
+    Broken off and started again with the same options, it goes on where it was.
+    """
+    from captum_focalogic.cli.experimenting import Wish, carry_out
+
+    carry_out(
+        Wish(
+            name=name.value,
+            size=size.value,
+            out=out or Path("experiments") / name.value,
+            images=images,
+            seed=seed,
+            epochs=epochs,
+            scenes=scenes,
+            data=data,
+            models=tuple(model or ()),
+            weights=weights,
+            segmenter=segmenter,
+            truth=truth,
+            generated=generated,
+            device=device,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    )

@@ -1,0 +1,83 @@
+"""Figures of experiments, with intervals, in colours that people with any colour vision can tell apart."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from captum_focalogic.errors import MissingExtraError
+from captum_focalogic.experiments.arms import Result
+from captum_focalogic.study import MEASURES, Mean
+
+READINGS = ("irreducible", "smallest")
+"""The readings of the final states that every experiment states."""
+
+_COLOURS = {"irreducible": "#4477aa", "smallest": "#ee6677"}
+
+
+def new_figure(columns: int, width: float = 9.0, height: float = 3.0, rows: int = 1) -> tuple[Any, list[Any]]:
+    """A figure and its panels, row by row.
+
+    Raises
+    ------
+    MissingExtraError
+        Without matplotlib.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "study") from error
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).reshape(-1))
+
+
+def measure_bars(results: Sequence[Result]) -> Any:
+    """Precision, recall and divergence of each arm, one bar a reading, with intervals."""
+    figure, panels = new_figure(len(MEASURES), height=0.9 + 0.42 * len(results))
+    for panel, measure in zip(panels, MEASURES, strict=True):
+        for shift, reading in zip((-0.2, 0.2), READINGS, strict=True):
+            means = [result.mean(f"{reading}_{measure}") for result in results]
+            at = [place + shift for place in range(len(results))]
+            panel.barh(at, [mean.value for mean in means], 0.38, color=_COLOURS[reading], label=reading)
+            panel.errorbar(
+                [mean.value for mean in means], at, xerr=_errors(means), fmt="none", ecolor="#333", capsize=2
+            )
+        panel.set_yticks(range(len(results)), [result.name for result in results] if panel is panels[0] else [])
+        panel.invert_yaxis()
+        panel.set_xlabel(measure)
+    panels[0].legend(frameon=False, fontsize=7)
+    return figure
+
+
+def measure_curves(
+    label: str, curves: Mapping[str, tuple[Sequence[float], Sequence[Result]]], reading: str = "smallest"
+) -> Any:
+    """Precision, recall, divergence and accuracy along a number such as epochs, one curve a series, with intervals.
+
+    Parameters
+    ----------
+    label : str
+        What the number is.
+    curves : mapping
+        Places and results by the name of the series.
+    reading : str
+        Of the final states.
+    """
+    figure, panels = new_figure(4, width=11.0)
+    columns = [*(f"{reading}_{measure}" for measure in MEASURES), "accuracy"]
+    for panel, column in zip(panels, columns, strict=True):
+        for name, (places, results) in curves.items():
+            means = [result.mean(column) for result in results]
+            panel.errorbar(
+                places, [mean.value for mean in means], yerr=_errors(means), capsize=2, marker="o", ms=3, label=name
+            )
+        panel.set_xlabel(label)
+        panel.set_title(column.replace("_", " "), fontsize=9)
+    panels[0].legend(frameon=False, fontsize=7)
+    return figure
+
+
+def _errors(means: Sequence[Mean]) -> list[list[float]]:
+    """Distances to the bounds of intervals, below and above; 0 where there is no interval."""
+    return [
+        [max(0.0, mean.value - mean.low) if mean.count > 1 else 0.0 for mean in means],
+        [max(0.0, mean.high - mean.value) if mean.count > 1 else 0.0 for mean in means],
+    ]

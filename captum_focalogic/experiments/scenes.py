@@ -1,0 +1,77 @@
+"""Embedded scenes and networks for experiments: images to explain, and networks trained on scenes."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from captum_focalogic.demo.network import SceneNetwork
+from captum_focalogic.demo.rules import CLASS_NAMES, RULES
+from captum_focalogic.demo.scenes import SceneConfig, draw_scene
+from captum_focalogic.demo.train import OnEpoch, TrainingConfig, train
+from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.study import Item, Model, Plan, Recipe, Sample
+from captum_focalogic.study.plan import identity_of
+
+
+def scene_items(count: int, config: SceneConfig | None = None, classes: Sequence[int] = tuple(RULES)) -> list[Item]:
+    """Scenes to explain, of the classes that a rule tells, in turn.
+
+    "Other" is left out: it is what the baseline alone gets, so that its explanation is the empty set.
+
+    Parameters
+    ----------
+    count : int
+        How many; seeds 0 to count - 1, which no network is trained on.
+    config : SceneConfig, optional
+        What they are drawn like; without bias by default.
+    classes : sequence of int
+        Classes to take in turn.
+    """
+    return [
+        Item(
+            f"scene-{seed}", partial(_sample, seed, classes[seed % len(classes)], config), classes[seed % len(classes)]
+        )
+        for seed in range(count)
+    ]
+
+
+def _sample(seed: int, label: int, config: SceneConfig | None) -> Sample:
+    scene = draw_scene(seed, label, config)
+    return Sample(torch.from_numpy(scene.image), scene.labels, scene.truth(), scene.label)
+
+
+def trained(
+    workshop: Workshop,
+    name: str,
+    config: TrainingConfig,
+    network: Callable[[], nn.Module] = SceneNetwork,
+    on_epoch: OnEpoch | None = None,
+) -> nn.Module:
+    """A network trained on scenes, read from the workshop if it was trained before.
+
+    Parameters
+    ----------
+    workshop : Workshop
+    name : str
+        Of the network.
+    config : TrainingConfig
+    network : callable
+        Makes it.
+    on_epoch : callable, optional
+        See :func:`~captum_focalogic.demo.train.train`; not called for a network that was trained before.
+    """
+
+    def make() -> dict[str, Tensor]:
+        return train(config, show_progress=workshop.show_progress, network=network, on_epoch=on_epoch)[0].state_dict()
+
+    model = network()
+    model.load_state_dict(workshop.tensors(name, f"{model} {identity_of(config)}", make))
+    return model.eval()
+
+
+def scene_plan(model: nn.Module, name: str, **how: object) -> Plan:
+    """How scenes are explained: every state of their own regions, black where a region is dropped."""
+    labelled = Model(model, name, labels=CLASS_NAMES)
+    return Plan(Recipe(lambda: labelled, f"{name}, {identity_of(model)}"), **how)  # type: ignore[arg-type]
