@@ -83,13 +83,35 @@ class SceneSet:
             RGB in [0, 1].
         labels : Tensor of int64, shape (size,)
         """
+        for rows, kept, images in self.occluded(size, masked_share, generator):
+            labels = self.labels_of(rows.numpy(), kept.numpy()) if remaining else self.labels[rows.numpy()]
+            yield images, torch.from_numpy(labels)
+
+    def occluded(
+        self, size: int, masked_share: float, generator: torch.Generator
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """One pass over the set in random order, regions taken away at random, without labels.
+
+        Parameters
+        ----------
+        size, masked_share, generator
+            See :meth:`batches`.
+
+        Yields
+        ------
+        rows : Tensor of int64, shape (size,)
+            Which scenes of the set.
+        kept : Tensor of bool, shape (size, R)
+            Whether region r + 1 is left.
+        images : Tensor of float32, shape (size, 3, H, W)
+            RGB in [0, 1].
+        """
         order = torch.randperm(len(self), generator=generator)
         for start in range(0, len(self) - size + 1, size):
             rows = order[start : start + size]
             images = self.images[rows].float() / 255.0
             kept = self._random_states(size, masked_share, generator)
-            labels = self.labels_of(rows.numpy(), kept.numpy()) if remaining else self.labels[rows.numpy()]
-            yield occlude(images, self.regions[rows], kept, generator), torch.from_numpy(labels)
+            yield rows, kept, occlude(images, self.regions[rows], kept, generator)
 
     def _random_states(self, size: int, masked_share: float, generator: torch.Generator) -> torch.Tensor:
         # Few and many regions are left equally often, so that every level of a search has been seen.

@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
@@ -114,32 +114,63 @@ def train(
     scenes = scenes or draw_training_set(config, show_progress)
     if len(scenes) < config.batch_size:
         raise InputError(f"{len(scenes)} scenes do not fill a batch of {config.batch_size}: give more scenes")
-    with _reproducible(config.seed):
+    generator = torch.Generator().manual_seed(config.seed)
+    with reproducible(config.seed):
         model: nn.Module = network().to(memory_format=torch.channels_last).train()
-        losses = _fit(model, scenes, config, show_progress, on_epoch)
+        losses = fit(
+            model,
+            lambda: _losses(model, scenes, config, generator),
+            len(scenes) // config.batch_size,
+            config,
+            show_progress,
+            on_epoch,
+        )
     return model.to(memory_format=torch.contiguous_format).eval(), losses
 
 
-def _fit(
-    model: nn.Module, scenes: SceneSet, config: TrainingConfig, show_progress: bool, on_epoch: OnEpoch | None
+def fit(
+    model: nn.Module,
+    losses_of_a_pass: Callable[[], Iterator[Tensor]],
+    steps: int,
+    config: TrainingConfig,
+    show_progress: bool = False,
+    on_epoch: OnEpoch | None = None,
 ) -> list[float]:
-    generator = torch.Generator().manual_seed(config.seed)
-    steps = config.epochs * (len(scenes) // config.batch_size)
+    """Minimise losses with AdamW on a one-cycle schedule.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Changed in place.
+    losses_of_a_pass : callable
+        One pass over the data: yields the loss of each batch, computed when it is asked for.
+    steps : int
+        Batches of a pass.
+    config : TrainingConfig
+        Its epochs and learning rate are used.
+    show_progress : bool
+        Show a bar.
+    on_epoch : callable, optional
+        See :func:`train`.
+
+    Returns
+    -------
+    list of float
+        The loss of every step.
+    """
+    total = config.epochs * steps
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser,
         config.learning_rate,
-        total_steps=steps + 1,
+        total_steps=total + 1,
         # The schedule divides by the length of its rise, so a very short run has to rise for two steps.
-        pct_start=max(0.2, 2.0 / (steps + 1)),
+        pct_start=max(0.2, 2.0 / (total + 1)),
     )
-    remaining = config.masked_label == "remaining"
     losses: list[float] = []
-    with tqdm(total=steps, desc="training", unit="step", disable=not show_progress) as bar:
+    with tqdm(total=total, desc="training", unit="step", disable=not show_progress) as bar:
         for epoch in range(1, config.epochs + 1):
-            for images, labels in scenes.batches(config.batch_size, config.masked_share, generator, remaining):
-                logits = model(images.contiguous(memory_format=torch.channels_last))
-                loss = functional.cross_entropy(logits, labels)
+            for loss in losses_of_a_pass():
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
@@ -152,8 +183,14 @@ def _fit(
     return losses
 
 
+def _losses(model: nn.Module, scenes: SceneSet, config: TrainingConfig, generator: torch.Generator) -> Iterator[Tensor]:
+    remaining = config.masked_label == "remaining"
+    for images, labels in scenes.batches(config.batch_size, config.masked_share, generator, remaining):
+        yield functional.cross_entropy(model(images.contiguous(memory_format=torch.channels_last)), labels)
+
+
 @contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
+def reproducible(seed: int) -> Iterator[None]:
     """One thread and seeded initial weights, both put back afterwards.
 
     Sums over a batch are cut up by thread, so they would depend on how many there are; on one thread of a CPU,
