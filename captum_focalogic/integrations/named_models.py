@@ -28,7 +28,10 @@ class Named:
 
 
 def split_labels(text: str) -> tuple[str, list[str] | None]:
-    """``NAME@LABELS`` as name and labels; the labels are a file with one a line, or separated by commas.
+    """``NAME@LABELS`` as name and labels.
+
+    The labels are a file with one a line, separated by commas, or ``imagenet`` for the names of ImageNet's 1,000
+    classes.
 
     Raises
     ------
@@ -38,6 +41,10 @@ def split_labels(text: str) -> tuple[str, list[str] | None]:
     name, at, said = text.rpartition("@")
     if not at:
         return text, None
+    if said == "imagenet":
+        from captum_focalogic.integrations.torchvision import imagenet_labels
+
+        return name, imagenet_labels()
     if Path(said).suffix == ".txt":
         try:
             lines = Path(said).read_text().splitlines()

@@ -88,6 +88,8 @@ def test_labels_stand_behind_the_name(tmp_path):
     path = tmp_path / "labels.txt"
     path.write_text("cat\n\n hot dog \n")
     assert split_labels(f"a@b.onnx@{path}") == ("a@b.onnx", ["cat", "hot dog"])
+    name, labels = split_labels("ViT-B-16@imagenet")
+    assert (name, len(labels), len(set(labels)), labels[151]) == ("ViT-B-16", 1000, 1000, "Chihuahua")
     with pytest.raises(InputError, match=r"labels .*none\.txt cannot be read"):
         split_labels(f"a@{tmp_path / 'none.txt'}")
 
