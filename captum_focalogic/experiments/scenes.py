@@ -6,6 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from captum_focalogic.demo.batches import SceneSet
 from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.rules import CLASS_NAMES, RULES
 from captum_focalogic.demo.scenes import SceneConfig, draw_scene
@@ -48,6 +49,7 @@ def trained(
     config: TrainingConfig,
     network: Callable[[], nn.Module] = SceneNetwork,
     on_epoch: OnEpoch | None = None,
+    scenes: Callable[[], SceneSet] | None = None,
 ) -> nn.Module:
     """A network trained on scenes, read from the workshop if it was trained before.
 
@@ -61,10 +63,14 @@ def trained(
         Makes it.
     on_epoch : callable, optional
         See :func:`~captum_focalogic.demo.train.train`; not called for a network that was trained before.
+    scenes : callable, optional
+        Gives the training set where it is needed, for networks that share one; drawn as the configuration says by
+        default. It must be told by the name if it is another one than that.
     """
 
     def make() -> dict[str, Tensor]:
-        return train(config, show_progress=workshop.show_progress, network=network, on_epoch=on_epoch)[0].state_dict()
+        given = None if scenes is None else scenes()
+        return train(config, given, workshop.show_progress, network, on_epoch)[0].state_dict()
 
     model = network()
     model.load_state_dict(workshop.tensors(name, f"{model} {identity_of(config)}", make))

@@ -1,5 +1,6 @@
 """Where an experiment works: its folder, in which everything that took time is kept for the next attempt."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,8 @@ class Workshop:
 
     def study(self, name: str, plan: Plan, items: Sequence[Item]) -> "pa.Table":
         """The rows of a study in a subfolder of this name, made or completed."""
-        return run_plan(plan, items, self.folder / "runs" / name, engine=self.engine, show_progress=self.show_progress)
+        folder = self.folder / "runs" / file_name(name)
+        return run_plan(plan, items, folder, engine=self.engine, show_progress=self.show_progress)
 
     def tensors(self, name: str, identity: str, make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Tensors that take long to make, such as trained weights: read if they were made before, else made and kept.
@@ -52,7 +54,7 @@ class Workshop:
         make : callable
             Makes them.
         """
-        path = self.folder / "made" / f"{name}.safetensors"
+        path = self.folder / "made" / f"{file_name(name)}.safetensors"
         if path.is_file():
             with safe_open(path, framework="pt") as file:
                 if (file.metadata() or {}).get(_IDENTITY) == identity:
@@ -61,3 +63,8 @@ class Workshop:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, save(made, {_IDENTITY: identity}))
         return made
+
+
+def file_name(name: str) -> str:
+    """A name as part of a path: with hyphens for whatever some file system refuses, such as the : and / of models."""
+    return re.sub(r"[^\w .,()+=-]", "-", name)
