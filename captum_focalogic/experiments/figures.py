@@ -32,6 +32,12 @@ def new_figure(columns: int, width: float = 9.0, height: float = 3.0, rows: int 
 def measure_bars(results: Sequence[Result]) -> Any:
     """Precision, recall and divergence of each arm, one bar a reading, with intervals."""
     figure, panels = new_figure(len(MEASURES), height=0.9 + 0.42 * len(results))
+    draw_bars(panels, results)
+    return figure
+
+
+def draw_bars(panels: Sequence[Any], results: Sequence[Result]) -> None:
+    """What :func:`measure_bars` shows, in panels of another figure, one a measure."""
     for panel, measure in zip(panels, MEASURES, strict=True):
         for shift, reading in zip((-0.2, 0.2), READINGS, strict=True):
             means = [result.mean(f"{reading}_{measure}") for result in results]
@@ -44,7 +50,6 @@ def measure_bars(results: Sequence[Result]) -> Any:
         panel.invert_yaxis()
         panel.set_xlabel(measure)
     panels[0].legend(frameon=False, fontsize=7)
-    return figure
 
 
 def measure_curves(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +17,9 @@ from captum_focalogic.study import Item, Model, Plan, Recipe, Sample
 from captum_focalogic.study.plan import identity_of
 
 
-def scene_items(count: int, config: SceneConfig | None = None, classes: Sequence[int] = tuple(RULES)) -> list[Item]:
+def scene_items(
+    count: int, config: SceneConfig | None = None, classes: Sequence[int] = tuple(RULES), *, parts: bool = False
+) -> list[Item]:
     """Scenes to explain, of the classes that a rule tells, in turn.
 
     "Other" is left out: it is what the baseline alone gets, so that its explanation is the empty set.
@@ -29,18 +32,26 @@ def scene_items(count: int, config: SceneConfig | None = None, classes: Sequence
         What they are drawn like; without bias by default.
     classes : sequence of int
         Classes to take in turn.
+    parts : bool
+        Give the truth as one mask for each of the rule's objects, as a detector would, and not as their union.
     """
     return [
         Item(
-            f"scene-{seed}", partial(_sample, seed, classes[seed % len(classes)], config), classes[seed % len(classes)]
+            f"scene-{seed}",
+            partial(_sample, seed, classes[seed % len(classes)], config, parts),
+            classes[seed % len(classes)],
         )
         for seed in range(count)
     ]
 
 
-def _sample(seed: int, label: int, config: SceneConfig | None) -> Sample:
+def _sample(seed: int, label: int, config: SceneConfig | None, parts: bool) -> Sample:
     scene = draw_scene(seed, label, config)
-    return Sample(torch.from_numpy(scene.image), scene.labels, scene.truth(), scene.label)
+    truth = scene.truth()
+    if parts and label in RULES:
+        told = [item.region for item in scene.objects if item.kind in RULES[label].kinds]
+        truth = np.stack([scene.labels == region for region in told])
+    return Sample(torch.from_numpy(scene.image), scene.labels, truth, scene.label)
 
 
 def trained(
