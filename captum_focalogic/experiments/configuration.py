@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from captum_focalogic.errors import InputError
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study import Item, Model, Plan, Recipe
@@ -108,8 +110,10 @@ class ImageNet:
         _check(self, "images", "epochs")
 
     def find_model(self, name: str) -> Model:
-        """A model by name, with the weights that were asked for."""
-        return self.finder.model(name, self.weights)
+        """A model by name, with the weights that were asked for; random ones are those of the seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return self.finder.model(name, self.weights)
 
     def plan(self, name: str, model: Model, **how: Any) -> Plan:
         """How the pictures are explained; ``how`` are fields of the plan that differ from the usual."""
