@@ -86,11 +86,37 @@ class Result:
         return math.fsum(value or 0.0 for value in self.rows.column("explain_seconds").to_pylist())
 
 
+@dataclass(frozen=True)
+class Absent:
+    """An arm that could not be done.
+
+    Attributes
+    ----------
+    name : str
+        The arm's.
+    why : str
+        What stood in the way.
+    """
+
+    name: str
+    why: str
+
+
 def studied(name: str, what: str, make: Callable[[Workshop], Trial]) -> Arm[Result]:
     """An arm whose images are explained as a study, which continues where it was broken off."""
 
     def run(workshop: Workshop) -> Result:
         trial = make(workshop)
         return Result(name, workshop.study(name, trial.plan, trial.items), trial.facts)
+
+    return Arm(name, what, run)
+
+
+def attempted(name: str, what: str, make: Callable[[Workshop], Trial | Absent]) -> Arm[Result | Absent]:
+    """As :func:`studied`, for what may turn out to be impossible."""
+
+    def run(workshop: Workshop) -> Result | Absent:
+        trial = make(workshop)
+        return trial if isinstance(trial, Absent) else studied(name, what, lambda _: trial).run(workshop)
 
     return Arm(name, what, run)

@@ -1,0 +1,162 @@
+"""Pictures with known biases, by a diffusion model.
+
+``python -m captum_focalogic.experiments.generation OUT --model ID`` makes ``OUT/unbiased``, ``OUT/colour``,
+``OUT/background`` and ``OUT/companion`` to train on and ``OUT/test``, each with a folder for each class: what
+``focalogic experiment scenarios --size imagenet --generated OUT`` takes.
+"""
+
+import argparse
+import io
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from captum_focalogic.errors import FocaLogicError, InputError, MissingExtraError
+from captum_focalogic.experiments.prompts import Prompt, all_prompts
+from captum_focalogic.integrations.hub import pretrained
+from captum_focalogic.study.store import write_whole
+
+TRIES = 5
+"""Attempts at a picture that the model's safety checker blackens."""
+
+
+def load_pipeline(model: str | Path, device: str = "cpu") -> Any:
+    """A text-to-image pipeline of diffusers.
+
+    Parameters
+    ----------
+    model : str or Path
+        A hub id, or a local folder that ``save_pretrained`` wrote.
+    device : str
+        Where it runs; on a GPU in half precision.
+
+    Raises
+    ------
+    MissingExtraError
+        Without diffusers.
+    InputError
+        If a folder does not exist or holds something else.
+    HubError
+        If an id cannot be fetched.
+    """
+    try:
+        import diffusers
+    except ImportError as error:
+        raise MissingExtraError("diffusers", "diffusers") from error
+    dtype = torch.float32 if torch.device(device).type == "cpu" else torch.float16
+    pipeline = pretrained(diffusers.DiffusionPipeline, model).to(device, dtype)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def generate_pictures(
+    pipeline: Any,
+    out: str | Path,
+    prompts: Sequence[Prompt],
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    show_progress: bool = False,
+    **options: Any,
+) -> list[Path]:
+    """Make the pictures that are not there yet.
+
+    Every picture has random numbers of its own, so that it does not depend on which others are made.
+
+    Parameters
+    ----------
+    pipeline : callable, str or Path
+        ``pipeline(prompt, generator=...)``, whose answer has ``images``, as text-to-image pipelines of diffusers do;
+        or what :func:`load_pipeline` loads one from.
+    out : str or Path
+        Folder of generated pictures.
+    prompts : sequence of Prompt
+        What to make; see :func:`~captum_focalogic.experiments.prompts.all_prompts`.
+    seed : int
+        Of all pictures.
+    device : str
+        Where the pipeline runs, if it is loaded here.
+    show_progress : bool
+        Show a progress bar on standard error.
+    **options
+        Passed to the pipeline, such as ``num_inference_steps``, ``guidance_scale``, ``height`` and ``width``.
+
+    Returns
+    -------
+    list of Path
+        The pictures of all prompts, in their order.
+
+    Raises
+    ------
+    InputError
+        If a picture comes out black time and again, because the model's safety checker objects to it.
+    """
+    paths = [Path(out) / prompt.file for prompt in prompts]
+    missing = [(path, prompt) for path, prompt in zip(paths, prompts, strict=True) if not path.is_file()]
+    if missing and isinstance(pipeline, str | Path):
+        pipeline = load_pipeline(pipeline, device)
+    for path, prompt in tqdm(missing, desc="pictures", unit="picture", disable=not show_progress):
+        picture = _generate(pipeline, prompt, seed, options)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        octets = io.BytesIO()
+        picture.save(octets, "PNG")
+        write_whole(path, octets.getvalue())
+    return paths
+
+
+def _generate(pipeline: Any, prompt: Prompt, seed: int, options: dict[str, Any]) -> Image.Image:
+    for attempt in range(TRIES):
+        number = zlib.crc32(f"{seed} {prompt.file} {attempt}".encode())
+        made = pipeline(prompt.text, generator=torch.Generator().manual_seed(number), **options)
+        if not any(getattr(made, "nsfw_content_detected", None) or ()):
+            picture: Image.Image = made.images[0]
+            return picture
+    raise InputError(
+        f"the safety checker of the model blackened all of {TRIES} pictures of {prompt.text!r}; load the pipeline with "
+        "safety_checker=None, or choose another model"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Generate pictures as the options say, or list their prompts for another generator."""
+    parser = argparse.ArgumentParser(
+        prog="python -m captum_focalogic.experiments.generation",
+        description="Generate pictures with known biases by a diffusion model; those that exist are not made again.",
+    )
+    parser.add_argument("out", type=Path, help="folder for the pictures")
+    parser.add_argument("--model", help="a text-to-image model of diffusers: a hub id or a folder")
+    parser.add_argument("--train", type=int, default=100, help="pictures of each kind and class to train on")
+    parser.add_argument("--test", type=int, default=25, help="pictures of each class to test on")
+    parser.add_argument("--steps", type=int, default=30, help="denoising steps of a picture")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--list", action="store_true", help="only print each file and its prompt")
+    options = parser.parse_args(arguments)
+    wanted = all_prompts(options.train, options.test)
+    if options.list:
+        print("\n".join(f"{options.out / prompt.file}\t{prompt.text}" for prompt in wanted))
+        return
+    if options.model is None:
+        parser.error("--model is needed: a text-to-image model of diffusers, by hub id or folder")
+    try:
+        made = generate_pictures(
+            options.model,
+            options.out,
+            wanted,
+            seed=options.seed,
+            device=options.device,
+            show_progress=True,
+            num_inference_steps=options.steps,
+        )
+    except FocaLogicError as error:
+        parser.exit(2, f"{error}\n")
+    print(f"{len(made)} pictures in {options.out}")
+
+
+if __name__ == "__main__":
+    main()

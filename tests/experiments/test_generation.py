@@ -1,0 +1,167 @@
+"""Pictures of a diffusion model: a real pipeline, tiny and with random weights, and what surrounds it."""
+
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from captum_focalogic.errors import HubError, InputError, MissingExtraError
+from captum_focalogic.experiments import generation
+from captum_focalogic.experiments.generation import generate_pictures, load_pipeline, main
+from captum_focalogic.experiments.prompts import all_prompts, prompts, subjects
+
+FAST = {"num_inference_steps": 2, "height": 32, "width": 32}
+
+
+class Painter:
+    """Stands in for a pipeline: paints noise, and says what it was asked."""
+
+    def __init__(self, objections=0):
+        self.asked, self.objections = [], objections
+
+    def __call__(self, prompt, generator, **options):
+        self.asked.append(prompt)
+        objects = len(self.asked) <= self.objections
+        pixels = torch.randint(0 if not objects else 255, 256, (8, 8, 3), generator=generator, dtype=torch.uint8)
+        return SimpleNamespace(images=[Image.fromarray(pixels.numpy())], nsfw_content_detected=[objects])
+
+
+def words():
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    known = sorted({word for prompt in all_prompts(20, 20) for word in prompt.text.split()})
+    vocabulary = {word: place for place, word in enumerate(["<pad>", "<s>", "</s>", *known])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<pad>", eos_token="</s>", model_max_length=16
+    ), len(vocabulary)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A Stable Diffusion pipeline of the real classes, saved as one from the hub is."""
+    diffusers = pytest.importorskip("diffusers", reason="diffusers is not installed (extra 'diffusers')")
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    torch.manual_seed(0)
+    tokenizer, size = words()
+    pipeline = diffusers.StableDiffusionPipeline(
+        vae=diffusers.AutoencoderKL(
+            block_out_channels=(8, 8),
+            down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"),
+            up_block_types=("UpDecoderBlock2D", "UpDecoderBlock2D"),
+            latent_channels=4,
+            norm_num_groups=4,
+        ),
+        text_encoder=CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=size,
+                hidden_size=16,
+                intermediate_size=16,
+                num_hidden_layers=1,
+                num_attention_heads=2,
+                max_position_embeddings=16,
+            )
+        ),
+        tokenizer=tokenizer,
+        unet=diffusers.UNet2DConditionModel(
+            block_out_channels=(8, 8),
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=16,
+            attention_head_dim=2,
+            norm_num_groups=4,
+        ),
+        scheduler=diffusers.DDIMScheduler(steps_offset=1, clip_sample=False),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    path = tmp_path_factory.mktemp("diffusion") / "model"
+    pipeline.save_pretrained(path)
+    return path
+
+
+def test_a_stable_diffusion_pipeline_makes_pictures(folder, tmp_path):
+    wanted = [prompt for kind in ("unbiased", "colour") for prompt in prompts(kind, subjects()[0], 2)]
+    paths = generate_pictures(folder, tmp_path / "out", wanted, **FAST)
+    assert [str(path.relative_to(tmp_path / "out")) for path in paths] == [prompt.file for prompt in wanted]
+    pixels = [np.asarray(Image.open(path)) for path in paths]
+    assert all(picture.shape == (32, 32, 3) and picture.std() > 0 for picture in pixels)
+    assert len({picture.tobytes() for picture in pixels}) == 4
+    # one picture made alone, by a pipeline at hand, is the same
+    (alone,) = generate_pictures(load_pipeline(folder), tmp_path / "alone", wanted[2:3], **FAST)
+    assert alone.read_bytes() == paths[2].read_bytes()
+    (other,) = generate_pictures(folder, tmp_path / "other", wanted[2:3], seed=1, **FAST)
+    assert other.read_bytes() != paths[2].read_bytes()
+
+
+def test_pictures_that_exist_are_not_made_again(tmp_path):
+    wanted = prompts("companion", subjects()[1], 4)
+    painter = Painter()
+    paths = generate_pictures(painter, tmp_path, wanted)
+    assert painter.asked == [prompt.text for prompt in wanted]
+    octets = [path.read_bytes() for path in paths]
+    paths[2].unlink()
+    again = Painter()
+    assert generate_pictures(again, tmp_path, wanted) == paths
+    assert again.asked == [wanted[2].text]
+    assert [path.read_bytes() for path in paths] == octets
+    # nothing is loaded where nothing is missing
+    assert generate_pictures("no/such-model", tmp_path, wanted) == paths
+
+
+def test_blackened_pictures_are_tried_again(tmp_path):
+    wanted = prompts("unbiased", subjects()[0], 1)
+    painter = Painter(objections=2)
+    (path,) = generate_pictures(painter, tmp_path / "a", wanted)
+    assert len(painter.asked) == 3
+    assert np.asarray(Image.open(path)).min() < 255
+    with pytest.raises(InputError, match="safety checker"):
+        generate_pictures(Painter(objections=100), tmp_path / "b", wanted)
+    assert not list((tmp_path / "b").rglob("*.png"))
+
+
+def test_a_hub_out_of_reach_says_what_to_do(monkeypatch, tmp_path):
+    pytest.importorskip("diffusers", reason="diffusers is not installed (extra 'diffusers')")
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(HubError, match="give a local folder"):
+        load_pipeline("captum-focalogic/does-not-exist")
+    with pytest.raises(InputError, match="there is no folder"):
+        load_pipeline("./missing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="cannot be loaded"):
+        load_pipeline(tmp_path / "empty")
+
+
+def test_without_diffusers_the_extra_is_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    with pytest.raises(MissingExtraError, match=r"captum-focalogic\[diffusers\]"):
+        load_pipeline(tmp_path)
+
+
+def test_the_command_lists_prompts(capsys, tmp_path):
+    main([str(tmp_path), "--list", "--train", "2", "--test", "1"])
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert len(lines) == len(subjects()) * (4 * 2 + 1)
+    assert lines[0] == [str(tmp_path / prompts("unbiased", subjects()[0], 1)[0].file), all_prompts(1, 0)[0].text]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_makes_pictures_and_needs_a_model(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(generation, "load_pipeline", lambda model, device: Painter())
+    main([str(tmp_path), "--model", "some/model", "--train", "1", "--test", "1", "--device", "cpu"])
+    assert f"{len(subjects()) * 5} pictures" in capsys.readouterr().out
+    assert len(list(tmp_path.rglob("*.png"))) == len(subjects()) * 5
+    with pytest.raises(SystemExit) as left:
+        main([str(tmp_path)])
+    assert left.value.code == 2
+    assert "--model is needed" in capsys.readouterr().err
