@@ -1,0 +1,216 @@
+"""Several architectures, one line each: the paper's Table 3 and figure 8."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from captum_focalogic.demo.batches import SceneSet
+from captum_focalogic.demo.rules import CLASS_NAMES
+from captum_focalogic.demo.scenes import SceneConfig, draw_scene
+from captum_focalogic.demo.train import FIRST_TRAINING_SEED, TrainingConfig, draw_training_set
+from captum_focalogic.experiments import networks, published
+from captum_focalogic.experiments.arms import Arm, Result, Trial, studied
+from captum_focalogic.experiments.association import (
+    FEWEST_MODELS,
+    association,
+    chance_of_order,
+    matrices,
+)
+from captum_focalogic.experiments.catalogue import Experiment
+from captum_focalogic.experiments.configuration import Config, Embedded, ImageNet
+from captum_focalogic.experiments.contrastive import Contrastive, train_contrastive, zero_shot
+from captum_focalogic.experiments.figures import READINGS, new_figure
+from captum_focalogic.experiments.findings import Finding, rises, untestable
+from captum_focalogic.experiments.outcome import Outcome
+from captum_focalogic.experiments.scenes import accuracy_of, scene_items, scene_plan, trained
+from captum_focalogic.experiments.tables import measure_table
+from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.study import MEASURES, Mean
+from captum_focalogic.study.plan import identity_of
+
+MODELS: tuple[str, ...] = (
+    "torchvision:mobilenet_v2",
+    "torchvision:resnet18",
+    "torchvision:resnet50",
+    "torchvision:densenet121",
+    "torchvision:convnext_tiny",
+    "torchvision:vit_b_16",
+    "open_clip:ViT-B-32-quickgelu@imagenet",
+    "open_clip:ViT-B-16-quickgelu@imagenet",
+)
+"""ImageNet models if none are asked for: six trained on its labels, and two zero-shot, told its classes' names."""
+
+CONTRASTIVE = "zero-shot"
+"""What the contrastive model is called in the embedded size."""
+
+CLAIM = "more accurate models are more precise"
+
+_SCENES = SceneConfig(size=networks.SIDE)
+_CONTRASTIVE_RATE = 2e-3
+
+
+def _arms(config: Config) -> list[Arm[Result]]:
+    if isinstance(config, ImageNet):
+        return [
+            studied(name, f"explain {config.images} pictures of {config.data}", partial(_pretrained, config, name))
+            for name in config.models or MODELS
+        ]
+
+    @cache
+    def drawn() -> SceneSet:
+        return draw_training_set(_training(config, 1.0))
+
+    labelled = [
+        _arm(config, name, architecture.what, partial(_classifier, config, name, drawn))
+        for name, architecture in networks.ARCHITECTURES.items()
+    ]
+    what = "images and captions of their objects side by side, classes told by descriptions"
+    return [*labelled, _arm(config, CONTRASTIVE, what, partial(_contrastive, config))]
+
+
+def _arm(config: Embedded, name: str, what: str, make: Callable[[Workshop], nn.Module]) -> Arm[Result]:
+    done = f"{what}; train on {config.scenes} scenes, {config.epochs} epochs; explain {config.images} scenes"
+
+    def trial(workshop: Workshop) -> Trial:
+        model = make(workshop)
+        facts = {
+            "parameters": float(sum(map(torch.numel, model.parameters()))),
+            "fresh scenes": accuracy_of(model, _SCENES),
+        }
+        return Trial(scene_plan(model, name), scene_items(config.images, _SCENES), facts)
+
+    return studied(name, done, trial)
+
+
+def _training(config: Embedded, learning_rate: float) -> TrainingConfig:
+    return TrainingConfig(
+        config.seed, config.scenes, config.epochs, min(64, config.scenes), learning_rate, scene=_SCENES
+    )
+
+
+def _classifier(config: Embedded, name: str, drawn: Callable[[], SceneSet], workshop: Workshop) -> nn.Module:
+    architecture = networks.ARCHITECTURES[name]
+    how = _training(config, architecture.learning_rate)
+    return trained(workshop, name, how, architecture.make, scenes=drawn)
+
+
+def _contrastive(config: Embedded, workshop: Workshop) -> nn.Module:
+    how = _training(config, _CONTRASTIVE_RATE)
+
+    def make() -> dict[str, Tensor]:
+        seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + config.scenes)
+        scenes = (draw_scene(seed, config=_SCENES) for seed in seeds)
+        return train_contrastive(how, scenes, workshop.show_progress).state_dict()
+
+    model = Contrastive()
+    model.load_state_dict(workshop.tensors(CONTRASTIVE, f"{model} {identity_of(how)}", make))
+    return zero_shot(model.eval(), networks.SIDE)
+
+
+def _pretrained(config: ImageNet, name: str, workshop: Workshop) -> Trial:  # noqa: ARG001 (every arm is given one)
+    model = config.find_model(name)
+    facts = {"parameters": _parameters(model.forward)} if isinstance(model.forward, nn.Module) else {}
+    return Trial(config.plan(name, model), config.find_items(model), facts)
+
+
+def _parameters(model: nn.Module) -> float:
+    return float(sum(map(torch.numel, model.parameters())))
+
+
+def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
+    facts = {"parameters": ",.0f", **({"fresh scenes": ".1%"} if isinstance(config, Embedded) else {})}
+    table = measure_table(
+        results,
+        "Means over images with 95 % intervals; accuracy is that on the explained images.",
+        arm="model",
+        facts=facts,
+        published=published.ARCHITECTURES,
+    )
+    findings = [_finding(results, reading, whole) for whole in (True, False) for reading in READINGS]
+    return Outcome([table], _figure(results), findings, _notes(config, results))
+
+
+def _finding(results: Sequence[Result], reading: str, whole: bool) -> Finding:
+    """Over all images, or those that every model is right about: else a wrong answer counts against precision too."""
+    claim = CLAIM if whole else f"{CLAIM}, on images that all of them get right"
+    right, precision = matrices(results, f"{reading}_precision")
+    if len(results) < FEWEST_MODELS:
+        return untestable(claim, reading, f"{len(results)} models, and an order needs {FEWEST_MODELS} or more")
+    if not whole:
+        precision = np.where(right.all(axis=0), precision, np.nan)
+    found = association(right, precision)
+    finding = rises(claim, reading, found)
+    if found is None:
+        return finding
+    chance = chance_of_order(right.mean(axis=1), np.nanmean(precision, axis=1))
+    shown = int((~np.isnan(precision)).any(axis=0).sum())
+    evidence = f"rank correlation {replace(found, count=shown)}, {shown} images, {len(results)} models (p {chance:.2g})"
+    return replace(finding, evidence=evidence)
+
+
+def _figure(results: Sequence[Result]) -> Any:
+    """Each measure against accuracy, a mark for each model, filled for one reading and open for the other."""
+    figure, panels = new_figure(len(MEASURES), width=11.0, height=3.8)
+    for panel, measure in zip(panels, MEASURES, strict=True):
+        for place, result in enumerate(results):
+            for reading in READINGS:
+                _mark(panel, result, f"{reading}_{measure}", place, reading == "smallest")
+        panel.set_xlabel("accuracy")
+        panel.set_title(measure, fontsize=9)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    return figure
+
+
+def _mark(panel: Any, result: Result, column: str, place: int, filled: bool) -> None:
+    accuracy, mean = result.mean("accuracy"), result.mean(column)
+    colour = f"C{place % 10}"
+    panel.errorbar(
+        [accuracy.value],
+        [mean.value],
+        xerr=_bounds(accuracy),
+        yerr=_bounds(mean),
+        color=colour,
+        markerfacecolor=colour if filled else "white",
+        marker="os^DvP*X"[place % 8],
+        ms=6,
+        elinewidth=0.6,
+        label=result.name if filled else None,
+    )
+
+
+def _bounds(mean: Mean) -> list[list[float]]:
+    if mean.count < 2:
+        return [[0.0], [0.0]]
+    return [[max(0.0, mean.value - mean.low)], [max(0.0, mean.high - mean.value)]]
+
+
+def _notes(config: Config, results: Sequence[Result]) -> list[str]:
+    notes = [
+        f"There are {len(results)} models. The interval of a rank correlation is a bootstrap over images: it says how "
+        "sure the order of these models is, not whether other models would fall into line. p is the share of the "
+        "orders of the models that correlate as much.",
+        "Filled marks are the smallest states, open ones the irreducible states.",
+        "A model that is wrong about an image explains another class than the one that the truth belongs to, which "
+        "alone ties precision to accuracy. The findings on images that all models get right are free of that.",
+    ]
+    if isinstance(config, ImageNet):
+        return notes
+    return [
+        *notes,
+        f"Scenes are {networks.SIDE} pixels a side. Every classifier is trained on the same ones, with the same "
+        "regions taken away and the class of what is left as label; learning rates are each architecture's own.",
+        f"The model {CONTRASTIVE} never sees a class: it is trained on the same scenes with captions that mention up "
+        "to three of the objects, and told the classes by descriptions, such as "
+        f"“scene red disc blue square” for “{CLASS_NAMES[1]}”.",
+        "“Fresh scenes” is the accuracy on 600 further scenes of all classes, “other” among them.",
+    ]
+
+
+EXPERIMENT = Experiment("Architectures", "Table 3 and figure 8", _arms, _conclude)
+"""Several architectures, one line each."""

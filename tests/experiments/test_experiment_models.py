@@ -1,0 +1,133 @@
+"""Several architectures: small networks on scenes, named models on pictures."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
+pytest.importorskip("filelock", reason="needs filelock (the study extra)")
+pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
+
+from captum_focalogic.cli import main
+from captum_focalogic.cli.experimenting import CommandLine
+from captum_focalogic.experiments import Embedded, ImageNet, models, networks, run_experiment
+from captum_focalogic.experiments.networks import ARCHITECTURES, SIDE
+from captum_focalogic.study import StudyError
+
+TINY = Embedded(images=12, scenes=256, epochs=1)
+
+
+def call(*arguments: object) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([str(argument) for argument in arguments])
+    assert left.value.code == 0
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_networks_are_small_and_answer_for_each_image_alone(name: str) -> None:
+    torch.manual_seed(0)
+    model = ARCHITECTURES[name].make().eval()
+    images = torch.rand(3, 3, SIDE, SIDE)
+    with torch.no_grad():
+        logits = model(images)
+        torch.testing.assert_close(model(images[1:2]), logits[1:2], rtol=1e-4, atol=1e-5)
+    assert logits.shape == (3, 3)
+    assert not torch.allclose(logits[0], logits[1])
+    assert sum(parameter.numel() for parameter in model.parameters()) < 500_000
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("models")
+    run_experiment("models", TINY, out)
+    return out
+
+
+def test_there_is_a_line_for_each_model_and_reading(done: Path) -> None:
+    lines = (done / "models.csv").read_text().splitlines()
+    names = [*ARCHITECTURES, models.CONTRASTIVE]
+    assert [line.split(",")[:3] for line in lines[1:-1]] == [
+        [name, reading, "12"] for name in names for reading in ("irreducible", "smallest")
+    ]
+    assert lines[-1].startswith('"the paper, Table 3"')
+    assert lines[-1].endswith("0.61 to 0.72,0.56 to 0.67,0.04 to 0.08")
+    page = (done / "models.md").read_text()
+    assert page.count("more accurate models are more precise") == 4
+    assert (done / "models.svg").stat().st_size > 1_000
+
+
+def test_a_second_run_trains_and_explains_nothing(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("trained again")
+
+    page = (done / "models.md").read_bytes()
+    (done / "models.md").unlink()
+    shards = {path: path.stat().st_mtime_ns for path in done.rglob("rows-*.parquet")}
+    monkeypatch.setattr("captum_focalogic.experiments.scenes.train", refuse)
+    monkeypatch.setattr(models, "train_contrastive", refuse)
+    run_experiment("models", TINY, done)
+    assert (done / "models.md").read_bytes() == page
+    assert {path: path.stat().st_mtime_ns for path in done.rglob("rows-*.parquet")} == shards
+    assert len(shards) == 5
+
+
+def test_another_seed_trains_other_networks(done: Path) -> None:
+    with pytest.raises(StudyError, match="other settings"):
+        run_experiment("models", Embedded(images=12, scenes=256, epochs=1, seed=1), done)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Pictures of the size that torchvision's models take, and masks of their left halves."""
+    draws = np.random.default_rng(0)
+    mask = np.zeros((256, 256), dtype=np.uint8)
+    mask[:, :128] = 255
+    for folder, number in (("0", 1), ("207", 2)):
+        for place in range(number):
+            pixels = np.kron(draws.integers(0, 256, (8, 8, 3)), np.ones((32, 32, 1))).astype(np.uint8)
+            for root, picture in (("data", Image.fromarray(pixels)), ("masks", Image.fromarray(mask))):
+                (tmp_path / root / folder).mkdir(parents=True, exist_ok=True)
+                picture.save(tmp_path / root / folder / f"{place}.png")
+    return tmp_path
+
+
+@pytest.mark.filterwarnings("ignore:.*RANDOM weights")
+def test_named_models_on_a_folder_of_pictures(pictures: Path, tmp_path: Path) -> None:
+    config = ImageNet(
+        finder=CommandLine(),
+        data=str(pictures / "data"),
+        images=3,
+        models=("torchvision:resnet18", "torchvision:squeezenet1_1"),
+        weights="random",
+        segmenter="grid:2x3",
+        truth=f"masks:{pictures / 'masks'}",
+    )
+    outcome, _ = run_experiment("models", config, tmp_path / "out")
+    table = outcome.tables[0]
+    rows = {(row[0], row[1]): dict(zip(table.header, row, strict=True)) for row in table.rows}
+    for name, parameters in (("torchvision:resnet18", "11,689,512"), ("torchvision:squeezenet1_1", "1,235,496")):
+        row = rows[name, "smallest"]
+        assert (row["images"], row["parameters"]) == ("3", parameters)
+    assert [found.verdict for found in outcome.findings] == ["not testable here"] * 4
+    assert "2 models" in outcome.findings[0].evidence
+    # two of the six cells are wholly in the left half, and two by half, which counts: at most 4 of 6 regions
+    settings = json.loads((tmp_path / "out/runs/torchvision-resnet18/settings.json").read_text())
+    assert settings["segmenter"] == "Grid(rows=2, columns=3)"
+
+
+def test_dry_runs_say_what_would_be_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("experiment", "models", "--dry-run", "--out", tmp_path / "out")
+    said = capsys.readouterr().out
+    assert all(name in said for name in (*ARCHITECTURES, models.CONTRASTIVE))
+    call("experiment", "models", "--size", "imagenet", "--data", tmp_path, "--dry-run", "--out", tmp_path / "out")
+    said = capsys.readouterr().out
+    assert all(name in said for name in models.MODELS)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_scenes_have_the_side_that_the_networks_are_made_for() -> None:
+    assert models._SCENES.size == networks.SIDE
