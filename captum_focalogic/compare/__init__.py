@@ -5,7 +5,7 @@ from captum_focalogic.compare.drawing import figure, panel, save_figure
 from captum_focalogic.compare.interactions import Interactions, interactions
 from captum_focalogic.compare.measures import Measures
 from captum_focalogic.compare.method import Answer, Method, SkippedError, from_pixels, from_regions
-from captum_focalogic.compare.running import METHODS, Comparison, MethodResult, compare
+from captum_focalogic.compare.running import METHODS, Comparison, MethodResult, compare, focalogic_method
 from captum_focalogic.compare.tables import Summary, characteristics, summarise
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "characteristics",
     "compare",
     "figure",
+    "focalogic_method",
     "from_pixels",
     "from_regions",
     "interactions",

@@ -258,13 +258,20 @@ def _method(name: str | Method, search: str | Strategy, reading: Reading, max_ev
     if isinstance(name, Method):
         return name
     if name == FOCALOGIC:
-        return _focalogic(search, reading, max_evaluations)
+        return focalogic_method(search, reading, max_evaluations)
     if name not in OTHERS:
         raise InputError(f"unknown method {name!r}; choose among {', '.join(METHODS)}")
     return OTHERS[name]
 
 
-def _focalogic(search: str | Strategy, reading: Reading, max_evaluations: int | None) -> Method:
+def focalogic_method(
+    search: str | Strategy = "auto",
+    reading: Reading = "irreducible",
+    max_evaluations: int | None = 5_000,
+    name: str = FOCALOGIC,
+) -> Method:
+    """FocaLogic as one of the methods; under another name, a second one with other settings beside the first."""
+
     def run(case: Case) -> Answer:
         explainer = FocaLogic(
             case.model,
@@ -282,7 +289,7 @@ def _focalogic(search: str | Strategy, reading: Reading, max_evaluations: int | 
         scores = focus.frequencies
         return Answer(scores, case.spread(scores), over_regions=True, focus=focus)
 
-    return Method(FOCALOGIC, run)
+    return Method(name, run)
 
 
 def _case(

@@ -4,8 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from captum_focalogic.experiments.arms import Result
-from captum_focalogic.study import compare_rows
+from captum_focalogic.study.summary import interval
 
 Verdict = Literal["confirmed", "not confirmed", "not testable here"]
 
@@ -64,11 +67,23 @@ def change(first: Result, second: Result, column: str) -> Estimate | None:
 
     None if the column is defined in both for fewer than :data:`FEWEST` images.
     """
-    lines = [line for line in compare_rows(first.rows, second.rows).lines if line.column == column]
-    if not lines or lines[0].pairs < FEWEST:
+    apart = _differences(first, second, "correct" if column == "accuracy" else column)
+    if len(apart) < FEWEST:
         return None
-    (line,) = lines
-    return Estimate(line.difference, line.low, line.high, line.pairs)
+    low, high = interval(apart, confidence=0.95, resamples=10_000, seed=0)
+    return Estimate(float(apart.mean()), low, high, len(apart))
+
+
+def _differences(first: Result, second: Result, column: str) -> NDArray[np.float64]:
+    """Second minus first of the images that have the column in both; without the tests that a comparison also makes."""
+    one, other = (
+        dict(zip(result.rows.column("id").to_pylist(), result.rows.column(column).to_pylist(), strict=True))
+        for result in (first, second)
+    )
+    pairs = [(one[name], other[name]) for name in one if name in other]
+    values = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
+    apart = values[:, 1] - values[:, 0]
+    return np.asarray(apart[~np.isnan(apart)])
 
 
 def falls(claim: str, reading: str, found: Estimate | None) -> Finding:
