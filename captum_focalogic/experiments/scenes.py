@@ -16,6 +16,15 @@ from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.study import Item, Model, Plan, Recipe, Sample
 from captum_focalogic.study.plan import identity_of
 
+ALL_CLASSES: tuple[int, ...] = tuple(range(len(CLASS_NAMES)))
+"""Labels of the scenes, "other" among them."""
+
+FIRST_TEST_SEED = 500_000
+"""Scenes with seeds from here on tell how accurate a network is."""
+
+TEST_SCENES = 600
+"""How many of them there are."""
+
 
 def scene_items(
     count: int, config: SceneConfig | None = None, classes: Sequence[int] = tuple(RULES), *, parts: bool = False
@@ -92,3 +101,24 @@ def scene_plan(model: nn.Module, name: str, **how: object) -> Plan:
     """How scenes are explained: every state of their own regions, black where a region is dropped."""
     labelled = Model(model, name, labels=CLASS_NAMES)
     return Plan(Recipe(lambda: labelled, f"{name}, {identity_of(model)}"), **how)  # type: ignore[arg-type]
+
+
+def accuracy_of(model: nn.Module, config: SceneConfig | None = None, classes: Sequence[int] = ALL_CLASSES) -> float:
+    """Share of right answers on fresh scenes, classes in turn: neither trained on nor explained.
+
+    Parameters
+    ----------
+    model : nn.Module
+    config : SceneConfig, optional
+        What the scenes are drawn like.
+    classes : sequence of int
+        Classes to take in turn, each as often.
+    """
+    right = 0
+    for start in range(FIRST_TEST_SEED, FIRST_TEST_SEED + TEST_SCENES, 60):
+        labels = [classes[seed % len(classes)] for seed in range(start, start + 60)]
+        scenes = [draw_scene(seed, label, config) for seed, label in enumerate(labels, start)]
+        with torch.inference_mode():
+            answers = model(torch.stack([torch.from_numpy(scene.image) for scene in scenes])).argmax(dim=1)
+        right += sum(label == answer for label, answer in zip(labels, answers.tolist(), strict=True))
+    return right / TEST_SCENES
