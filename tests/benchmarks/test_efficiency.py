@@ -1,8 +1,8 @@
 """Figure 11 of the paper: time and metrics against the number of regions and the width of the beam.
 
-Embedded scenes and model, SLIC regions, ground truth by coverage. ``pytest tests/benchmarks/test_efficiency.py -s``
-prints one row for each setting; 'off' is the exhaustive search (left out above 12 regions, where it asks up to 2^M
-states).
+Embedded scenes and model, SLIC regions, ground truth by coverage; the settings of ``focalogic experiment efficiency``,
+which studies them over more scenes. ``pytest tests/benchmarks/test_efficiency.py -s`` prints one row for each setting;
+'off' is the exhaustive search (left out above 12 regions, where it asks up to 2^M states).
 """
 
 from typing import Any
@@ -14,22 +14,16 @@ import torch
 from captum_focalogic import FocaLogic
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.scenes import draw_scene
+from captum_focalogic.experiments.pruning import BUDGET, Pruning, prunings
 from captum_focalogic.metrics import focus_divergence, focus_precision, focus_recall, match_by_coverage
-from captum_focalogic.search import Beam, Exhaustive
 from captum_focalogic.segmenters import Slic
 
 SCENES = [draw_scene(seed, label=1 + seed % 2) for seed in range(8)]
-SETTINGS = [(regions, width) for regions in (6, 9, 12, 20, 30) for width in (1, 2, 5, 10, 20, None)]
 
 
-@pytest.mark.parametrize(("regions", "width"), SETTINGS)
-def test_regions_and_beam(benchmark: Any, regions: int, width: int | None) -> None:
-    if width is None and regions > 12:
-        pytest.skip("the exhaustive search asks up to 2^M states")
-    search = Exhaustive() if width is None else Beam(width)
-    explainer = FocaLogic(
-        load_model(), segmenter=Slic(regions), search=search, max_evaluations=None if width is None else 4_096
-    )
+@pytest.mark.parametrize("pruning", prunings(), ids=lambda pruning: pruning.name)
+def test_regions_and_beam(benchmark: Any, pruning: Pruning) -> None:
+    explainer = FocaLogic(load_model(), segmenter=Slic(pruning.regions), search=pruning.search, max_evaluations=BUDGET)
     images = torch.stack([torch.from_numpy(scene.image) for scene in SCENES])
 
     focuses = benchmark.pedantic(explainer.explain, args=(images,), rounds=1, warmup_rounds=0)
@@ -47,4 +41,4 @@ def test_regions_and_beam(benchmark: Any, regions: int, width: int | None) -> No
         recall=round(float(np.nanmean(recall)), 3),
         divergence=round(float(np.nanmean(divergence)), 3),
     )
-    print(f"\n{regions:3d} regions, beam {width or 'off'}: {dict(benchmark.extra_info)}")
+    print(f"\n{pruning.name}: {dict(benchmark.extra_info)}")
