@@ -1,6 +1,7 @@
 """Fine-tuning of a pretrained model on a folder of pictures, one subfolder for each class."""
 
 import copy
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,14 +85,14 @@ def fine_tuned(workshop: Workshop, name: str, pretrained: Model, folder: Path, h
             f"{folder} needs a subfolder for each class, at least two; it has {', '.join(classes) or 'none'}"
         )
     items = image_folder(folder, classes)
-    with _reproducible(how.seed):
+    with seeded(how.seed):
         module = with_new_head(pretrained, len(classes))
     files = [(item.id, (folder / item.id).stat().st_size) for item in items]
     identity = f"{identity_of(module)} {identity_of(how)} {files}"
 
     def make() -> dict[str, Tensor]:
-        with _reproducible(how.seed):
-            _fit(module, _Pictures(items, pretrained), how, f"{name}, fine-tuning", workshop.show_progress)
+        with seeded(how.seed):
+            fit_pictures(module, Pictures(items, pretrained), how, f"{name}, fine-tuning", workshop.show_progress)
         return module.state_dict()
 
     module.load_state_dict(workshop.tensors(name, identity, make))
@@ -126,7 +127,7 @@ def with_new_head(pretrained: Model, classes: int) -> nn.Module:
     return module
 
 
-class _Pictures(Dataset[tuple[Tensor, int]]):
+class Pictures(Dataset[tuple[Tensor, int]]):
     """Pictures as a model sees them, with their class."""
 
     def __init__(self, items: Sequence[Item], model: Model) -> None:
@@ -141,8 +142,31 @@ class _Pictures(Dataset[tuple[Tensor, int]]):
         return (image if isinstance(image, Tensor) else self._model.see(image)), cast(int, item.label)
 
 
-def _fit(module: nn.Module, pictures: _Pictures, how: FineTuning, what: str, show_progress: bool) -> None:
-    generator = torch.Generator().manual_seed(how.seed)
+def fit_pictures(
+    module: nn.Module,
+    pictures: Pictures,
+    how: FineTuning,
+    what: str,
+    show_progress: bool,
+    epochs: range | None = None,
+) -> None:
+    """Train a module on pictures.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Changed in place; on the CPU afterwards, and in training mode.
+    pictures : Pictures
+    how : FineTuning
+    what : str
+        What the bar says.
+    show_progress : bool
+        Show a bar.
+    epochs : range, optional
+        Which of the passes to make, counted from 0, for a training in several stages; all by default.
+    """
+    passes = range(how.epochs) if epochs is None else epochs
+    generator = torch.Generator().manual_seed(how.seed + passes.start)
     batch = min(how.batch, len(pictures))
     # A last batch of one picture would have no variance to normalise by.
     loader = DataLoader(pictures, batch, shuffle=True, drop_last=True, generator=generator)
@@ -153,8 +177,11 @@ def _fit(module: nn.Module, pictures: _Pictures, how: FineTuning, what: str, sho
     optimiser = torch.optim.AdamW(
         [{"params": body, "lr": how.learning_rate}, {"params": list(new), "lr": how.head_learning_rate}]
     )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, how.epochs * len(loader))
-    for _ in tqdm(range(how.epochs), desc=what, unit="epoch", disable=not show_progress):
+    before, steps = passes.start * len(loader), how.epochs * len(loader)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: (1 + math.cos(math.pi * min(1.0, (before + step) / steps))) / 2
+    )
+    for _ in tqdm(passes, desc=what, unit="epoch", disable=not show_progress):
         for images, labels in loader:
             mirrored = torch.rand(len(images), generator=generator) < 0.5
             images[mirrored] = hflip(images[mirrored])
@@ -167,7 +194,8 @@ def _fit(module: nn.Module, pictures: _Pictures, how: FineTuning, what: str, sho
 
 
 @contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
+    """What torch draws follows from a seed; its state is put back afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield

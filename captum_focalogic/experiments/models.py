@@ -27,7 +27,7 @@ from captum_focalogic.experiments.contrastive import Contrastive, train_contrast
 from captum_focalogic.experiments.figures import READINGS, new_figure
 from captum_focalogic.experiments.findings import Finding, rises, untestable
 from captum_focalogic.experiments.outcome import Outcome
-from captum_focalogic.experiments.scenes import accuracy_of, scene_items, scene_plan, trained
+from captum_focalogic.experiments.scenes import accuracy_on, fresh_scenes, scene_items, scene_plan, trained
 from captum_focalogic.experiments.tables import measure_table
 from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.study import MEASURES, Mean
@@ -50,6 +50,8 @@ CONTRASTIVE = "zero-shot"
 
 CLAIM = "more accurate models are more precise"
 
+Fresh = Callable[[], tuple[Tensor, Tensor]]
+
 _SCENES = SceneConfig(size=networks.SIDE)
 _CONTRASTIVE_RATE = 2e-3
 
@@ -65,22 +67,23 @@ def _arms(config: Config) -> list[Arm[Result]]:
     def drawn() -> SceneSet:
         return draw_training_set(_training(config, 1.0))
 
+    fresh = cache(lambda: fresh_scenes(_SCENES))
     labelled = [
-        _arm(config, name, architecture.what, partial(_classifier, config, name, drawn))
+        _arm(config, fresh, name, architecture.what, partial(_classifier, config, name, drawn))
         for name, architecture in networks.ARCHITECTURES.items()
     ]
     what = "images and captions of their objects side by side, classes told by descriptions"
-    return [*labelled, _arm(config, CONTRASTIVE, what, partial(_contrastive, config))]
+    return [*labelled, _arm(config, fresh, CONTRASTIVE, what, partial(_contrastive, config))]
 
 
-def _arm(config: Embedded, name: str, what: str, make: Callable[[Workshop], nn.Module]) -> Arm[Result]:
+def _arm(config: Embedded, fresh: Fresh, name: str, what: str, make: Callable[[Workshop], nn.Module]) -> Arm[Result]:
     done = f"{what}; train on {config.scenes} scenes, {config.epochs} epochs; explain {config.images} scenes"
 
     def trial(workshop: Workshop) -> Trial:
         model = make(workshop)
         facts = {
             "parameters": float(sum(map(torch.numel, model.parameters()))),
-            "fresh scenes": accuracy_of(model, _SCENES),
+            "fresh scenes": accuracy_on(model, *fresh()),
         }
         return Trial(scene_plan(model, name), scene_items(config.images, _SCENES), facts)
 

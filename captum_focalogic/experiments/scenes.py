@@ -103,22 +103,29 @@ def scene_plan(model: nn.Module, name: str, **how: object) -> Plan:
     return Plan(Recipe(lambda: labelled, f"{name}, {identity_of(model)}"), **how)  # type: ignore[arg-type]
 
 
-def accuracy_of(model: nn.Module, config: SceneConfig | None = None, classes: Sequence[int] = ALL_CLASSES) -> float:
-    """Share of right answers on fresh scenes, classes in turn: neither trained on nor explained.
+def fresh_scenes(config: SceneConfig | None = None, classes: Sequence[int] = ALL_CLASSES) -> tuple[Tensor, Tensor]:
+    """Scenes that are neither trained on nor explained, to tell how accurate networks are.
 
     Parameters
     ----------
-    model : nn.Module
     config : SceneConfig, optional
-        What the scenes are drawn like.
+        What they are drawn like.
     classes : sequence of int
         Classes to take in turn, each as often.
+
+    Returns
+    -------
+    images : (TEST_SCENES, 3, H, W) Tensor
+    labels : (TEST_SCENES,) Tensor
     """
-    right = 0
-    for start in range(FIRST_TEST_SEED, FIRST_TEST_SEED + TEST_SCENES, 60):
-        labels = [classes[seed % len(classes)] for seed in range(start, start + 60)]
-        scenes = [draw_scene(seed, label, config) for seed, label in enumerate(labels, start)]
-        with torch.inference_mode():
-            answers = model(torch.stack([torch.from_numpy(scene.image) for scene in scenes])).argmax(dim=1)
-        right += sum(label == answer for label, answer in zip(labels, answers.tolist(), strict=True))
-    return right / TEST_SCENES
+    seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + TEST_SCENES)
+    scenes = [draw_scene(seed, classes[seed % len(classes)], config) for seed in seeds]
+    images = torch.stack([torch.from_numpy(scene.image) for scene in scenes])
+    return images, torch.tensor([scene.label for scene in scenes])
+
+
+def accuracy_on(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Share of right answers."""
+    with torch.inference_mode():
+        answers = torch.cat([model(part).argmax(dim=1) for part in torch.split(images, 64)])
+    return float((answers == labels).double().mean())

@@ -72,7 +72,7 @@ def test_training_is_kept_and_repeats(tmp_path, pictures, monkeypatch):
     def refuse(*_):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(finetuning, "_fit", refuse)
+    monkeypatch.setattr(finetuning, "fit_pictures", refuse)
     again = fine_tuned(Workshop(tmp_path / "a"), "colours", pretrained(), pictures, how).forward.state_dict()
     assert all(torch.equal(first[key], again[key]) for key in first)
     with pytest.raises(AssertionError, match="trained again"):

@@ -1,0 +1,254 @@
+"""Trainings that are followed: which checkpoints, what counts as trained, what is compared, and that it is resumed."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as some
+from PIL import Image
+
+pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
+pytest.importorskip("filelock", reason="needs filelock (the study extra)")
+pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
+
+import pyarrow as pa
+from safetensors.torch import load_file
+
+from captum_focalogic.cli import main
+from captum_focalogic.cli.experimenting import CommandLine
+from captum_focalogic.demo.network import SceneNetwork
+from captum_focalogic.demo.train import TrainingConfig, train
+from captum_focalogic.errors import InputError
+from captum_focalogic.experiments import Embedded, ImageNet, courses, picture_courses, run_experiment
+from captum_focalogic.experiments.arms import Result
+from captum_focalogic.experiments.courses import CHANCE, RIGHT, checkpoints
+from captum_focalogic.experiments.picture_courses import divide
+from captum_focalogic.experiments.training import Followed, _finding, first_trained
+from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.study import Item, Sample
+
+TINY = Embedded(images=12, scenes=128, epochs=2)
+
+
+def call(*arguments: object) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([str(argument) for argument in arguments])
+    assert left.value.code == 0
+
+
+@given(some.integers(1, 200))
+def test_checkpoints_rise_from_the_first_epoch_to_the_last(epochs: int) -> None:
+    chosen = checkpoints(epochs)
+    assert chosen[0] == 1
+    assert chosen[-1] == epochs
+    assert chosen == sorted(set(chosen))
+    assert len(chosen) <= courses.CHECKPOINTS
+    # every step is at least as far as the one before, up to rounding
+    steps = np.diff(chosen)
+    assert all(late >= early - 1 for early, late in pairwise(steps))
+
+
+def test_checkpoints_of_the_papers_training() -> None:
+    # powers of 50 ** (1 / 7) = 1.749: 1, 1.75, 3.06, 5.35, 9.35, 16.35, 28.59, 50
+    assert checkpoints(50) == [1, 2, 3, 5, 9, 16, 29, 50]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "chance", "expected"),
+    [
+        ([0.5, 0.6, 0.8, 0.9], 0.5, 2),  # half of the way is 0.7
+        ([0.5, 0.75, 0.9, 1.0], 0.5, 1),  # exactly half of the way
+        ([0.9, 0.2, 0.9], 0.1, 0),
+        ([0.5, 0.5, 0.59], 0.5, None),  # hardly better than guessing
+        ([0.3, 0.9, 0.6], 0.3, 1),  # the best need not be the last
+    ],
+)
+def test_where_a_training_has_got_somewhere(accuracies: list[float], chance: float, expected: int | None) -> None:
+    assert first_trained(accuracies, chance) == expected
+
+
+def result(name: str, right: float, correct: list[bool], divergence: list[float | None]) -> Result:
+    """A checkpoint whose divergence is given; every other measure is the same everywhere."""
+    count = len(correct)
+    columns = {
+        f"{reading}_{measure}": pa.array([0.5] * count, pa.float64())
+        for reading in ("irreducible", "minimal", "smallest")
+        for measure in ("count", "size", "precision", "recall", "divergence")
+    }
+    columns["smallest_divergence"] = pa.array(divergence, pa.float64())
+    ids = [f"image-{place}" for place in range(count)]
+    return Result(name, pa.table({"id": ids, "correct": correct, **columns}), {RIGHT: right, CHANCE: 0.5})
+
+
+def test_changes_are_from_the_first_trained_checkpoint_over_images_right_in_both() -> None:
+    # the first checkpoint is at chance and must not count; the two first images are wrong in the second or third
+    unlearnt = result("1", 0.5, [True] * 14, [9.0] * 14)
+    early = result("2", 0.8, [False, True] + [True] * 12, [0.0, 0.0] + [0.1] * 12)
+    last = result("4", 0.9, [True, False] + [True] * 12, [1.0, 1.0] + [0.3] * 11 + [None])
+    course = Followed("specialised", [1, 2, 4], [unlearnt, early, last])
+    assert course.span == "epoch 2 to 4"
+    everywhere = course.change("smallest_divergence", right_only=False)
+    both = course.change("smallest_divergence", right_only=True)
+    assert everywhere is not None
+    assert both is not None
+    # the undefined one of the last image is left out
+    assert (everywhere.count, both.count) == (13, 11)
+    assert everywhere.value == pytest.approx((2 * 1.0 + 11 * 0.2) / 13)
+    assert (both.value, both.low, both.high) == pytest.approx((0.2, 0.2, 0.2))
+    grows = _finding(course, "divergence", "divergence grows", "smallest")
+    assert (grows.verdict, "epoch 2 to 4" in grows.evidence, "11 images" in grows.evidence) == ("confirmed", True, True)
+    assert _finding(course, "precision", "grows", "smallest").verdict == "not confirmed"
+
+
+def test_what_cannot_be_compared_is_not_tested() -> None:
+    right, wrong = [True] * 12, [False] * 12
+    chance = Followed("broad", [1, 2], [result("1", 0.5, right, [0.1] * 12), result("2", 0.55, right, [0.9] * 12)])
+    late = Followed("broad", [1, 2], [result("1", 0.5, right, [0.1] * 12), result("2", 0.9, right, [0.9] * 12)])
+    apart = Followed("broad", [1, 2], [result("1", 0.9, wrong, [0.1] * 12), result("2", 0.9, right, [0.9] * 12)])
+    for course in (chance, late, apart):
+        found = _finding(course, "divergence", "divergence grows", "smallest")
+        assert found.verdict == "not testable here", course
+    assert "guessing" in _finding(chance, "divergence", "", "smallest").evidence
+    assert "only the last" in _finding(late, "divergence", "", "smallest").evidence
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("training")
+    run_experiment("training", TINY, out)
+    return out
+
+
+def test_there_is_a_line_for_each_checkpoint_and_reading(done: Path) -> None:
+    lines = (done / "training.csv").read_text().splitlines()
+    assert [line.split('"')[1] for line in lines[1:]] == [
+        f"{name}, epoch {epoch}" for name in ("broad", "specialised") for epoch in (1, 1, 2, 2)
+    ]
+    changes = (done / "training-2.csv").read_text().splitlines()
+    assert len(changes) == 1 + 2 * 2 * 2
+    assert "not testable here" in (done / "training.md").read_text()
+
+
+def test_checkpoints_are_those_of_one_training(done: Path) -> None:
+    how = TrainingConfig(0, 128, 2, 64, scene=courses._SCENES)
+    kept = {path.stem: load_file(path) for path in (done / "made").glob("*.safetensors")}
+    assert sorted(kept) == [f"{name}, epoch {epoch}" for name in ("broad", "specialised") for epoch in (1, 2)]
+    seen: list[dict[str, torch.Tensor]] = []
+
+    def note(_: int, model: torch.nn.Module) -> None:
+        seen.append({name: values.clone() for name, values in model.state_dict().items()})
+
+    scenes = courses.draw_scenes(how, (0, 1, 2))
+    assert np.bincount(scenes.labels).tolist() == [42, 43, 43]
+    train(how, scenes, network=lambda: SceneNetwork(3), on_epoch=note)
+    for epoch, weights in enumerate(seen, start=1):
+        for name, values in weights.items():
+            assert torch.equal(kept[f"broad, epoch {epoch}"][name], values), (epoch, name)
+
+
+def test_the_specialised_model_never_sees_the_other_rule_met() -> None:
+    how = TrainingConfig(0, 64, 1, 32, scene=courses._SCENES)
+    assert sorted(set(courses.draw_scenes(how, (0, 1)).labels.tolist())) == [0, 1]
+
+
+def test_a_second_run_trains_and_explains_nothing(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("trained again")
+
+    page = (done / "training.md").read_bytes()
+    (done / "training.md").unlink()
+    shards = {path: path.stat().st_mtime_ns for path in done.rglob("rows-*.parquet")}
+    monkeypatch.setattr(courses, "train", refuse)
+    run_experiment("training", TINY, done)
+    assert (done / "training.md").read_bytes() == page
+    assert {path: path.stat().st_mtime_ns for path in done.rglob("rows-*.parquet")} == shards
+    assert len(shards) == 4
+
+
+def test_dry_runs_say_what_would_be_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call("experiment", "training", "--dry-run", "--epochs", 50, "--out", tmp_path / "out")
+    said = capsys.readouterr().out
+    assert all(f"{name}, epoch {epoch}" in said for name in ("broad", "specialised") for epoch in (1, 9, 50))
+    call("experiment", "training", "--size", "imagenet", "--data", tmp_path, "--dry-run", "--out", tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "specialised, epoch 29" in said
+    assert picture_courses.MODEL in said
+    assert not (tmp_path / "out").exists()
+
+
+def item(name: str, label: int | None) -> Item:
+    return Item(name, lambda: Sample(torch.zeros(3, 8, 8)), label)
+
+
+def test_every_fourth_picture_of_a_class_is_held_out() -> None:
+    items = [item(f"{label}-{place}", label) for place in range(5) for label in (7, 151)] + [item("last", 3)]
+    shares = divide(items)
+    assert [one.id for one in shares.held_out] == ["7-3", "151-3"]
+    assert [one.id for one in shares.trained] == [one.id for one in items if not one.id.endswith("-3")]
+    dogs = shares.of([151, 3])
+    assert [(one.id, one.label) for one in dogs.held_out] == [("151-3", 0)]
+    assert {one.label for one in dogs.trained} == {0, 1}
+    with pytest.raises(InputError, match="that of lost is not known"):
+        divide([item("lost", None)])
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Two breeds of dogs and something else, as small as torchvision's models take pictures; and masks."""
+    draws = np.random.default_rng(0)
+    mask = np.zeros((232, 232), dtype=np.uint8)
+    mask[:, :116] = 255
+    for folder in ("1", "151", "207"):
+        for place in range(4):
+            pixels = np.kron(draws.integers(0, 256, (8, 8, 3)), np.ones((29, 29, 1))).astype(np.uint8)
+            for root, picture in (("data", Image.fromarray(pixels)), ("masks", Image.fromarray(mask))):
+                (tmp_path / root / folder).mkdir(parents=True, exist_ok=True)
+                picture.save(tmp_path / root / folder / f"{place}.png")
+    return tmp_path
+
+
+def on_pictures(pictures: Path, **how: object) -> ImageNet:
+    usual = {"models": ("torchvision:resnet18",), "weights": "random", "segmenter": "grid:1x3", "epochs": 2}
+    masks = f"masks:{pictures / 'masks'}"
+    finder = CommandLine()
+    return ImageNet(finder, str(pictures / "data"), images=1, truth=masks, **{**usual, **how})  # type: ignore[arg-type]
+
+
+@pytest.mark.filterwarnings("ignore:.*RANDOM weights")
+def test_a_named_model_on_pictures_goes_on_from_the_last_checkpoint(pictures: Path, tmp_path: Path) -> None:
+    config = on_pictures(pictures)
+    outcome, _ = run_experiment("training", config, tmp_path / "out")
+    table = outcome.tables[0]
+    rows = [dict(zip(table.header, row, strict=True)) for row in table.rows]
+    assert [row["checkpoint"] for row in rows[::2]] == [
+        f"{name}, epoch {epoch}" for name in ("broad", "specialised") for epoch in (1, 2)
+    ]
+    assert {row["images"] for row in rows} == {"1"}
+    assert {found.verdict for found in outcome.findings} == {"not testable here"}
+    made = tmp_path / "out/made"
+    first, last = (load_file(made / f"broad, epoch {epoch}.safetensors") for epoch in (1, 2))
+    assert first["model.fc.weight"].shape == (3, 512)
+    assert load_file(made / "specialised, epoch 1.safetensors")["model.fc.weight"].shape == (2, 512)
+    assert not torch.equal(first["model.fc.weight"], last["model.fc.weight"])
+    # broken off after the first checkpoint, the training goes on from there and ends where it would have
+    other = Workshop(tmp_path / "other")
+    (tmp_path / "other/made").mkdir(parents=True)
+    (made / "broad, epoch 1.safetensors").rename(tmp_path / "other/made/broad, epoch 1.safetensors")
+    trial = picture_courses.picture_courses(config)[0].trial(other, 2)
+    assert trial.facts[CHANCE] == pytest.approx(1 / 3)
+    again = load_file(tmp_path / "other/made/broad, epoch 2.safetensors")
+    for name, values in last.items():
+        assert torch.equal(again[name], values), name
+
+
+@pytest.mark.filterwarnings("ignore:.*RANDOM weights")
+def test_what_cannot_be_trained_is_said(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="follows one model, but 2"):
+        picture_courses.picture_courses(on_pictures(pictures, models=("demo", "torchvision:resnet18")))
+    (pictures / "data/207").rename(pictures / "data/300")
+    course = picture_courses.picture_courses(on_pictures(pictures))[1]
+    with pytest.raises(InputError, match="has 1; give a folder of ImageNet"):
+        course.trial(Workshop(tmp_path / "out"), 1)
