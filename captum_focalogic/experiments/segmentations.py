@@ -1,0 +1,192 @@
+"""The segmentation settings under which an experiment looks whether metrics are stable."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+from torch import Tensor
+
+from captum_focalogic.demo.scenes import SceneConfig
+from captum_focalogic.experiments.configuration import Finder, ImageNet
+from captum_focalogic.experiments.savings import Cut
+from captum_focalogic.integrations.names import find_segmenter
+from captum_focalogic.integrations.scikit_image import Felzenszwalb
+from captum_focalogic.regions import MIN_AREA
+from captum_focalogic.segmenters import Segmenter, segmenter_from_text
+
+Kind = Literal["reference", "setting", "segmenter", "stress"]
+"""What the others are held against; the same segmenter set otherwise; another segmenter; a grid, blind to the image."""
+
+POINTS: tuple[int, ...] = (12, 9, 15)
+"""Points a side of Segment Anything's grid, as the paper has them; the first is the usual one here."""
+
+OWN = "own regions"
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """One way to cut images.
+
+    Attributes
+    ----------
+    name : str
+        What it is called.
+    what : str
+        What it does, in one line.
+    kind : {"reference", "setting", "segmenter", "stress"}
+        See :data:`Kind`.
+    against : str
+        The segmentation it is held against.
+    cut : callable
+        Makes the segmenter; None where each image brings its own regions.
+    scenes : SceneConfig, optional
+        How scenes are cut that bring their own regions.
+    """
+
+    name: str
+    what: str
+    kind: Kind
+    against: str
+    cut: Callable[[], Segmenter | None]
+    scenes: SceneConfig | None = None
+
+
+def embedded_segmentations() -> list[Segmentation]:
+    """Scenes by their own regions, and cut without knowledge of their objects."""
+    own = partial(Segmentation, against=OWN, cut=lambda: None)
+    return [
+        own(OWN, "each object, and the background in 2x2 cells", "reference"),
+        own(
+            "own, whole background",
+            "each object, and the background",
+            "setting",
+            scenes=SceneConfig(background_cells=1),
+        ),
+        own("own, 3x3 background", "each object, and 3x3 cells", "setting", scenes=SceneConfig(background_cells=3)),
+        _named("slic:9", "segmenter", OWN, _built_in),
+        _named("slic:6", "setting", "slic 9", _built_in),
+        _named("slic:12", "setting", "slic 9", _built_in),
+        _named("felzenszwalb:9", "segmenter", OWN, _built_in),
+        _named("watershed:9", "segmenter", OWN, _built_in),
+        _named("grid:3x3", "stress", OWN, _built_in),
+    ]
+
+
+def imagenet_segmentations(config: ImageNet) -> list[Segmentation]:
+    """The segmenter that was asked for, its other settings, SLIC, and the paper's 3x3 grid."""
+    kind, _, text = config.segmenter.partition(":")
+    reference = _title(config.segmenter)
+    find = partial(_found, config.finder)
+    if kind in _BY_POINTS:
+        family = _by_points(kind, text, reference)
+    else:
+        family = [_named(config.segmenter, "reference", reference, find)]
+        if text.isdecimal():
+            family += [_named(f"{kind}:{count}", "setting", reference, find) for count in _around(int(text))]
+    others = [_named(f"slic:{count}", "segmenter", reference, find) for count in (8, 12, 16)]
+    stress = _named("grid:3x3", "stress", reference, find)
+    known = {one.name for one in family}
+    return [*family, *(one for one in (*others, stress) if one.name not in known)]
+
+
+def merging_steps(segmenter: str | None) -> dict[str, Cut]:
+    """Ways to cut an image with and without merging, finely and coarsely; the first saves nothing.
+
+    Parameters
+    ----------
+    segmenter : str, optional
+        By its command line name. Other than those that make masks, segmenters are given how many regions to find; then,
+        and without one, Felzenszwalb's is counted, which finds as many as there are.
+    """
+    kind, _, text = (segmenter or "").partition(":")
+    if kind in _BY_POINTS:
+        most, coarse = max(POINTS), min(POINTS)
+        made = partial(_masks, kind, text)
+        return {
+            f"{most} points a side": partial(made, most, 0.0),
+            "merged below 0.001": partial(made, most, MIN_AREA),
+            f"{coarse} points": partial(made, coarse, 0.0),
+            f"{coarse} points, merged": partial(made, coarse, MIN_AREA),
+        }
+    fine = Felzenszwalb(None, 0.0)
+    return {
+        f"Felzenszwalb, scale {fine.scale:g}": lambda: fine,
+        "merged below 0.001": lambda: replace(fine, min_area=MIN_AREA),
+        f"scale {2 * fine.scale:g}": lambda: replace(fine, scale=2 * fine.scale),
+        f"scale {2 * fine.scale:g}, merged": lambda: replace(fine, scale=2 * fine.scale, min_area=MIN_AREA),
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class _Masks:
+    """A segmenter by masks, told from others by how it was made."""
+
+    segmenter: Segmenter
+    identity: str
+
+    def __call__(self, image: Tensor) -> Any:
+        return self.segmenter(image)
+
+
+_BY_POINTS = {"sam": "points_per_side", "masks": "points_per_crop"}
+"""Segmenters that ask a network for a mask at each point of a grid, and what they call its side."""
+
+
+def _by_points(kind: str, text: str, reference: str) -> list[Segmentation]:
+    usual, *others = POINTS
+    first = Segmentation(
+        reference,
+        f"{kind}, {usual} points a side",
+        "reference",
+        reference,
+        partial(_masks, kind, text, usual, MIN_AREA),
+    )
+    return [
+        first,
+        *(
+            Segmentation(
+                f"{reference}, {points} points",
+                f"{kind}, {points} points a side",
+                "setting",
+                reference,
+                partial(_masks, kind, text, points, MIN_AREA),
+            )
+            for points in others
+        ),
+    ]
+
+
+def _masks(kind: str, text: str, points: int, min_area: float) -> Segmenter:
+    options: dict[str, Any] = {_BY_POINTS[kind]: points, "min_area": min_area}
+    identity = f"{kind}:{text}, {points} points, regions of {min_area:g}"
+    if kind == "sam":
+        from captum_focalogic.integrations.segment_anything import SamSegmenter
+
+        return _Masks(SamSegmenter(text or "vit_b", **options), identity)
+    from captum_focalogic.integrations.transformers_masks import TransformersSegmenter
+
+    return _Masks(TransformersSegmenter(text or "facebook/sam-vit-base", **options), identity)
+
+
+def _named(text: str, kind: Kind, against: str, find: Callable[[str], Segmenter | None]) -> Segmentation:
+    return Segmentation(_title(text), text, kind, against, partial(find, text))
+
+
+def _title(text: str) -> str:
+    """A name that can be a folder's."""
+    return text.replace(":", " ").replace("/", "-")
+
+
+def _around(count: int) -> Sequence[int]:
+    """A third fewer and a third more."""
+    return [number for number in (max(2, round(count * 2 / 3)), round(count * 4 / 3)) if number != count]
+
+
+def _built_in(text: str) -> Segmenter | None:
+    name, _, rest = text.partition(":")
+    return find_segmenter(name, rest) or segmenter_from_text(text)
+
+
+def _found(finder: Finder, text: str) -> Segmenter | None:
+    return finder.segmenter(text)

@@ -1,0 +1,151 @@
+"""The experiment beside other methods: kept comparisons, shares with intervals, and small real runs of both sizes."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from drawn_pictures import draw_masks, draw_pictures
+from scipy import stats
+
+from captum_focalogic.cli import main
+from captum_focalogic.compare import characteristics, figure, summarise
+from captum_focalogic.demo.network import load_model
+from captum_focalogic.demo.scenes import draw_scene
+from captum_focalogic.errors import InputError
+from captum_focalogic.experiments import Embedded, baselines, comparisons, run_experiment
+from captum_focalogic.experiments.comparisons import SMALLEST, Series, Subject, Terms, compare_all
+from captum_focalogic.experiments.scenes import scene_items, scene_plan
+from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.study import Item
+
+FEW = tuple(
+    method
+    for method in Terms().methods
+    if not isinstance(method, str) or method in ("FocaLogic", "GradCAM", "FeatureAblation", "SAG")
+)
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as left:
+        main([str(argument) for argument in arguments])
+    return int(left.value.code or 0)
+
+
+def _subjects(count: int) -> list[Subject]:
+    return [Subject(item, draw_scene(seed, 1 + seed % 2).rule) for seed, item in enumerate(scene_items(count))]
+
+
+def _pixels(series: Series) -> bytes:
+    sink = io.BytesIO()
+    figure(series.comparisons).savefig(sink, format="raw", dpi=60)
+    return sink.getvalue()
+
+
+def test_what_is_read_back_is_what_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, terms = scene_plan(load_model(), "demo"), Terms(methods=FEW, seeds=2)
+    first = compare_all(Workshop(tmp_path), "few", plan, _subjects(2), terms)
+    monkeypatch.setattr(comparisons, "compare", lambda *_, **__: pytest.fail("everything was there"))
+    second = compare_all(Workshop(tmp_path), "few", plan, _subjects(2), terms)
+    assert second.name == "few"
+    assert summarise(second.comparisons) == summarise(first.comparisons)
+    assert characteristics(second.comparisons) == characteristics(first.comparisons)
+    for one, other in zip(first.comparisons, second.comparisons, strict=True):
+        assert [result.chosen.tolist() for result in one.results] == [
+            result.chosen.tolist() for result in other.results
+        ]
+        assert (one["GradCAM"].answer.heat_map == other["GradCAM"].answer.heat_map).all()
+        assert one.focus.expression == other.focus.expression
+        assert (one.image == other.image).all()
+    assert _pixels(first) == _pixels(second)
+
+
+def test_comparisons_on_other_terms_are_made_anew(tmp_path: Path) -> None:
+    plan, subjects = scene_plan(load_model(), "demo"), _subjects(1)
+    ablation = Terms(methods=("FocaLogic", "FeatureAblation"))
+    compare_all(Workshop(tmp_path), "few", plan, subjects, ablation)
+    (path,) = (tmp_path / "compared" / "few").iterdir()
+    before = path.read_bytes()
+    compare_all(Workshop(tmp_path), "few", plan, subjects, ablation)
+    assert path.read_bytes() == before
+    bare = Terms(methods=("FocaLogic", "FeatureAblation"), bare=True)
+    compare_all(Workshop(tmp_path), "few", plan, subjects, bare)
+    assert json.loads(path.read_bytes())["identity"]["bare"]
+
+
+def test_both_readings_take_part(tmp_path: Path) -> None:
+    series = compare_all(Workshop(tmp_path), "few", scene_plan(load_model(), "demo"), _subjects(2), Terms(methods=FEW))
+    for comparison in series.comparisons:
+        every, least = comparison["FocaLogic"], comparison[SMALLEST]
+        assert least.measures.evaluations < every.measures.evaluations
+        assert least.chosen.sum() == every.chosen.sum() == every.answer.focus.smallest().final_states.sum(axis=1).min()
+        assert comparison.skipped["SAG"]
+
+
+def _torn() -> None:
+    raise OSError("torn")
+
+
+def test_one_bad_image_is_named_and_costs_no_other(tmp_path: Path) -> None:
+    plan, subjects = scene_plan(load_model(), "demo"), [Subject(Item("torn", _torn)), *_subjects(1)]
+    terms = Terms(methods=("FocaLogic",))
+    series = compare_all(Workshop(tmp_path), "few", plan, subjects, terms)
+    assert dict(series.failed) == {"torn": "OSError: torn"}
+    assert [comparison.title for comparison in series.comparisons] == ["scene-0"]
+    with pytest.raises(InputError, match="none of 1 images"):
+        compare_all(Workshop(tmp_path / "other"), "few", plan, subjects[:1], terms)
+
+
+def test_gradients_are_of_no_use_on_a_bare_function(tmp_path: Path) -> None:
+    terms = Terms(methods=("FocaLogic", "GradCAM"), bare=True)
+    series = compare_all(Workshop(tmp_path), "bare", scene_plan(load_model(), "demo"), _subjects(1), terms)
+    assert list(series.comparisons[0].skipped) == ["GradCAM"]
+
+
+def test_shares_have_exact_intervals() -> None:
+    # With 10 of 10, the lower bound p solves p^10 = 0.025.
+    assert baselines.share(10, 10) == f"10 of 10 images, [{0.025**0.1:.3f}, 1.000]"
+    low, high = stats.beta.ppf([0.025], 3, 8)[0], stats.beta.ppf([0.975], 4, 7)[0]
+    assert baselines.share(3, 10) == f"3 of 10 images, [{low:.3f}, {high:.3f}]"
+
+
+def test_always_means_on_every_image() -> None:
+    assert baselines._always("claim", "", [True] * 10).verdict == "confirmed"
+    assert baselines._always("claim", "", [True] * 9 + [False]).verdict == "not confirmed"
+    assert baselines._always("claim", "", [True] * 9).verdict == "not testable here"
+
+
+def _few_terms(**how: object) -> Terms:
+    return Terms(**{"methods": FEW, **how})
+
+
+def test_the_embedded_size_runs_and_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "Terms", _few_terms)
+    monkeypatch.setattr(baselines, "FEWEST", 3)
+    outcome, written = run_experiment("baselines", Embedded(images=12), tmp_path)
+    monkeypatch.setattr(comparisons, "compare", lambda *_, **__: pytest.fail("everything was there"))
+    again, _ = run_experiment("baselines", Embedded(images=12), tmp_path)
+    assert [table.rows for table in again.tables] == [table.rows for table in outcome.tables]
+    verdicts = {(found.claim, found.reading): found.verdict for found in outcome.findings}
+    assert verdicts["FocaLogic's regions keep the prediction", "irreducible"] == "confirmed"
+    assert verdicts["none of FocaLogic's regions can be dropped", "smallest"] == "confirmed"
+    assert (
+        verdicts["FocaLogic needs outputs alone: a bare function gives the same states", "irreducible"] == "confirmed"
+    )
+    assert any("SAG was skipped" in note for note in outcome.notes)
+    assert {path.name for path in written} >= {"baselines.md", "baselines.svg", "baselines-3.csv"}
+
+
+def test_the_imagenet_size_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    methods = ("FocaLogic", "GradCAM", "FeatureAblation")
+    monkeypatch.setattr(baselines, "Terms", lambda **how: Terms(**{"methods": methods, **how, "seeds": 1}))
+    data, masks, out = draw_pictures(tmp_path / "data", 2), draw_masks(tmp_path / "masks", 2), tmp_path / "out"
+    options = ("--size", "imagenet", "--data", data, "--model", "torchvision:resnet18", "--weights", "random")
+    options += ("--segmenter", "grid:1x3", "--truth", f"masks:{masks}", "--out", out, "--no-progress")
+    assert run("experiment", "baselines", *options) == 0
+    kept = sorted((out / "compared" / "equal budget").iterdir())
+    assert len(kept) == 2
+    fields = json.loads(kept[0].read_text())
+    assert [result["name"] for result in fields["results"]] == list(methods)
+    assert all(result["measures"]["precision"] is not None for result in fields["results"])
+    assert "compared on fewer than 10 images" in (out / "baselines.md").read_text()

@@ -1,0 +1,105 @@
+"""The experiment on pruning: what is counted by hand, and small real runs of both sizes."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_pictures import draw_pictures
+from experiment_rows import table_of
+
+from captum_focalogic.cli import main
+from captum_focalogic.experiments import Embedded, efficiency, run_experiment
+from captum_focalogic.experiments.arms import Result
+from captum_focalogic.experiments.pruning import BUDGET, Pruning, prunings
+from captum_focalogic.search import Beam, Exhaustive
+from captum_focalogic.study import read_rows
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as left:
+        main([str(argument) for argument in arguments])
+    return int(left.value.code or 0)
+
+
+def test_the_settings_are_the_papers() -> None:
+    tried = prunings()
+    assert {one.regions for one in tried} == {6, 9, 12, 20, 30}
+    assert {one.width for one in tried} == {1, 2, 5, 10, 20, None}
+    assert {one.regions for one in tried if one.width is None} == {6, 9, 12}
+    assert {one.regions for one in tried if one.scope == "level"} == {20, 30}
+    assert len({one.name for one in tried}) == len(tried)
+    assert all(2**one.regions <= BUDGET for one in tried if one.width is None)
+
+
+def test_settings_make_their_searches() -> None:
+    assert Pruning(9, None).search == Exhaustive()
+    assert Pruning(9, 5).search == Beam(5)
+    assert Pruning(9, 5, "level").search == Beam(5, scope="level")
+    assert Pruning(9, 5, "level").name == "9 regions, beam 5 a level"
+
+
+def test_evaluations_saved_pairs_images_by_id() -> None:
+    first = Result("a", table_of({"id": [f"{n}" for n in range(11)], "evaluations": [100] * 10 + [None]}))
+    second = Result("b", table_of({"id": [f"{n}" for n in range(10, -1, -1)], "evaluations": [9, *range(10, 110, 10)]}))
+    found = efficiency.evaluations_saved(first, second)
+    # Image 0 took 100 of 100, image 9 took 10 of 100; image 10 failed in the first study.
+    assert found.count == 10
+    assert found.value == pytest.approx(np.mean([1 - n / 100 for n in range(10, 110, 10)]))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("efficiency")
+    few = [Pruning(4, 1), Pruning(4, None), Pruning(6, 1), Pruning(6, 20), Pruning(6, None), Pruning(14, 1, "level")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(efficiency, "prunings", lambda: few)
+        outcome, written = run_experiment("efficiency", Embedded(images=12), folder)
+        again, _ = run_experiment("efficiency", Embedded(images=12), folder)
+    return folder, outcome, written, again
+
+
+def test_the_table_says_what_searches_cost(small) -> None:
+    folder, outcome, _, again = small
+    assert outcome.tables[0].rows == again.tables[0].rows
+    lines = list(csv.DictReader((folder / "efficiency.csv").read_text().splitlines()))
+    assert lines[0]["time"] == "1.00"
+    for line in lines:
+        rows = read_rows(folder / "runs" / line["search"])
+        assert len(rows) == 10
+        evaluations = rows.column("evaluations").to_pylist()
+        assert line["evaluations"] == f"{np.mean(evaluations):,.0f}"
+        if line["search"].startswith("4"):
+            assert max(evaluations) <= 16
+        assert line["stopped"] == "0%"
+
+
+def test_a_beam_as_wide_as_the_image_changes_nothing_and_a_narrow_one_saves(small) -> None:
+    folder, outcome, *_ = small
+    wide, off = (read_rows(folder / "runs" / f"6 regions, {name}").to_pylist() for name in ("beam 20", "off"))
+    assert [row["final_states"] for row in wide] == [row["final_states"] for row in off]
+    verdicts = {(found.claim, found.reading): found.verdict for found in outcome.findings}
+    assert verdicts["beam 20 saves evaluations with 6 regions (share)", ""] == "not confirmed"
+    assert verdicts["4 regions in place of 6 save evaluations without a beam (share)", ""] == "confirmed"
+    narrow = read_rows(folder / "runs" / "6 regions, beam 1").to_pylist()
+    for few, every in zip(narrow, off, strict=True):
+        assert set(few["final_states"]) <= set(every["final_states"])
+        assert few["evaluations"] <= every["evaluations"]
+
+
+def test_beams_by_level_are_held_against_nothing(small) -> None:
+    _, outcome, *_ = small
+    assert not any("14 regions" in found.claim for found in outcome.findings)
+    assert any(line[0] == "14 regions, beam 1 a level" for line in outcome.tables[0].rows)
+
+
+def test_the_imagenet_size_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(efficiency, "prunings", lambda: [Pruning(3, 1), Pruning(3, None)])
+    out = tmp_path / "out"
+    options = ("--size", "imagenet", "--data", draw_pictures(tmp_path / "data", 2), "--model", "torchvision:resnet18")
+    options += ("--weights", "random", "--segmenter", "grid:2x3", "--truth", "none", "--out", out, "--no-progress")
+    assert run("experiment", "efficiency", *options) == 0
+    rows = read_rows(out / "runs" / "3 regions, off").to_pylist()
+    assert [row["error"] for row in rows] == [None, None]
+    assert all(row["num_regions"] == 3 and row["evaluations"] <= 8 for row in rows)
+    assert "defined for fewer than 10 images" in (out / "efficiency.md").read_text()

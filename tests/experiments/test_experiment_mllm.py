@@ -1,0 +1,107 @@
+"""The experiment on language models that see: the real classes, small, and an endpoint on this machine."""
+
+import math
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from drawn_pictures import draw_pictures
+
+pytest.importorskip("transformers")
+
+from captum_focalogic.cli import main
+from captum_focalogic.demo.rules import CLASS_NAMES
+from captum_focalogic.experiments import Embedded, mllm, run_experiment
+from captum_focalogic.experiments.scenes import scene_items
+from captum_focalogic.experiments.tiny_chat import tiny_chat
+from captum_focalogic.integrations.named_models import MAX_CALLS
+from captum_focalogic.study import read_rows
+
+sys.path.append(str(Path(__file__).parents[1] / "integrations"))
+from loopback import serve
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as left:
+        main([str(argument) for argument in arguments])
+    return int(left.value.code or 0)
+
+
+def test_a_random_model_answers_labels_by_its_seed_and_by_the_image() -> None:
+    images = torch.stack([item.read().image for item in scene_items(6)])
+    answers = tiny_chat(CLASS_NAMES, seed=3)(images)
+    assert answers.shape == (6, len(CLASS_NAMES))
+    torch.testing.assert_close(answers.exp().sum(dim=1), torch.ones(6))
+    assert len(answers.round(decimals=3).unique(dim=0)) == 6
+    assert torch.equal(answers, tiny_chat(CLASS_NAMES, seed=3)(images))
+    assert not torch.allclose(answers, tiny_chat(CLASS_NAMES, seed=4)(images))
+
+
+def test_making_one_leaves_random_numbers_alone() -> None:
+    torch.manual_seed(1)
+    wanted = torch.rand(1)
+    torch.manual_seed(1)
+    tiny_chat(["cat", "dog"])
+    assert torch.equal(torch.rand(1), wanted)
+
+
+def test_the_embedded_size_runs_and_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mllm, "EVALUATIONS", 12)
+    outcome, _ = run_experiment("mllm", Embedded(images=2), tmp_path)
+    for name in ("random, Frugal", "random, HittingSets"):
+        rows = read_rows(tmp_path / "runs" / name).to_pylist()
+        assert [row["error"] for row in rows] == [None, None]
+        assert all(1 <= row["evaluations"] <= 12 for row in rows)
+    assert {found.verdict for found in outcome.findings} == {"not testable here"}
+    assert "random" in outcome.findings[0].evidence
+    monkeypatch.setattr(mllm, "tiny_chat", lambda *_: pytest.fail("everything was there"))
+    again, _ = run_experiment("mllm", Embedded(images=2), tmp_path)
+    assert again.tables[0].rows == outcome.tables[0].rows
+
+
+def test_questions_stay_below_what_a_command_may_ask() -> None:
+    assert mllm.IMAGES * mllm.EVALUATIONS <= MAX_CALLS
+
+
+def test_a_model_from_a_folder_is_asked_about_the_folders_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mllm, "EVALUATIONS", 8)
+    made, weights = tiny_chat(["goldfish", "tench"]), tmp_path / "weights"
+    made.model.save_pretrained(weights)
+    made.processor.save_pretrained(weights)
+    out = tmp_path / "out"
+    options = ("--size", "imagenet", "--data", draw_pictures(tmp_path / "data", 2), "--model", f"chat:{weights}")
+    options += ("--segmenter", "grid:2x3", "--truth", "none", "--out", out, "--no-progress")
+    assert run("experiment", "mllm", *options) == 0
+    (folder,) = (out / "runs").iterdir()
+    rows = read_rows(folder).to_pylist()
+    assert [row["error"] for row in rows] == [None, None]
+    assert [row["label"] for row in rows] == [0, 1]  # goldfish, tench
+    assert all(row["prediction"] in (0, 1) and row["evaluations"] <= 8 for row in rows)
+
+
+def test_an_endpoint_is_asked_and_what_it_said_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openai")
+    monkeypatch.setattr(mllm, "EVALUATIONS", 10)
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setenv("FOCALOGIC_CACHE", str(tmp_path / "cache"))
+    data = draw_pictures(tmp_path / "data", 2, ("red", "blue"))
+    options = ("--size", "imagenet", "--data", data, "--model", "openai:m@red,green,blue", "--segmenter", "grid:2x2")
+    options += ("--truth", "none", "--out", tmp_path / "out", "--no-progress")
+    with serve() as (endpoint, address):
+        monkeypatch.setenv("OPENAI_BASE_URL", address)
+        assert run("experiment", "mllm", *options) == 0
+        asked = len(endpoint.requests)
+        assert run("experiment", "mllm", *options) == 0
+        assert len(endpoint.requests) == asked <= 2 * 10
+    rows = read_rows(tmp_path / "out" / "runs" / "openai m").to_pylist()
+    assert [row["error"] for row in rows] == [None, None]
+    assert all(not math.isnan(row["irreducible_size"]) for row in rows)
+
+
+def test_many_pictures_are_thinned_evenly() -> None:
+    items = scene_items(30)
+    assert [item.id for item in mllm._spread(items)] == [f"scene-{place * 30 // 12}" for place in range(12)]
+    assert mllm._spread(items[:3]) == items[:3]
