@@ -1,6 +1,6 @@
 """The formula as markup: every symbol a button that knows its region, every bracket a node with a truth value."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,9 @@ from captum_focalogic.logic import region_id, to_expression
 
 LONGEST = 600
 """Symbols above which a formula is no longer typeset in full."""
+
+DEEPEST = 60
+"""Brackets within brackets above which a formula is shown as its terms: browsers stop nesting at 512 elements."""
 
 _ONE_LINE = 12
 _GAP = Markup('<span class="gap"> </span>')
@@ -32,7 +35,8 @@ class Typeset:
     plain : str
         The same as text, to be copied; what sympy and Python read.
     left_out : int
-        Symbols that were left out because the formula is too long; then the markup shows its smallest terms only.
+        Final states that were left out because the formula is too long or nested too deeply; then the markup is about
+        the smallest of them only.
     """
 
     markup: Markup
@@ -50,17 +54,20 @@ def typeset(focus: Focus) -> Typeset:
     """
     column = {int(region): j for j, region in enumerate(focus.region_ids)}
     expression = focus.expression
-    total = _literals(expression)
-    if total <= LONGEST:
+    total, deep = _literals(expression), _depth(expression) > DEEPEST
+    if total <= LONGEST and not deep:
         return Typeset(_outermost(expression, column, focus.names), focus.formula)
     kept, shown = 0, 0
     for state in focus.final_states:
         if kept + int(state.sum()) > LONGEST:
             break
         kept, shown = kept + int(state.sum()), shown + 1
-    shortened = to_expression(focus.final_states[:shown], focus.region_ids)
-    markup = _outermost(shortened, column, focus.names) + _GAP + Markup('<span class="sign">∨ …</span>')
-    return Typeset(markup, focus.formula, total - _literals(shortened))
+    shortened = to_expression(focus.final_states[:shown], focus.region_ids, style="dnf" if deep else "factored")
+    markup = _outermost(shortened, column, focus.names)
+    if shown == len(focus.final_states):
+        return Typeset(markup, focus.formula)
+    markup += _GAP + Markup('<span class="sign">∨ …</span>')
+    return Typeset(markup, focus.formula, len(focus.final_states) - shown)
 
 
 def symbol_markup(region: int, names: Mapping[int, str]) -> Markup:
@@ -81,9 +88,21 @@ def set_markup(region_ids: ArrayLike, columns: ArrayLike, names: Mapping[int, st
 
 
 def _literals(expression: Basic) -> int:
-    if isinstance(expression, And | Or):
-        return sum(map(_literals, expression.args))
-    return int(isinstance(expression, Symbol))
+    return sum(isinstance(part, Symbol) for part, _ in _parts(expression))
+
+
+def _depth(expression: Basic) -> int:
+    return max(depth for _, depth in _parts(expression))
+
+
+def _parts(expression: Basic) -> Iterator[tuple[Basic, int]]:
+    """The expression and all that is in it, with the number of brackets around it, without recursion."""
+    waiting = [(expression, 0)]
+    while waiting:
+        part, depth = waiting.pop()
+        yield part, depth
+        if isinstance(part, And | Or):
+            waiting.extend((inner, depth + 1) for inner in part.args)
 
 
 def _order(expression: Basic) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """The typeset formula: read back from its markup, it is the function it stands for."""
 
 import itertools
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -10,8 +11,10 @@ from hypothesis import strategies as hs
 from hypothesis.extra.numpy import arrays
 from report_makers import IDS, focus_by, rule
 
+from captum_focalogic.focus import Focus
 from captum_focalogic.report import html_formula
-from captum_focalogic.report.html_formula import set_markup, symbol_markup, typeset
+from captum_focalogic.report.html_formula import Typeset, set_markup, symbol_markup, typeset
+from captum_focalogic.search.record import Record
 
 
 class Reader(HTMLParser):
@@ -97,9 +100,36 @@ def test_too_long_formulas_show_their_smallest_terms(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(html_formula, "LONGEST", 3)
     focus = focus_by(rule)
     shown = typeset(focus)
-    assert shown.left_out == 2
+    assert shown.left_out == 1
     assert read(shown.markup).text.replace("\xa0", " ") == "I0 ∧ I7 ∨ …"
     assert shown.plain == "I0 & (I7 | (I_m3 & I2))"
+
+
+def nested(regions: int) -> Typeset:
+    """0 & (1 | (2 & (3 | ...))), a bracket a region, typeset."""
+    ids = np.arange(regions)
+    spine = ids % 2 == 0
+    states = np.array([(ids < size) & spine | (ids == size) for size in range(1, regions, 2)])
+    few = focus_by(rule)
+    return typeset(
+        Focus(
+            region_ids=ids,
+            areas=np.full(regions, 1 / regions),
+            final_states=states,
+            certificate=replace(few.certificate, num_regions=regions),
+            evaluated=Record(regions).evaluated(),
+            target=1,
+        )
+    )
+
+
+def test_deeply_nested_formulas_are_shown_as_their_terms() -> None:
+    shallow, deep = nested(20), nested(400)
+    assert shallow.left_out == 0
+    assert "".join(read(shallow.markup).text.split()).startswith("I0∧(I1∨(I2∧(I3∨(I4")
+    assert deep.plain.count("(") > html_formula.DEEPEST
+    assert deep.left_out > 0
+    assert "".join(read(deep.markup).text.split()).startswith("(I0∧I1)∨(I0∧I2∧I3)∨(I0∧I2∧I4∧I5)")
 
 
 def test_names_are_text() -> None:
