@@ -128,7 +128,7 @@ def _compare(wish: Wish, setting: Setting, names: list[str]) -> Comparison:
 
     # Gradient methods need the module itself; a function is wrapped, so that its own exceptions are told apart.
     if isinstance(setting.model.forward, torch.nn.Module):
-        return run(setting.model.forward)
+        return setting.ask_module(setting.model.forward, run)
     compared: Comparison = setting.ask(run)
     return compared
 

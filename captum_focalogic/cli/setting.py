@@ -1,13 +1,14 @@
 """The model, the picture and its regions, ready to be asked about."""
 
 import math
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.cli.failing import CommandError, brief
@@ -16,6 +17,8 @@ from captum_focalogic.cli.subject import Subject, find_subject
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import ModelOutputError
 from captum_focalogic.oracle.forward import as_rows
+
+T = TypeVar("T")
 
 
 class ModelFailed(CommandError):
@@ -73,6 +76,18 @@ class Setting:
             return work(forward)
         except Exception as error:
             if any(error is own for own in raised):
+                raise ModelFailed(f"the model {self.model.name} raised {brief(error)}") from error
+            raise
+
+    def ask_module(self, module: nn.Module, work: Callable[[nn.Module], T]) -> T:
+        """As :meth:`ask`, for work that needs the module itself, such as its gradients."""
+        try:
+            return work(module)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+            if any(frame.f_locals.get("self") is module for frame in frames):
                 raise ModelFailed(f"the model {self.model.name} raised {brief(error)}") from error
             raise
 

@@ -22,6 +22,19 @@ def raises_as_we_do(images):
     raise ValueError("no such thing")
 
 
+class Tired(torch.nn.Module):
+    # answers whole pictures, and nothing with a black pixel
+
+    def forward(self, images):
+        if (images == 0).any():
+            raise RuntimeError("tired")
+        return images.mean((2, 3))
+
+
+def tired():
+    return Tired()
+
+
 def one_number(images):
     return images.sum()
 
@@ -113,6 +126,10 @@ CASES = {
     "model that raises an error we know": (
         ["explain", "good.png", "--model", "models.py:raises_as_we_do"],
         "raised ValueError: no such thing",
+    ),
+    "module that raises later on": (
+        ["compare", "good.png", "--model", "models.py:tired", "--methods", "FocaLogic"],
+        "the model models.py:tired raised RuntimeError: tired",
     ),
     "model without rows": (
         ["explain", "good.png", "--model", "models.py:one_number"],
