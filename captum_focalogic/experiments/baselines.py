@@ -22,10 +22,10 @@ MODEL = "torchvision:resnet50"
 """The model of the imagenet size where none is named."""
 
 SEEDS = 2
-"""Runs of each method."""
+"""Runs of each method on an equal budget, where what was drawn matters most."""
 
 SHARE = 4
-"""Of the scenes of the embedded size every so manieth is compared on: a dozen methods ask about each, twice."""
+"""Of the scenes of the embedded size every so manieth is compared on: a dozen methods ask about each, on two budgets."""
 
 FOCALOGIC = METHODS[0]
 
@@ -33,13 +33,13 @@ FOCALOGIC = METHODS[0]
 def arms(config: Config) -> list[Arm[Series]]:
     """All methods on their own budget, on FocaLogic's, and FocaLogic on a bare function."""
     images = f"{_count(config)} {'scenes' if isinstance(config, Embedded) else 'pictures'}"
-    every = f"compare {', '.join(Terms().names)} on {images}, {SEEDS} seeds"
-    own = Terms(seeds=SEEDS, seed=config.seed)
+    every = f"compare {', '.join(Terms().names)} on {images}"
+    own = Terms(seed=config.seed)
     equal = Terms(seeds=SEEDS, seed=config.seed, equal_budget=True)
     bare = Terms(methods=(FOCALOGIC,), seed=config.seed, bare=True)
     return [
         _arm(config, "own budget", f"{every}, each with its own budget", own),
-        _arm(config, "equal budget", f"{every}, each with as many evaluations as FocaLogic took", equal),
+        _arm(config, "equal budget", f"{every}, {SEEDS} seeds, each with as many evaluations as FocaLogic took", equal),
         _arm(config, "bare function", f"explain {images} by FocaLogic through a function without gradients", bare),
     ]
 
@@ -50,7 +50,7 @@ def conclude(config: Config, results: Sequence[Series]) -> Outcome:
     tables = [
         _table(summarise(equal.comparisons), "As many evaluations for each as FocaLogic took, averaged over images."),
         _table(summarise(own.comparisons), "Each method with its own budget, averaged over images."),
-        _table(characteristics(own.comparisons), "What methods are, as measured, each with its own budget."),
+        _table(characteristics(equal.comparisons), "What methods are, as measured on equal budgets."),
     ]
     return Outcome(tables, figure(list(own.comparisons[:DRAWN])), _findings(own, bare), _notes(config, own, equal))
 

@@ -16,7 +16,7 @@ from captum_focalogic.experiments.equivalence import stays_under_all
 from captum_focalogic.experiments.figures import READINGS, new_figure
 from captum_focalogic.experiments.findings import FEWEST, Estimate, Finding, change, rises
 from captum_focalogic.experiments.outcome import Outcome
-from captum_focalogic.experiments.pruning import BUDGET, Pruning, prunings
+from captum_focalogic.experiments.pruning import BUDGET, EXHAUSTIVE_REGIONS, Pruning, prunings
 from captum_focalogic.experiments.savings import saved
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
 from captum_focalogic.experiments.tables import measure_table
@@ -27,7 +27,7 @@ from captum_focalogic.study import MEASURES
 MODEL = "torchvision:resnet50"
 """The model of the imagenet size where none is named."""
 
-SHARE = 5
+SHARE = 8
 """Of the scenes of the embedded size every so manieth is explained: each is, under every setting."""
 
 
@@ -44,7 +44,8 @@ def conclude(config: Config, results: Sequence[Result]) -> Outcome:
     facts = {"regions": ".1f", "evaluations": ",.0f", "time": ".2f", "stopped": ".0%"}
     caption = (
         "By SLIC's number of regions and by the beam; means over images. Time: seconds over those of the first line; "
-        f"stopped: share of the images whose search ended at its {BUDGET:,} evaluations."
+        f"stopped: share of the images whose search ended at its budget, {BUDGET:,} evaluations up to "
+        f"{EXHAUSTIVE_REGIONS} regions and half as many above."
     )
     findings = [*_costs(by), *_changes(by)]
     return Outcome([measure_table(measured, caption, "search", facts)], _figure(by), findings, _notes(config))
@@ -69,7 +70,7 @@ def _evaluations(result: Result) -> dict[str, int]:
 
 def _arm(config: Config, pruning: Pruning) -> Arm[Result]:
     def make(_: Workshop) -> Trial:
-        how = {"segmenter": Slic(pruning.regions), "search": pruning.search, "max_evaluations": BUDGET}
+        how = {"segmenter": Slic(pruning.regions), "search": pruning.search, "max_evaluations": pruning.budget}
         if isinstance(config, Embedded):
             return Trial(scene_plan(load_model(), "demo", **how), scene_items(_count(config)))
         name = next(iter(config.models), MODEL)
@@ -77,7 +78,7 @@ def _arm(config: Config, pruning: Pruning) -> Arm[Result]:
         return Trial(config.plan(name, model, **how), config.find_items(model))
 
     images = f"{_count(config)} {'scenes' if isinstance(config, Embedded) else 'pictures'}"
-    what = f"explain {images} by {pruning.regions} SLIC regions, {pruning.beam}, at most {BUDGET:,} evaluations"
+    what = f"explain {images} by {pruning.regions} SLIC regions, {pruning.beam}, at most {pruning.budget:,} evaluations"
     return studied(pruning.name, what, make)
 
 

@@ -1,8 +1,9 @@
-"""Measures that are claimed to stay the same under many conditions."""
+"""Measures that are claimed to stay the same under many conditions, or not to."""
 
+import math
 from collections.abc import Mapping, Sequence
 
-from captum_focalogic.experiments.findings import Estimate, Finding, stays, untestable
+from captum_focalogic.experiments.findings import FEWEST, SMALL, Estimate, Finding, stays, untestable
 
 
 def stays_under_all(claim: str, reading: str, changes: Mapping[str, Estimate | None]) -> Finding:
@@ -25,6 +26,14 @@ def stays_under_all(claim: str, reading: str, changes: Mapping[str, Estimate | N
     parts += [f"{name} {changes[name]}" for name in tested if name not in held]
     parts += [f"{name}: {finding.evidence}" for name, finding in found.items() if name not in tested]
     return Finding(claim, reading, "confirmed" if held == tested else "not confirmed", "; ".join(parts))
+
+
+def moves(claim: str, reading: str, found: Estimate | None) -> Finding:
+    """Confirmed if the whole interval lies beyond :data:`~.findings.SMALL`, on either side."""
+    if found is None or math.isnan(found.low):
+        return untestable(claim, reading, f"defined for fewer than {FEWEST} images")
+    holds = found.low >= SMALL or found.high <= -SMALL
+    return Finding(claim, reading, "confirmed" if holds else "not confirmed", f"{found}, {found.count} images")
 
 
 def _names(names: Sequence[str]) -> str:

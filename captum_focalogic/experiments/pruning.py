@@ -16,7 +16,7 @@ EXHAUSTIVE_REGIONS = 12
 """Regions up to which the search without a beam is tried, which asks for up to 2^M states."""
 
 BUDGET = 1 << EXHAUSTIVE_REGIONS
-"""Evaluations that an image may take: enough for every search that is not pruned."""
+"""Evaluations that an image may take: enough for every search that is not pruned. With more regions, half of it."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ class Pruning:
         if self.width is None:
             return "off"
         return f"beam {self.width}" if self.scope == "state" else f"beam {self.width} a level"
+
+    @property
+    def budget(self) -> int:
+        """Evaluations that an image may take."""
+        return BUDGET if self.regions <= EXHAUSTIVE_REGIONS else BUDGET // 2
 
     @property
     def search(self) -> Strategy:

@@ -14,7 +14,7 @@ import torch
 from captum_focalogic import FocaLogic
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.scenes import draw_scene
-from captum_focalogic.experiments.pruning import BUDGET, Pruning, prunings
+from captum_focalogic.experiments.pruning import Pruning, prunings
 from captum_focalogic.metrics import focus_divergence, focus_precision, focus_recall, match_by_coverage
 from captum_focalogic.segmenters import Slic
 
@@ -23,7 +23,9 @@ SCENES = [draw_scene(seed, label=1 + seed % 2) for seed in range(8)]
 
 @pytest.mark.parametrize("pruning", prunings(), ids=lambda pruning: pruning.name)
 def test_regions_and_beam(benchmark: Any, pruning: Pruning) -> None:
-    explainer = FocaLogic(load_model(), segmenter=Slic(pruning.regions), search=pruning.search, max_evaluations=BUDGET)
+    explainer = FocaLogic(
+        load_model(), segmenter=Slic(pruning.regions), search=pruning.search, max_evaluations=pruning.budget
+    )
     images = torch.stack([torch.from_numpy(scene.image) for scene in SCENES])
 
     focuses = benchmark.pedantic(explainer.explain, args=(images,), rounds=1, warmup_rounds=0)

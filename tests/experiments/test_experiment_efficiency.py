@@ -29,7 +29,8 @@ def test_the_settings_are_the_papers() -> None:
     assert {one.regions for one in tried if one.width is None} == {6, 9, 12}
     assert {one.regions for one in tried if one.scope == "level"} == {20, 30}
     assert len({one.name for one in tried}) == len(tried)
-    assert all(2**one.regions <= BUDGET for one in tried if one.width is None)
+    assert all(2**one.regions <= one.budget == BUDGET for one in tried if one.width is None)
+    assert {one.budget for one in tried if one.regions > 12} == {BUDGET // 2}
 
 
 def test_settings_make_their_searches() -> None:

@@ -6,7 +6,7 @@ import torch
 from experiment_rows import SIDE, Brightest, patch_items
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments.equivalence import stays_under_all
+from captum_focalogic.experiments.equivalence import moves, stays_under_all
 from captum_focalogic.experiments.findings import Estimate
 from captum_focalogic.experiments.published import REGIONS_SAVED
 from captum_focalogic.experiments.savings import Counts, count_regions, saved, saves, savings_table
@@ -97,3 +97,20 @@ def test_conditions_that_cannot_be_tested_are_named():
     assert "b: defined for fewer than 10 images" in found.evidence
     assert stays_under_all("claim", "", {"b": None}).verdict == "not testable here"
     assert stays_under_all("claim", "", {}).verdict == "not testable here"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.05, 0.3, "confirmed"),
+        (-0.3, -0.05, "confirmed"),
+        (0.04, 0.3, "not confirmed"),
+        (-0.01, 0.01, "not confirmed"),
+    ],
+)
+def test_a_measure_moves_if_all_of_the_interval_is_beyond_what_counts_as_none(low, high, verdict):
+    assert moves("claim", "", Estimate((low + high) / 2, low, high, 20)).verdict == verdict
+
+
+def test_a_change_that_is_not_defined_moves_nothing():
+    assert moves("claim", "", None).verdict == "not testable here"
