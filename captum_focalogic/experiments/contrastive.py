@@ -195,7 +195,7 @@ def zero_shot(model: Contrastive, side: int) -> NearestDescription:
         model,
         model.embed_images,
         embedded,
-        scale=float(model.log_scale.exp().clamp(max=100.0)),
+        scale=model.log_scale.detach().exp().clamp(max=100.0).item(),
         bias=0.0,
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),

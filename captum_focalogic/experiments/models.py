@@ -166,7 +166,7 @@ def _figure(results: Sequence[Result]) -> Any:
         panel.set_xlabel("accuracy")
         panel.set_title(measure, fontsize=9)
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize=8)
+    figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
     return figure
 
 
