@@ -7,6 +7,7 @@ every pixel. Small images are enlarged by a whole number, so that borders and nu
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -70,7 +71,8 @@ def overlay(
 ) -> Image.Image:
     """All final states in one picture, as in the paper's figure 4.
 
-    Regions that every final state keeps are red, those that some keep are white, the rest is dimmed.
+    Regions that every final state keeps are red, those that some keep are white, the more so the more states keep them,
+    and the rest is dimmed.
 
     Parameters
     ----------
@@ -108,7 +110,8 @@ def overlay(
     picture = Painter(scene)
     covered = scene.covers(ids[used])
     picture.dim(~covered)
-    picture.tint(scene.covers(ids[used & ~shared]), palette.some, 0.5)
+    for column in np.flatnonzero(used & ~shared):
+        picture.tint(scene.covers(ids[column]), palette.some, 0.15 + 0.6 * float(kept[:, column].mean()))
     picture.tint(scene.covers(ids[shared]), palette.shared, 0.5)
     if palette.hatched:
         picture.hatch(scene.covers(ids[shared]), (255, 255, 255))
@@ -280,14 +283,15 @@ def _states(region_ids: ArrayLike, states: ArrayLike) -> tuple[Ints, Bools]:
 
 def _with_legend(picture: Image.Image, palette: Palette, count: int, any_shared: bool) -> Image.Image:
     """The picture above coloured squares and what they mean."""
-    font = font_of(picture.width / 30)
-    margin = round(picture.width / 40)
-    square = round(font.getbbox("Ag")[3])
     states = {1: "the final state", 2: "both final states"}.get(count, f"all {count} final states")
     entries = [(palette.shared, f"in {states}")] if any_shared else []
     if count > 1:
-        entries.append((palette.some, "in some" if any_shared else f"in some of {count} final states"))
+        said = "in some" if any_shared else f"in some of {count} final states"
+        entries.append((palette.some, f"{said} (fainter: in fewer)" if count > 2 else said))
     entries.append(((70, 70, 70), "in none"))
+    margin = round(picture.width / 40)
+    font = _font_that_fits([text for _, text in entries], picture.width, margin)
+    square = round(font.getbbox("Ag")[3])
     page = Image.new("RGB", (picture.width, picture.height + square + 2 * margin), PAGE)
     page.paste(picture, (0, 0))
     draw = ImageDraw.Draw(page)
@@ -297,3 +301,14 @@ def _with_legend(picture: Image.Image, palette: Palette, count: int, any_shared:
         draw.text((left + 1.4 * square, top + square / 2), text, fill=INK, font=font, anchor="lm")
         left += round(1.4 * square + font.getlength(text)) + 2 * margin
     return page
+
+
+def _font_that_fits(texts: Sequence[str], width: int, margin: int) -> Any:
+    """The largest usual font in which a legend's texts and squares stand in one line."""
+    size = width / 30
+    while True:
+        font = font_of(size)
+        needed = sum(1.4 * font.getbbox("Ag")[3] + font.getlength(text) + 2 * margin for text in texts)
+        if needed <= width or size < 10:
+            return font
+        size *= 0.95

@@ -39,6 +39,15 @@ def test_overlay_is_red_where_shared_white_where_some_and_dim_elsewhere():
     assert max(colour_in(picture, 9)) < 70
 
 
+def test_regions_of_more_final_states_are_whiter():
+    states = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [1, 1, 0, 0], [0, 0, 1, 1]], dtype=bool)
+    picture = overlay(GREY, LABELS, IDS, states, legend=False)
+    shades = [min(colour_in(picture, region)) for region in (-2, 0, 9)]
+    assert shades == sorted(shades, reverse=True)
+    assert len(set(shades)) == 3
+    assert colour_in(picture, 0) == colour_in(picture, 5)
+
+
 def test_overlay_with_other_colours():
     picture = overlay(GREY, LABELS, IDS, STATES, palette=COLOUR_BLIND, legend=False)
     red, green, blue = colour_in(picture, 0)
