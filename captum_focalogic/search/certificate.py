@@ -87,7 +87,7 @@ class Certificate:
     def sentences(self) -> list[str]:
         """The certificate in words, one claim a sentence."""
         said = [
-            f"Search: {self.strategy}, {self.evaluations:,} evaluations in {self.batches:,} batches"
+            f"Search: {self.strategy}, {_counted(self.evaluations, 'evaluation')} in {_counted(self.batches, 'batch')}"
             f" ({self._share_of_all()} of the 2^{self.num_regions} region sets).",
             f"Reading: {self.reading} ({self.derived or _MEANING[self.reading]}).",
         ]
@@ -152,6 +152,12 @@ class Certificate:
             if not _CHECKS[name](value):
                 raise InputError(f"certificate field {name!r} has the value {value!r}, which it cannot take")
         return cls(**fields)
+
+
+def _counted(count: int, thing: str) -> str:
+    if count != 1:
+        thing += "es" if thing.endswith("ch") else "s"
+    return f"{count:,} {thing}"
 
 
 def _is_count(value: object) -> bool:

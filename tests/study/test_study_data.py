@@ -15,7 +15,9 @@ from study_makers import GRID, SIDE, Brightest, save_pictures
 
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import InputError
-from captum_focalogic.study import MaskFiles, Model, data_from_text, hugging_face, image_folder, run_study
+from captum_focalogic.study import Item, MaskFiles, Model, data_from_text, hugging_face, image_folder, run_study
+from captum_focalogic.study.matching import LabelTruth
+from captum_focalogic.truth import Truth
 
 
 def test_scenes_bring_their_regions_truth_and_class() -> None:
@@ -208,3 +210,19 @@ def test_truth_as_a_function_and_several_parts(tmp_path: Path) -> None:
     assert rows[0]["truth_regions"] == [1, 6]
     assert rows[0]["region_iou"] == [1, 0, 0, 0, 0, 1]
     assert rows[1]["truth_regions"] is None
+
+
+def test_truth_that_is_found_by_the_name_of_the_class() -> None:
+    asked = []
+
+    def source(image: torch.Tensor, label: str) -> Truth:
+        asked.append((tuple(image.shape), label))
+        masks = np.zeros((int(label != "moth"), 4, 6), dtype=bool)
+        masks[:, :2] = True
+        return Truth(masks, (label,) * len(masks))
+
+    found = LabelTruth(source, ["ant, pismire", "bee", "moth"], "made here")
+    image = torch.zeros(3, 4, 6)
+    masks = [found(Item(str(label), lambda: None, label), image) for label in (0, 1, 2, None, 3, -1)]
+    assert asked == [((3, 4, 6), "ant"), ((3, 4, 6), "bee"), ((3, 4, 6), "moth")]
+    assert [None if mask is None else mask.sum() for mask in masks] == [12, 12, None, None, None, None]
