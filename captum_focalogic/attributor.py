@@ -67,7 +67,8 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
     max_evaluations : int or None
         Most states the model is asked about for one example; a search that meets it ends with what it has.
     time_limit : float or None
-        Seconds after which searches end with what they have; for all examples of a call together.
+        Seconds after which searches end with what they have; for all examples of a call together. The first examples
+        are served first, so that those are complete and later ones may have nothing.
     to_image : callable, optional
         Undoes the model's normalisation for the segmenter: (C, H, W) -> (3, H, W) in [0, 1].
 

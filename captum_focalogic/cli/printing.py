@@ -76,7 +76,8 @@ def _states(focus: Focus, most: int) -> str:
         return f"none ({focus.reading})"
     sizes = focus.final_states.sum(axis=1)
     smallest = int((sizes == sizes.min()).sum())
-    lines = [f"{count} {focus.reading}; the smallest, of {int(sizes.min())} region(s):"]
+    least = "the empty one" if not sizes.min() else f"the smallest, of {int(sizes.min())} region(s)"
+    lines = [f"{count} {focus.reading}; {least}:"]
     captions = [f"  {state_caption(focus, row)}" for row in range(min(count, most))]
     lines.extend(captions[:smallest])
     if count > smallest and len(captions) > smallest:
