@@ -36,16 +36,14 @@ def arms(config: Config) -> list[Arm[Result]]:
 
 def conclude(config: Config, results: Sequence[Result]) -> Outcome:
     """What was measured; of what it says about the paper, only whether it can be told."""
-    measured = [
-        replace(result, facts={"questions": result.mean("evaluations").value, "complete": _complete(result)})
-        for result in results
-    ]
+    measured = [replace(result, facts=_facts(result)) for result in results]
     table = measure_table(
         measured,
         f"At most {EVALUATIONS} questions an image; complete: share of the searches that found everything there is, "
-        "if the model is monotone on the image.",
+        "if the model is monotone on the image; empty: share of the images of which nothing need be left for the same "
+        "answer, which have no precision.",
         "model",
-        {"questions": ".1f", "complete": ".0%"},
+        {"questions": ".1f", "complete": ".0%", "empty": ".0%"},
     )
     return Outcome([table], measure_bars(measured), _findings(config), _notes(config))
 
@@ -97,9 +95,14 @@ def _count(config: Config) -> int:
     return min(config.images, IMAGES)
 
 
-def _complete(result: Result) -> float:
+def _facts(result: Result) -> dict[str, float]:
     told = [how for how in result.rows.column("certificate_complete").to_pylist() if how is not None]
-    return sum(how in ("yes", "if monotone") for how in told) / max(1, len(told))
+    sizes = [size for size in result.rows.column("smallest_size").to_pylist() if size is not None]
+    return {
+        "questions": result.mean("evaluations").value,
+        "complete": sum(how in ("yes", "if monotone") for how in told) / max(1, len(told)),
+        "empty": sum(size == 0 for size in sizes) / max(1, len(sizes)),
+    }
 
 
 def _findings(config: Config) -> list[Finding]:

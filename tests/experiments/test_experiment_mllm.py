@@ -53,6 +53,11 @@ def test_the_embedded_size_runs_and_continues(tmp_path: Path, monkeypatch: pytes
         rows = read_rows(tmp_path / "runs" / name).to_pylist()
         assert [row["error"] for row in rows] == [None, None]
         assert all(1 <= row["evaluations"] <= 12 for row in rows)
+    empty = sum(
+        size == 0 for size in read_rows(tmp_path / "runs" / "random, Frugal").column("smallest_size").to_pylist()
+    )
+    header, (line, *_) = outcome.tables[0].header, outcome.tables[0].rows
+    assert line[header.index("empty")] == f"{empty / 2:.0%}"
     assert {found.verdict for found in outcome.findings} == {"not testable here"}
     assert "random" in outcome.findings[0].evidence
     monkeypatch.setattr(mllm, "tiny_chat", lambda *_: pytest.fail("everything was there"))
