@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import torch
 
-from captum_focalogic.errors import InputError
+from captum_focalogic.search.settings import check_whole
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study import Item, Model, Plan, Recipe
 from captum_focalogic.study.matching import TruthSource
@@ -143,8 +143,5 @@ def size_of(config: Config) -> str:
 
 def _check(config: Config, *names: str) -> None:
     for name in names:
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"{name} must be a whole number, 1 or more; got {value!r}")
-    if isinstance(config.seed, bool) or not isinstance(config.seed, int) or config.seed < 0:
-        raise InputError(f"seed must be a whole number, 0 or more; got {config.seed!r}")
+        check_whole(name, getattr(config, name), 1)
+    check_whole("seed", config.seed, 0)

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from captum_focalogic.errors import InputError
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
 from captum_focalogic.search.region_map import RegionMap
 from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts
+from captum_focalogic.search.settings import check_whole
 from captum_focalogic.search.shrinking import shrink
 from captum_focalogic.search.states import Bools, Packed
 from captum_focalogic.search.violations import find_violations
@@ -55,10 +55,8 @@ class HittingSets:
     never_repeats: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        if isinstance(self.width, bool) or not isinstance(self.width, int | np.integer) or self.width < 1:
-            raise InputError(f"width must be a whole number of at least 1; got {self.width!r}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int | np.integer) or self.seed < 0:
-            raise InputError(f"seed must be a whole number of at least 0; got {self.seed!r}")
+        check_whole("width", self.width, 1)
+        check_whole("seed", self.seed, 0)
 
     def search(self, problem: Problem) -> Search:
         """Look for the final states of one image."""
