@@ -84,8 +84,8 @@ _EMBEDDED_NOTES = [
     "of what is left, as the package's own network is, would teach the rule and undo every bias. The setting was fixed "
     "on the network without bias alone, before any finding was looked at: at the default size it is right on 96 % of "
     "whole fresh scenes, and on 98 % of partly black ones that still meet the rule.",
-    "Fresh accuracy is over 600 unbiased scenes of all three classes in equal parts; accuracy over the scenes that are "
-    "explained, which are of the two classes that a rule tells.",
+    "“Fresh scenes” is the accuracy on 600 further unbiased scenes, of all three classes in equal parts; the other "
+    "accuracy is that on the scenes explained, which are of the two classes that a rule tells.",
 ]
 
 _IMAGENET_NOTES = [
@@ -123,7 +123,7 @@ def _embedded(config: Embedded) -> Arms:
 
     def make(name: str, workshop: Workshop) -> Trial:
         module = network(workshop, name)
-        return Trial(scene_plan(module, name), items(), {"fresh accuracy": accuracy_on(module, *fresh())})
+        return Trial(scene_plan(module, name), items(), {"fresh scenes": accuracy_on(module, *fresh())})
 
     def arm(name: str) -> Arm[Result]:
         bias = "no bias" if name == "vanilla" else f"bias on {WHAT[name.removeprefix('biased-')]}"
@@ -229,7 +229,7 @@ def _check_classes(train: Path, test: Path) -> None:
 
 def _conclude(config: Config, results: Sequence[Result | Absent]) -> Outcome:
     done = [result for result in results if isinstance(result, Result)]
-    shown = {"fresh accuracy": ".1%", "sigma": ".3f", "success": ".0%"}
+    shown = {"fresh scenes": ".1%", "sigma": ".3f", "success": ".0%"}
     facts = {name: form for name, form in shown.items() if any(name in result.facts for result in done)}
     table = measure_table(done, "Means with 95 % intervals (bootstrap over images).", "scenario", facts)
     findings = [finding_of(results, claim, reading) for claim in CLAIMS for reading in READINGS]
