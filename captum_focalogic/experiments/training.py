@@ -142,18 +142,25 @@ def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
         facts={RIGHT: ".1%"},
     )
     findings = [
-        _finding(followed[name], column, claim, reading) for name, column, claim in _CLAIMS for reading in READINGS
+        _finding(followed[name], measure, claim, reading, followed[BROAD] if measure == "divergence" else None)
+        for name, measure, claim in _CLAIMS
+        for reading in READINGS
     ]
     return Outcome([table, _changes(followed)], _figure(followed), findings, _notes(config, followed))
 
 
-def _finding(followed: Followed, measure: str, claim: str, reading: str) -> Finding:
+def _finding(followed: Followed, measure: str, claim: str, reading: str, beside: Followed | None = None) -> Finding:
     if followed.start is None:
         return untestable(claim, reading, f"no checkpoint is better than guessing by {LEARNT:.0%}")
     if followed.start == len(followed.results) - 1:
         return untestable(claim, reading, "only the last checkpoint is sufficiently trained")
-    finding = rises(claim, reading, followed.change(f"{reading}_{measure}", right_only=True))
-    return replace(finding, evidence=f"{finding.evidence}, {followed.span}, right in both")
+    column = f"{reading}_{measure}"
+    finding = rises(claim, reading, followed.change(column, right_only=True))
+    evidence = f"{finding.evidence}, {followed.span}, right in both"
+    compared = None if beside is None else beside.change(column, right_only=True)
+    if beside is not None and compared is not None:
+        evidence += f"; {beside.name} model: {compared}, {beside.span}"
+    return replace(finding, evidence=evidence)
 
 
 def _changes(followed: Mapping[str, Followed]) -> Table:

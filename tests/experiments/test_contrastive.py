@@ -27,7 +27,7 @@ from captum_focalogic.experiments.contrastive import (
     zero_shot,
 )
 
-SMALL = TrainingConfig(scenes=96, epochs=4, batch_size=32, learning_rate=2e-3, scene=SceneConfig(size=64))
+SMALL = TrainingConfig(scenes=64, epochs=2, batch_size=32, learning_rate=2e-3, scene=SceneConfig(size=64))
 
 kinds = some.lists(some.builds(Kind, some.sampled_from(COLOURS), some.sampled_from(SHAPES)), max_size=6)
 
@@ -121,7 +121,7 @@ def test_what_it_learns_does_not_depend_on_classes(model: Contrastive) -> None:
 
 
 def test_training_brings_images_and_their_captions_together() -> None:
-    config = replace(SMALL, scenes=32, epochs=40, batch_size=16, masked_share=0.0)
+    config = replace(SMALL, scenes=32, epochs=30, batch_size=16, masked_share=0.0)
     shown = scenes(config)
     images = torch.stack([torch.from_numpy(scene.image) for scene in shown])
     tokens = tokens_of([caption([item.kind for item in scene.objects][:MENTIONED]) for scene in shown])

@@ -1,6 +1,7 @@
 """Trainings that are followed: which checkpoints, what counts as trained, what is compared, and that it is resumed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -102,6 +103,8 @@ def test_changes_are_from_the_first_trained_checkpoint_over_images_right_in_both
     grows = _finding(course, "divergence", "divergence grows", "smallest")
     assert (grows.verdict, "epoch 2 to 4" in grows.evidence, "11 images" in grows.evidence) == ("confirmed", True, True)
     assert _finding(course, "precision", "grows", "smallest").verdict == "not confirmed"
+    beside = _finding(course, "divergence", "grows", "smallest", beside=replace(course, name="broad"))
+    assert beside.evidence.endswith("; broad model: +0.200 [+0.200, +0.200], epoch 2 to 4")
 
 
 def test_what_cannot_be_compared_is_not_tested() -> None:
