@@ -12,6 +12,9 @@ REGIONS: tuple[int, ...] = (6, 9, 12, 20, 30)
 WIDTHS: tuple[int, ...] = (1, 2, 5, 10, 20)
 """Widths of the beam."""
 
+LEVEL_WIDTHS: tuple[int, ...] = (1, 2, 5)
+"""Widths where so many states of each level are kept; wider beams ask more than the budget of many regions."""
+
 EXHAUSTIVE_REGIONS = 12
 """Regions up to which the search without a beam is tried, which asks for up to 2^M states."""
 
@@ -70,5 +73,5 @@ def prunings(regions: Sequence[int] = REGIONS, widths: Sequence[int] = WIDTHS) -
     for count in regions:
         small = count <= EXHAUSTIVE_REGIONS
         made += [Pruning(count, width) for width in widths]
-        made += [Pruning(count, None)] if small else [Pruning(count, width, "level") for width in widths]
+        made += [Pruning(count, None)] if small else [Pruning(count, width, "level") for width in LEVEL_WIDTHS]
     return made

@@ -15,7 +15,7 @@ def run(*arguments: object) -> int:
 
 EMBEDDED = {
     "stability": ["own regions:", "grid 3x3:", "count the regions"],
-    "efficiency": ["6 regions, beam 1:", "12 regions, off:", "30 regions, beam 20 a level:"],
+    "efficiency": ["6 regions, beam 1:", "12 regions, off:", "30 regions, beam 5 a level:"],
     "mllm": ["random, Frugal:", "random, HittingSets:"],
     "baselines": ["own budget:", "equal budget:", "bare function:"],
 }
