@@ -30,6 +30,9 @@ from captum_focalogic.study import MEASURES, Mean
 HALFWAY = 0.5
 """A checkpoint is sufficiently trained from this share of the way from guessing to the best checkpoint on."""
 
+LATER = 0.75
+"""Changes are also measured from this share of the way on: do they last, or do they belong to the beginning?"""
+
 LEARNT = 0.1
 """The best checkpoint has to be right more often than guessing by this much, or nothing was learnt."""
 
@@ -63,32 +66,32 @@ class Followed:
         """Of each checkpoint, on what it was not trained on."""
         return [result.facts[RIGHT] for result in self.results]
 
-    @property
-    def start(self) -> int | None:
+    def start(self, share: float = HALFWAY) -> int | None:
         """Place of the first sufficiently trained checkpoint."""
-        return first_trained(self.accuracies, self.results[0].facts[CHANCE])
+        return first_trained(self.accuracies, self.results[0].facts[CHANCE], share)
 
-    @property
-    def span(self) -> str:
+    def span(self, share: float = HALFWAY) -> str:
         """From which epoch to which changes are measured."""
-        return "-" if self.start is None else f"epoch {self.epochs[self.start]} to {self.epochs[-1]}"
+        start = self.start(share)
+        return "-" if start is None else f"epoch {self.epochs[start]} to {self.epochs[-1]}"
 
-    def change(self, column: str, right_only: bool) -> Estimate | None:
+    def change(self, column: str, right_only: bool = True, share: float = HALFWAY) -> Estimate | None:
         """From the first sufficiently trained checkpoint to the last; over all images, or those right in both.
 
         None if there are no two such checkpoints, or too few images.
         """
-        if self.start is None or self.start == len(self.results) - 1:
+        start = self.start(share)
+        if start is None or start == len(self.results) - 1:
             return None
-        first, last = self.results[self.start], self.results[-1]
+        first, last = self.results[start], self.results[-1]
         if right_only:
             first, last = _right(first), _right(last)
         ids = [set(result.rows.column("id").to_pylist()) for result in (first, last)]
         return change(first, last, column) if ids[0] & ids[1] else None
 
 
-def first_trained(accuracies: Sequence[float], chance: float) -> int | None:
-    """The first checkpoint that has come half of the way from guessing to the best one.
+def first_trained(accuracies: Sequence[float], chance: float, share: float = HALFWAY) -> int | None:
+    """The first checkpoint that has come so far on the way from guessing to the best one.
 
     Returns
     -------
@@ -103,7 +106,7 @@ def first_trained(accuracies: Sequence[float], chance: float) -> int | None:
     best = max(accuracies)
     if best < chance + LEARNT:
         return None
-    return next(place for place, value in enumerate(accuracies) if value >= chance + HALFWAY * (best - chance))
+    return next(place for place, value in enumerate(accuracies) if value >= chance + share * (best - chance))
 
 
 def _courses(config: Config) -> list[Course]:
@@ -150,36 +153,45 @@ def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
 
 
 def _finding(followed: Followed, measure: str, claim: str, reading: str, beside: Followed | None = None) -> Finding:
-    if followed.start is None:
+    start = followed.start()
+    if start is None:
         return untestable(claim, reading, f"no checkpoint is better than guessing by {LEARNT:.0%}")
-    if followed.start == len(followed.results) - 1:
+    if start == len(followed.results) - 1:
         return untestable(claim, reading, "only the last checkpoint is sufficiently trained")
     column = f"{reading}_{measure}"
-    finding = rises(claim, reading, followed.change(column, right_only=True))
-    evidence = f"{finding.evidence}, {followed.span}, right in both"
-    compared = None if beside is None else beside.change(column, right_only=True)
+    finding = rises(claim, reading, followed.change(column))
+    evidence = f"{finding.evidence}, {followed.span()}, right in both"
+    later = followed.change(column, share=LATER)
+    if later is not None and followed.start(LATER) != start:
+        evidence += f"; {followed.span(LATER)}: {later}"
+    compared = None if beside is None else beside.change(column)
     if beside is not None and compared is not None:
-        evidence += f"; {beside.name} model: {compared}, {beside.span}"
+        evidence += f"; {beside.name} model: {compared}, {beside.span()}"
     return replace(finding, evidence=evidence)
 
 
 def _changes(followed: Mapping[str, Followed]) -> Table:
-    lines = []
-    for course in followed.values():
-        for reading in READINGS:
-            for right_only in (False, True):
-                found = [course.change(f"{reading}_{measure}", right_only) for measure in MEASURES]
-                counts = sorted({estimate.count for estimate in found if estimate is not None})
-                images = " to ".join(map(str, counts[:1] + counts[1:][-1:])) or "-"
-                told = "right in both" if right_only else "all"
-                lines.append(
-                    (course.name, course.span, reading, told, images, *(str(estimate or "-") for estimate in found))
-                )
+    choices = ((HALFWAY, False), (HALFWAY, True), (LATER, True))
+    lines = [
+        _change_line(course, reading, share, right_only)
+        for course in followed.values()
+        for reading in READINGS
+        for share, right_only in choices
+    ]
     return Table(
         ("model", "from, to", "states", "images", "number", *MEASURES),
         tuple(lines),
-        "Changes from the first sufficiently trained checkpoint to the last one, paired, with 95 % intervals.",
+        f"Changes to the last checkpoint from the first one that has come {HALFWAY:.0%} of the way from guessing to "
+        f"the best one, and from the first that has come {LATER:.0%}; paired, with 95 % intervals.",
     )
+
+
+def _change_line(course: Followed, reading: str, share: float, right_only: bool) -> tuple[str, ...]:
+    found = [course.change(f"{reading}_{measure}", right_only, share) for measure in MEASURES]
+    counts = sorted({estimate.count for estimate in found if estimate is not None})
+    images = " to ".join(map(str, counts[:1] + counts[1:][-1:])) or "-"
+    told = "right in both" if right_only else "all"
+    return (course.name, course.span(share), reading, told, images, *(str(estimate or "-") for estimate in found))
 
 
 def _right(result: Result) -> Result:
@@ -232,7 +244,7 @@ def _notes(config: Config, followed: Mapping[str, Followed]) -> list[str]:
     paper = f"The paper follows {EPOCHS} epochs, this run {config.epochs}."
     rule = (
         "Sufficiently trained: at least half of the way from guessing to the best checkpoint, on held-out images. "
-        f"That is {', '.join(f'{course.name}: {course.span}' for course in followed.values())}."
+        f"Findings are from there to the last checkpoint, which is {', '.join(f'{course.name}: {course.span()}' for course in followed.values())}."
     )
     both = (
         "The findings are about images that both checkpoints get right. A wrong answer explains another class, and one "

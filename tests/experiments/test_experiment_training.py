@@ -72,6 +72,11 @@ def test_where_a_training_has_got_somewhere(accuracies: list[float], chance: flo
     assert first_trained(accuracies, chance) == expected
 
 
+def test_how_far_on_the_way_is_a_choice() -> None:
+    # from 0.4 to 0.8: half of the way is 0.6, three quarters are 0.7
+    assert [first_trained([0.4, 0.65, 0.72, 0.8], 0.4, share) for share in (0.5, 0.75, 1.0)] == [1, 2, 3]
+
+
 def result(name: str, right: float, correct: list[bool], divergence: list[float | None]) -> Result:
     """A checkpoint whose divergence is given; every other measure is the same everywhere."""
     count = len(correct)
@@ -91,7 +96,7 @@ def test_changes_are_from_the_first_trained_checkpoint_over_images_right_in_both
     early = result("2", 0.8, [False, True] + [True] * 12, [0.0, 0.0] + [0.1] * 12)
     last = result("4", 0.9, [True, False] + [True] * 12, [1.0, 1.0] + [0.3] * 11 + [None])
     course = Followed("specialised", [1, 2, 4], [unlearnt, early, last])
-    assert course.span == "epoch 2 to 4"
+    assert course.span() == "epoch 2 to 4"
     everywhere = course.change("smallest_divergence", right_only=False)
     both = course.change("smallest_divergence", right_only=True)
     assert everywhere is not None
@@ -105,6 +110,16 @@ def test_changes_are_from_the_first_trained_checkpoint_over_images_right_in_both
     assert _finding(course, "precision", "grows", "smallest").verdict == "not confirmed"
     beside = _finding(course, "divergence", "grows", "smallest", beside=replace(course, name="broad"))
     assert beside.evidence.endswith("; broad model: +0.200 [+0.200, +0.200], epoch 2 to 4")
+
+
+def test_a_change_that_belongs_to_the_beginning_is_told_apart() -> None:
+    right = [True] * 12
+    values = (0.7, 0.1), (0.85, 0.3), (0.9, 0.3)
+    course = Followed("specialised", [1, 2, 4], [result(str(at), at, right, [value] * 12) for at, value in values])
+    # half of the way from 0.5 is 0.7, three quarters are 0.8
+    evidence = _finding(course, "divergence", "grows", "smallest").evidence
+    assert evidence.startswith("+0.200 [+0.200, +0.200], 12 images, epoch 1 to 4")
+    assert evidence.endswith("; epoch 2 to 4: +0.000 [+0.000, +0.000]")
 
 
 def test_what_cannot_be_compared_is_not_tested() -> None:
@@ -140,7 +155,7 @@ def test_there_is_a_line_for_each_checkpoint_and_reading(done: Path) -> None:
         f"{name}, epoch {epoch}" for name in ("broad", "specialised") for epoch in (1, 1, 2, 2)
     ]
     changes = (done / "training-2.csv").read_text().splitlines()
-    assert len(changes) == 1 + 2 * 2 * 2
+    assert len(changes) == 1 + 2 * 2 * 3
     assert "not testable here" in (done / "training.md").read_text()
 
 
