@@ -6,7 +6,7 @@ from captum_focalogic.experiments.arms import Result
 from captum_focalogic.experiments.figures import READINGS
 from captum_focalogic.experiments.published import Published
 from captum_focalogic.report.html import Table
-from captum_focalogic.study import MEASURES
+from captum_focalogic.study import MEASURES, Mean
 
 
 def measure_table(
@@ -46,7 +46,7 @@ def measure_table(
                     str(len(result.rows) - errors),
                     "-" if not accuracy.count else f"{accuracy.value:.1%}",
                     *told,
-                    *(f"{result.mean(f'{reading}_{name}').value:.2f}" for name in ("count", "size")),
+                    *(_plain(result.mean(f"{reading}_{name}")) for name in ("count", "size")),
                     *(str(result.mean(f"{reading}_{measure}")) for measure in MEASURES),
                 )
             )
@@ -55,3 +55,7 @@ def measure_table(
         blank = ("-",) * (len(header) - 2 - len(MEASURES))
         lines.append((f"the paper, {where}", "-", *blank, *(str(published.get(name, "-")) for name in MEASURES)))
     return Table(header, tuple(lines), caption)
+
+
+def _plain(mean: Mean) -> str:
+    return f"{mean.value:.2f}" if mean.count else "-"
