@@ -242,9 +242,10 @@ def _above(mean: Mean) -> float:
 
 def _notes(config: Config, followed: Mapping[str, Followed]) -> list[str]:
     paper = f"The paper follows {EPOCHS} epochs, this run {config.epochs}."
+    spans = "; ".join(f"{course.name}, {course.span()}" for course in followed.values())
     rule = (
         "Sufficiently trained: at least half of the way from guessing to the best checkpoint, on held-out images. "
-        f"Findings are from there to the last checkpoint, which is {', '.join(f'{course.name}: {course.span()}' for course in followed.values())}."
+        f"Findings are about the change from there to the last checkpoint: {spans}."
     )
     both = (
         "The findings are about images that both checkpoints get right. A wrong answer explains another class, and one "
