@@ -109,6 +109,16 @@ def test_shares_have_exact_intervals() -> None:
     assert baselines.share(3, 10) == f"3 of 10 images, [{low:.3f}, {high:.3f}]"
 
 
+def test_a_search_that_found_nothing_has_no_choice_of_its_own(tmp_path: Path) -> None:
+    # Two evaluations: the whole image, which is valid, and one more; no state can have been found to be final.
+    plan = scene_plan(load_model(), "demo", max_evaluations=2)
+    series = compare_all(Workshop(tmp_path), "few", plan, _subjects(1), Terms(methods=("FocaLogic",)))
+    (result,) = series.comparisons[0].results
+    assert len(result.answer.focus.final_states) == 0
+    assert result.measures.sufficient, "the ranking that is measured in its place happens to be enough"
+    assert baselines._own([result], "sufficient") == [False]
+
+
 def test_always_means_on_every_image() -> None:
     assert baselines._always("claim", "", [True] * 10).verdict == "confirmed"
     assert baselines._always("claim", "", [True] * 9 + [False]).verdict == "not confirmed"
