@@ -1,5 +1,6 @@
 """Data sets by name: embedded scenes, folders of pictures, lists, and folders of Hugging Face datasets."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -90,7 +91,8 @@ def image_folder(folder: str | Path, class_names: Sequence[str] | None = None) -
     """Pictures in a folder: one subfolder for each class, or all in one for pictures of unknown class.
 
     Ids are paths inside the folder. A subfolder's class is the model's class of that name where all subfolders are
-    named so; its number where all names are whole numbers; else its place in alphabetical order, torchvision's rule.
+    named so; its number where all names are whole numbers; its ImageNet number where the names are WordNet ids and the
+    model has ImageNet's 1,000 classes; else its place in alphabetical order, torchvision's rule.
     """
     root = Path(folder).resolve()
     paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS and path.is_file())
@@ -112,7 +114,30 @@ def class_numbers(classes: Sequence[str], class_names: Sequence[str] | None) -> 
         return {name: known[name] for name in classes}
     if all(name.isdecimal() for name in classes):
         return {name: int(name) for name in classes}
+    if len(class_names or ()) == _IMAGENET > len(classes) and all(map(_WORDNET_ID.fullmatch, classes)):
+        return _imagenet_numbers(classes)
     return {name: number for number, name in enumerate(sorted(classes))}
+
+
+_IMAGENET = 1_000
+_WORDNET_ID = re.compile(r"n\d{8}")
+
+
+def _imagenet_numbers(classes: Sequence[str]) -> Mapping[str, int]:
+    """ImageNet's numbers of some of its classes: those that are missing count, so alphabetical order is not enough."""
+    try:
+        from timm.data.imagenet_info import ImageNetInfo
+    except ImportError as error:
+        raise InputError(
+            f"the classes are {len(classes)} of ImageNet's {_IMAGENET:,}, by their WordNet ids; to tell which, "
+            "pip install 'captum-focalogic[timm]', or name the folders by the classes' numbers"
+        ) from error
+    info: Any = ImageNetInfo()
+    numbers = {name: number for number, name in enumerate(info.label_names())}
+    unknown = [name for name in classes if name not in numbers]
+    if unknown:
+        raise InputError(f"ImageNet's {_IMAGENET:,} classes do not have the WordNet id(s) {', '.join(unknown)}")
+    return {name: numbers[name] for name in classes}
 
 
 def read_picture(path: Path, mask: Path | None = None, regions: Path | None = None) -> Sample:

@@ -1,5 +1,6 @@
 """Data sets by name: what is found, in which order, and with which class, mask and regions."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from study_makers import GRID, SIDE, Brightest, save_pictures
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import InputError
 from captum_focalogic.study import Item, MaskFiles, Model, data_from_text, hugging_face, image_folder, run_study
+from captum_focalogic.study.data import class_numbers
 from captum_focalogic.study.matching import LabelTruth
 from captum_focalogic.truth import Truth
 
@@ -226,3 +228,18 @@ def test_truth_that_is_found_by_the_name_of_the_class() -> None:
     masks = [found(Item(str(label), lambda: None, label), image) for label in (0, 1, 2, None, 3, -1)]
     assert asked == [((3, 4, 6), "ant"), ((3, 4, 6), "bee"), ((3, 4, 6), "moth")]
     assert [None if mask is None else mask.sum() for mask in masks] == [12, 12, None, None, None, None]
+
+
+def test_wordnet_ids_of_some_of_imagenets_classes_are_its_numbers() -> None:
+    imagenet = [f"class {number}" for number in range(1_000)]
+    some = {"n01440764": 0, "n02123045": 281, "n15075141": 999}
+    assert class_numbers(sorted(some), imagenet) == some
+    assert class_numbers(sorted(some), None) == {name: place for place, name in enumerate(sorted(some))}
+    with pytest.raises(InputError, match=r"do not have the WordNet id.*n99999999"):
+        class_numbers(["n01440764", "n99999999"], imagenet)
+
+
+def test_some_of_imagenets_classes_are_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm.data.imagenet_info", None)
+    with pytest.raises(InputError, match=r"2 of ImageNet's 1,000.*timm"):
+        class_numbers(["n01440764", "n02123045"], [str(number) for number in range(1_000)])
