@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from captum_focalogic.search import Beam, Exhaustive, Strategy
 from captum_focalogic.search.beam import Scope
@@ -12,8 +13,8 @@ REGIONS: tuple[int, ...] = (6, 9, 12, 20, 30)
 WIDTHS: tuple[int, ...] = (1, 2, 5, 10, 20)
 """Widths of the beam."""
 
-LEVEL_WIDTHS: tuple[int, ...] = (1, 2, 5)
-"""Widths where so many states of each level are kept; wider beams ask more than the budget of many regions."""
+NARROW: tuple[int, ...] = (1, 2, 5)
+"""Widths of the beam with more regions: with 20 and more, a wider one spends its budget before it finds any state."""
 
 EXHAUSTIVE_REGIONS = 12
 """Regions up to which the search without a beam is tried, which asks for up to 2^M states."""
@@ -64,14 +65,16 @@ class Pruning:
 
 
 def prunings(regions: Sequence[int] = REGIONS, widths: Sequence[int] = WIDTHS) -> list[Pruning]:
-    """The paper's pruning by regions and width, without pruning where that is possible, and by level where it is not.
+    """The paper's pruning by regions and width; without pruning where that is possible, and by level where it is not.
 
     With ``k`` children kept of each state a level still grows up to k-fold: with many regions only a search that keeps
     so many states of each level gets to the end.
     """
     made = []
     for count in regions:
-        small = count <= EXHAUSTIVE_REGIONS
-        made += [Pruning(count, width) for width in widths]
-        made += [Pruning(count, None)] if small else [Pruning(count, width, "level") for width in LEVEL_WIDTHS]
+        if count <= EXHAUSTIVE_REGIONS:
+            made += [*(Pruning(count, width) for width in widths), Pruning(count, None)]
+        else:
+            narrow = [width for width in widths if width in NARROW]
+            made += [Pruning(count, width, scope) for scope in get_args(Scope) for width in narrow]
     return made

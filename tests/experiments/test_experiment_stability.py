@@ -37,6 +37,7 @@ def small(tmp_path_factory: pytest.TempPathFactory):
     folder, config = tmp_path_factory.mktemp("stability"), Embedded(images=12)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stability, "embedded_segmentations", _three_ways)
+        patch.setattr(stability, "COUNTED_SIZE", 96)
         outcome, written = run_experiment("stability", config, folder)
         before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.parquet")}
         again, _ = run_experiment("stability", config, folder)
