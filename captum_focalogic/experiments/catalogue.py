@@ -1,6 +1,8 @@
 """The paper's experiments by name, and how one is run."""
 
 import dataclasses
+import itertools
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -32,12 +34,15 @@ class Experiment:
         What is done for a configuration, nothing of it yet.
     conclude : callable
         Makes the outcome of what the arms returned, in their order.
+    trains : bool
+        Whether networks are trained, so that the number of scenes and of epochs matters.
     """
 
     title: str
     source: str
     arms: Callable[[Config], Sequence[Arm[Any]]]
     conclude: Callable[[Config, Sequence[Any]], Outcome]
+    trains: bool = False
 
 
 def find_experiment(name: str) -> Experiment:
@@ -98,15 +103,15 @@ def run_experiment(
 
 def how(name: str, config: Config) -> list[str]:
     """How an experiment is run, in sentences and as a command."""
+    left_out = {"finder"} if find_experiment(name).trains else {"finder", "scenes", "epochs"}
     plain = {
         field.name: getattr(config, field.name)
         for field in dataclasses.fields(config)
-        if field.name != "finder" and getattr(config, field.name) not in (None, ())
+        if field.name not in left_out and getattr(config, field.name) not in (None, ())
     }
-    told = ", ".join(f"{key} {value}" for key, value in plain.items())
-    options = " ".join(f"--{key} {value}" for key, value in plain.items() if not isinstance(value, tuple | list))
+    models = plain.pop("models", ())
+    options = [*((f"--{key}", str(value)) for key, value in plain.items()), *(("--model", model) for model in models)]
+    told = ", ".join(f"{option.removeprefix('--')} {value}" for option, value in options)
     size = size_of(config)
-    return [
-        f"Size: {size} ({told}).",
-        f"```sh\nfocalogic experiment {name} --size {size} {options}\n```",
-    ]
+    command = shlex.join(["focalogic", "experiment", name, "--size", size, *itertools.chain(*options)])
+    return [f"Size: {size} ({told}).", f"```sh\n{command}\n```"]

@@ -217,5 +217,5 @@ def _notes(config: Config, results: Sequence[Result]) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment("Architectures", "Table 3 and figure 8", _arms, _conclude)
+EXPERIMENT = Experiment("Architectures", "Table 3 and figure 8", _arms, _conclude, trains=True)
 """Several architectures, one line each."""

@@ -298,4 +298,4 @@ def _capped(results: Sequence[Result | Absent]) -> str:
     return f"{shares[0]:.0%} of the images keep their class even there." if shares else ""
 
 
-EXPERIMENT = Experiment("Biased, perturbed and attacked", "Table 2 and figure 5", _arms, _conclude)
+EXPERIMENT = Experiment("Biased, perturbed and attacked", "Table 2 and figure 5", _arms, _conclude, trains=True)

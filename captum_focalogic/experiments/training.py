@@ -264,5 +264,5 @@ def _notes(config: Config, followed: Mapping[str, Followed]) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment("Focus in training", "figures 6, 7, 12 and 13", _arms, _conclude)
+EXPERIMENT = Experiment("Focus in training", "figures 6, 7, 12 and 13", _arms, _conclude, trains=True)
 """Checkpoints of a broad and of a specialised model."""

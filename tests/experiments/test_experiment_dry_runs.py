@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from captum_focalogic.cli import main
+from captum_focalogic.cli.experimenting import CommandLine
+from captum_focalogic.experiments import Embedded, ImageNet
+from captum_focalogic.experiments.catalogue import how
 
 
 def run(*arguments: object) -> int:
@@ -55,3 +58,15 @@ def test_models_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "openai gpt-4o:" in said
     assert "the labels after the @" in said
     assert "the folder's classes" in said
+
+
+def test_the_command_is_told_that_was_run() -> None:
+    said, command = how("models", Embedded(images=3, seed=5, scenes=256, epochs=2))
+    assert said == "Size: embedded (images 3, seed 5, scenes 256, epochs 2)."
+    assert "focalogic experiment models --size embedded --images 3 --seed 5 --scenes 256 --epochs 2\n" in command
+    assert "--epochs" not in how("stability", Embedded(images=3))[1]
+    pictures = ImageNet(CommandLine(), "my pictures", models=("a:b", "c:d"))
+    command = how("stability", pictures)[1]
+    assert "--data 'my pictures'" in command
+    assert "--model a:b --model c:d\n" in command
+    assert "finder" not in command
