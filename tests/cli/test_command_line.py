@@ -172,7 +172,7 @@ def test_weights_from_a_file_and_classes_by_target(module, red, capsys, tmp_path
     common = ["explain", red, "--model", f"{module}:load", "--segmenter", "grid:2x2", "--out", tmp_path / "out"]
     out, err = run(capsys, *common, "--weights", tmp_path / "weak.pt")
     assert line_of(out, "Prediction").startswith("dark (class 0)")
-    assert line_of(out, "Final states").startswith("1 irreducible; the smallest, of 0 region(s)")
+    assert line_of(out, "Final states").startswith("1 irreducible; the empty one:")
     assert "no region at all" in out
     assert "warning: " in err
     assert "this baseline explains nothing" in err
