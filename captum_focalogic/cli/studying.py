@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor
 
 from captum_focalogic.cli import models
 from captum_focalogic.cli.failing import CommandError, brief, say
@@ -34,7 +33,7 @@ from captum_focalogic.study import (
 from captum_focalogic.study.examples import Example, write_examples
 from captum_focalogic.study.matching import LabelTruth, TruthSource
 from captum_focalogic.study.page import write_page
-from captum_focalogic.study.plan import recipe_of
+from captum_focalogic.study.plan import NamedSegmenter, recipe_of
 from captum_focalogic.study.store import write_whole
 from captum_focalogic.study.tables import comparison_csv, comparison_latex, write_tables
 
@@ -87,18 +86,6 @@ class FromModule:
     def __call__(self, *arguments: Any) -> Any:
         """Call the function."""
         return _loaded(self)(*arguments)
-
-
-@dataclass(frozen=True, eq=False)
-class NamedSegmenter:
-    """A segmenter that is told from others by its name on the command line, which says what it was made from."""
-
-    segmenter: Segmenter
-    identity: str
-
-    def __call__(self, image: Tensor) -> Any:
-        """Cut an image."""
-        return self.segmenter(image)
 
 
 def _from_module(text: str) -> FromModule | None:

@@ -53,9 +53,14 @@ class Summary:
 
     def markdown(self) -> str:
         """The table as Markdown, notes below."""
-        lines = [self.header, tuple("---" for _ in self.header), *self.rows]
-        table = "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+        table = markdown_table(self.header, self.rows)
         return "\n\n".join([table, *("\n".join(f"- {note}" for note in self.notes),)]) if self.notes else table
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table as Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
 def summarise(comparisons: Comparison | Sequence[Comparison]) -> Summary:

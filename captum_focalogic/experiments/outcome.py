@@ -1,15 +1,16 @@
 """What an experiment found, and the files it is written to."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from captum_focalogic.compare.tables import markdown_table
 from captum_focalogic.experiments.findings import Finding
 from captum_focalogic.report.html import Table
+from captum_focalogic.study.plots import rendered
 from captum_focalogic.study.store import write_whole
+from captum_focalogic.study.tables import csv_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +51,9 @@ def write_outcome(outcome: Outcome, name: str, title: str, source: str, how: Seq
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, bytes] = {}
     for number, table in enumerate(outcome.tables, start=1):
-        files[f"{name}.csv" if number == 1 else f"{name}-{number}.csv"] = _csv(table).encode()
+        files[f"{name}.csv" if number == 1 else f"{name}-{number}.csv"] = csv_text([table.header, *table.rows]).encode()
     for kind in ("svg", "png"):
-        files[f"{name}.{kind}"] = _picture(outcome.figure, kind)
+        files[f"{name}.{kind}"] = rendered(outcome.figure, kind)
     files[f"{name}.md"] = page(outcome, name, title, source, how).encode()
     for file, octets in files.items():
         write_whole(folder / file, octets)
@@ -79,21 +80,4 @@ def page(outcome: Outcome, name: str, title: str, source: str, how: Sequence[str
 
 def markdown(table: Table) -> str:
     """A table as Markdown."""
-    lines = [table.header, tuple("---" for _ in table.header), *table.rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-
-
-def _csv(table: Table) -> str:
-    sink = io.StringIO()
-    csv.writer(sink, lineterminator="\n").writerows([table.header, *table.rows])
-    return sink.getvalue()
-
-
-def _picture(figure: Any, kind: str) -> bytes:
-    import matplotlib
-
-    sink = io.BytesIO()
-    # with a random salt and the date, two pictures of the same numbers would differ
-    with matplotlib.rc_context({"svg.hashsalt": "captum-focalogic", "svg.fonttype": "none"}):
-        figure.savefig(sink, format=kind, dpi=150, metadata={"Date": None, "Creator": None} if kind == "svg" else None)
-    return sink.getvalue()
+    return markdown_table(table.header, table.rows)

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
-from torch import Tensor
-
 from captum_focalogic.demo.scenes import SceneConfig
 from captum_focalogic.experiments.configuration import Finder, ImageNet
 from captum_focalogic.experiments.savings import Cut
@@ -14,6 +12,7 @@ from captum_focalogic.integrations.names import find_segmenter
 from captum_focalogic.integrations.scikit_image import Felzenszwalb
 from captum_focalogic.regions import MIN_AREA
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
+from captum_focalogic.study.plan import NamedSegmenter
 
 Kind = Literal["reference", "setting", "segmenter", "stress"]
 """What the others are held against; the same segmenter set otherwise; another segmenter; a grid, blind to the image."""
@@ -118,17 +117,6 @@ def merging_steps(segmenter: str | None) -> dict[str, Cut]:
     }
 
 
-@dataclass(frozen=True, eq=False)
-class _Masks:
-    """A segmenter by masks, told from others by how it was made."""
-
-    segmenter: Segmenter
-    identity: str
-
-    def __call__(self, image: Tensor) -> Any:
-        return self.segmenter(image)
-
-
 _BY_POINTS = {"sam": "points_per_side", "masks": "points_per_crop"}
 """Segmenters that ask a network for a mask at each point of a grid, and what they call its side."""
 
@@ -163,10 +151,10 @@ def _masks(kind: str, text: str, points: int, min_area: float) -> Segmenter:
     if kind == "sam":
         from captum_focalogic.integrations.segment_anything import SamSegmenter
 
-        return _Masks(SamSegmenter(text or "vit_b", **options), identity)
+        return NamedSegmenter(SamSegmenter(text or "vit_b", **options), identity)
     from captum_focalogic.integrations.transformers_masks import TransformersSegmenter
 
-    return _Masks(TransformersSegmenter(text or "facebook/sam-vit-base", **options), identity)
+    return NamedSegmenter(TransformersSegmenter(text or "facebook/sam-vit-base", **options), identity)
 
 
 def _named(text: str, kind: Kind, against: str, find: Callable[[str], Segmenter | None]) -> Segmentation:

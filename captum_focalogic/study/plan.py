@@ -113,6 +113,26 @@ _USUAL = {True: {"batch": 8, "group": 8}, False: {"batch": 512, "group": 32}}
 """Batch and group on a CPU (True) and elsewhere."""
 
 
+@dataclass(frozen=True, eq=False)
+class NamedSegmenter:
+    """A segmenter that does not say itself what it was made from.
+
+    Attributes
+    ----------
+    segmenter : callable
+        Cuts images.
+    identity : str
+        What tells it from others, such as its name on the command line.
+    """
+
+    segmenter: Segmenter
+    identity: str
+
+    def __call__(self, image: Tensor) -> Any:
+        """Cut an image."""
+        return self.segmenter(image)
+
+
 def recipe_of(model: Callable[[Tensor], Any] | Model | Recipe) -> Recipe:
     """A recipe for a model that is at hand."""
     if isinstance(model, Recipe):

@@ -60,12 +60,24 @@ def _subplots(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, 
     return figure, panels
 
 
-def _svg(figure: Any) -> str:
+def rendered(figure: Any, kind: str) -> bytes:
+    """A figure as the octets of a file, the same ones for the same figure.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    kind : str
+        "svg", or another format that matplotlib writes.
+    """
     import matplotlib
 
-    sink = io.StringIO()
-    # with a random salt and the date, two pages of the same rows would differ
+    sink = io.BytesIO()
+    # with a random salt and the date, two pictures of the same numbers would differ
     with matplotlib.rc_context({"svg.hashsalt": "captum-focalogic", "svg.fonttype": "none"}):
-        figure.savefig(sink, format="svg", metadata={"Date": None, "Creator": None})
-    text = sink.getvalue()
+        figure.savefig(sink, format=kind, dpi=150, metadata={"Date": None, "Creator": None} if kind == "svg" else None)
+    return sink.getvalue()
+
+
+def _svg(figure: Any) -> str:
+    text = rendered(figure, "svg").decode()
     return text[text.index("<svg") :]

@@ -56,7 +56,7 @@ def csv_table(summary: Summary) -> str:
         for line in summary.lines
         for column, mean in line.means.items()
     ]
-    return _csv([header, *rows])
+    return csv_text([header, *rows])
 
 
 def latex_table(summary: Summary) -> str:
@@ -84,20 +84,8 @@ def write_tables(summary: Summary, folder: Path) -> list[Path]:
 
 def comparison_text(comparison: "Comparison") -> str:
     """A comparison for people to read."""
-    header = ["", "pairs", comparison.first, comparison.second, "difference", "p"]
-    rows = [
-        [
-            line.column.replace("_", " "),
-            str(line.pairs),
-            _number(line.first),
-            _number(line.second),
-            f"{_number(line.difference, True)} [{_number(line.low, True)}, {_number(line.high, True)}]",
-            _p(line.p_value),
-        ]
-        for line in comparison.lines
-    ]
     said = [
-        _aligned([header, *rows]),
+        _aligned(_comparison_lines(comparison)),
         f"Difference: second minus first on the same images; intervals: {comparison.confidence:.0%}, paired bootstrap. "
         "p: Wilcoxon's signed-rank test, for accuracy the exact test of McNemar; one test a line, not corrected for "
         "their number.",
@@ -114,11 +102,17 @@ def comparison_csv(comparison: "Comparison") -> str:
         [line.column, line.pairs, line.first, line.second, line.difference, line.low, line.high, line.p_value]
         for line in comparison.lines
     ]
-    return _csv([header, *rows])
+    return csv_text([header, *rows])
 
 
 def comparison_latex(comparison: "Comparison") -> str:
     """A comparison as a LaTeX table (booktabs)."""
+    header, *rows = _comparison_lines(comparison)
+    return latex(header, rows)
+
+
+def _comparison_lines(comparison: "Comparison") -> list[list[str]]:
+    """The header and a line a measure."""
     header = ["", "pairs", comparison.first, comparison.second, "difference", "p"]
     rows = [
         [
@@ -131,7 +125,7 @@ def comparison_latex(comparison: "Comparison") -> str:
         ]
         for line in comparison.lines
     ]
-    return latex(header, rows)
+    return [header, *rows]
 
 
 def latex(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -179,7 +173,8 @@ def _p(value: float) -> str:
     return "<0.0001" if value < 1e-4 else f"{value:.4f}"
 
 
-def _csv(rows: Sequence[Sequence[object]]) -> str:
+def csv_text(rows: Sequence[Sequence[object]]) -> str:
+    """Lines of cells as CSV."""
     sink = io.StringIO()
     csv.writer(sink, lineterminator="\n").writerows(rows)
     return sink.getvalue()
