@@ -1,6 +1,6 @@
 """What FocaLogic costs beyond the model's own forward passes, and whether the batch size it chooses is a good one.
 
-Run with ``pytest tests/benchmarks --benchmark-only -s``. Every figure is a ratio of two measurements of the same run.
+Run with ``pytest tests/benchmarks -s``. Every figure is a ratio of two measurements of the same run.
 """
 
 import statistics

@@ -1,6 +1,6 @@
 """What a second worker is worth: the same study by one and by two single-threaded workers.
 
-``pytest tests/benchmarks/test_scale.py --benchmark-only -s``; needs two processors that have nothing else to do.
+``pytest tests/benchmarks/test_scale.py -s``; needs two processors that have nothing else to do.
 """
 
 import time
