@@ -18,8 +18,6 @@ Tench (0) to puffer (397), abacus to menu, plate to eggnog, alp to volcano, ball
 and toilet tissue. Fruit and vegetables are food (936 to 957), ears of corn and acorns are plants (987 to 990).
 """
 
-IMAGENET_CLASSES = 1_000
-
 
 def imagenet_categories() -> tuple[str, ...]:
     """The super-category of each of ImageNet's 1,000 classes."""

@@ -132,9 +132,6 @@ class ImageNet:
 Config = Embedded | ImageNet
 """How large an experiment is."""
 
-SIZES: tuple[str, ...] = ("embedded", "imagenet")
-"""Names of the sizes on the command line."""
-
 
 def size_of(config: Config) -> str:
     """The name of a size."""

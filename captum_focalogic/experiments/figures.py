@@ -1,6 +1,6 @@
 """Figures of experiments, with intervals, in colours that people with any colour vision can tell apart."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from captum_focalogic.errors import MissingExtraError
@@ -50,34 +50,6 @@ def draw_bars(panels: Sequence[Any], results: Sequence[Result]) -> None:
         panel.invert_yaxis()
         panel.set_xlabel(measure)
     panels[0].legend(frameon=False, fontsize=7)
-
-
-def measure_curves(
-    label: str, curves: Mapping[str, tuple[Sequence[float], Sequence[Result]]], reading: str = "smallest"
-) -> Any:
-    """Precision, recall, divergence and accuracy along a number such as epochs, one curve a series, with intervals.
-
-    Parameters
-    ----------
-    label : str
-        What the number is.
-    curves : mapping
-        Places and results by the name of the series.
-    reading : str
-        Of the final states.
-    """
-    figure, panels = new_figure(4, width=11.0)
-    columns = [*(f"{reading}_{measure}" for measure in MEASURES), "accuracy"]
-    for panel, column in zip(panels, columns, strict=True):
-        for name, (places, results) in curves.items():
-            means = [result.mean(column) for result in results]
-            panel.errorbar(
-                places, [mean.value for mean in means], yerr=_errors(means), capsize=2, marker="o", ms=3, label=name
-            )
-        panel.set_xlabel(label)
-        panel.set_title(column.replace("_", " "), fontsize=9)
-    panels[0].legend(frameon=False, fontsize=7)
-    return figure
 
 
 def _errors(means: Sequence[Mean]) -> list[list[float]]:
