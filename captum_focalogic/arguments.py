@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import InputError, warn
 from captum_focalogic.masking import Example
 from captum_focalogic.regions import as_label_map, partition_from_masks
-from captum_focalogic.remarks import remark
 
 Segmenter = Callable[[Tensor], Any]
 """(3, H, W) float tensor in [0, 1] on the CPU -> (H, W) integer array or tensor."""
@@ -152,13 +151,13 @@ def _segment(row: Tensor, segmenter: Segmenter, to_image: ToImage | None) -> Ten
     low, high = float(image.min()), float(image.max())
     if low < 0 or high > 1:
         if to_image is None:
-            remark(
+            warn(
                 "the input is not in [0, 1], so it was stretched to that range for the segmenter; "
                 "pass to_image= to undo the model's normalisation instead"
             )
             image = (image - low) / (high - low) if high > low else torch.zeros_like(image)
         else:
-            remark("to_image= gave values outside [0, 1]; they were clipped for the segmenter")
+            warn("to_image= gave values outside [0, 1]; they were clipped for the segmenter")
             image = image.clamp(0, 1)
     labels = segmenter(image.expand(3, -1, -1))
     return torch.from_numpy(as_label_map(labels, (image.shape[1], image.shape[2])))

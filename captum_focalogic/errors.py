@@ -1,7 +1,12 @@
 """What goes wrong, by kind: every error of this package derives from :class:`FocaLogicError`.
 
-Exceptions raised by the user's own model are not wrapped: they pass through unchanged.
+Exceptions raised by the user's own model are not wrapped: they pass through unchanged. Every warning is a
+:class:`FocaLogicWarning`, and names the line that called into this package.
 """
+
+import sys
+import warnings
+from pathlib import Path
 
 
 class FocaLogicError(Exception):
@@ -23,6 +28,18 @@ class ModelOutputError(InputError, AssertionError):
     """The model answered with something no verdict can be read from (no row per input, NaN, a future)."""
 
 
+class AggregateOutputError(ModelOutputError):
+    """The model gave one value for a batch of several rows."""
+
+
+class BrokenModelError(InputError):
+    """A model that answers for no image of a whole group."""
+
+
+class DiagramTooLarge(InputError):
+    """A formula needs more nodes than allowed."""
+
+
 class MissingExtraError(FocaLogicError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 
@@ -32,5 +49,61 @@ class MissingExtraError(FocaLogicError, ImportError):
         )
 
 
+class NoEngineError(MissingExtraError):
+    """Neither ``dot`` nor pygraphviz is installed; ``source`` is the ``.dot`` file that was written instead."""
+
+    def __init__(self, source: Path) -> None:
+        super().__init__("Graphviz (the program dot, or the Python package pygraphviz)", "render")
+        self.source = source
+        self.msg = f"{self.msg}; the graph's source is in {source}"
+        self.args = (self.msg,)
+
+
+class RenderError(FocaLogicError):
+    """Graphviz could not draw a graph; the message says where its source was written."""
+
+
+class FileError(InputError, OSError):
+    """A file or folder that cannot be read, written or made; the message gives its path."""
+
+
 class HubError(FocaLogicError, OSError):
     """Something that is kept on a server could not be fetched; the message says how to get it otherwise."""
+
+
+class EndpointError(FocaLogicError):
+    """The endpoint would not answer, however often it was asked."""
+
+
+class BudgetError(FocaLogicError):
+    """A further call would exceed the cap on calls or on cost. Answers that were paid for are in the cache."""
+
+
+class SkippedError(FocaLogicError):
+    """A method of attribution that cannot be used here; the message says why."""
+
+
+class StudyError(FocaLogicError):
+    """A run that cannot go on: its folder is in use, belongs to other settings, or cannot be written."""
+
+
+class FocaLogicWarning(UserWarning):
+    """Base of every warning this package gives."""
+
+
+class TruncatedWarning(FocaLogicWarning):
+    """A list that is known to be cut short."""
+
+
+_PASSED_OVER = {"captum_focalogic", "captum", "torch"}
+
+
+def warn(message: str, category: type[Warning] = FocaLogicWarning) -> None:
+    """Warn, and name the place that called into this package, however many wrappers of Captum and torch lie between.
+
+    Python shows a warning once for each place; a place inside a wrapper would be the same for all callers.
+    """
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED_OVER:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)

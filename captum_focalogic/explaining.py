@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from captum_focalogic.criteria import Criterion, OutputCriterion
-from captum_focalogic.errors import InputError, ModelOutputError
+from captum_focalogic.errors import AggregateOutputError, InputError, ModelOutputError, warn
 from captum_focalogic.focus import Focus
 from captum_focalogic.masking import Example
 from captum_focalogic.oracle import (
@@ -22,8 +22,7 @@ from captum_focalogic.oracle import (
     Targets,
     resolve_targets,
 )
-from captum_focalogic.oracle.forward import AggregateOutputError, is_out_of_memory
-from captum_focalogic.remarks import remark
+from captum_focalogic.oracle.forward import is_out_of_memory
 from captum_focalogic.search import Reading, Run, Strategy
 from captum_focalogic.search.named import strategy_for
 
@@ -121,7 +120,7 @@ class _Judge:
         """Tell how many masked inputs had no answer."""
         count = int(self._nan_rows)
         if count:
-            remark(f"the model answered NaN for {count} masked input(s); they count as not valid")
+            warn(f"the model answered NaN for {count} masked input(s); they count as not valid")
 
 
 def explain_all(question: Question, batching: Batching, on_judged: Callable[[int], object]) -> list[Focus]:

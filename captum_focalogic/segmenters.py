@@ -6,7 +6,6 @@ others are in :mod:`captum_focalogic.integrations`.
 """
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import InputError, warn
 from captum_focalogic.regions import MIN_AREA, Labels, merge_small
 
 Segmenter = Callable[[Tensor], NDArray[np.integer] | Tensor]
@@ -283,11 +282,9 @@ def _checked(labels: Labels, asked: int, who: str) -> Labels:
     """The labels, after a warning if they are a partition that can explain little."""
     found = _count(labels)
     if found == 1:
-        warnings.warn(
-            f"{who} gives a single region: the only explanation left is the whole image", UserWarning, stacklevel=3
-        )
+        warn(f"{who} gives a single region: the only explanation left is the whole image")
     elif 2 * found < asked:
-        warnings.warn(f"{who} gives {found} regions where {asked} were asked", UserWarning, stacklevel=3)
+        warn(f"{who} gives {found} regions where {asked} were asked")
     return labels
 
 

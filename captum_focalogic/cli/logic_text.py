@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from captum_focalogic.cli.facts import columns, print_facts, state_text
 from captum_focalogic.cli.failing import CommandError
 from captum_focalogic.cli.sources import read_focus, read_source, write_text
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import InputError, TruncatedWarning
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import (
     FORMATS,
     Style,
-    TruncatedWarning,
     banzhaf_values,
     count_literals,
     count_models,

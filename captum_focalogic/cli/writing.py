@@ -9,8 +9,9 @@ from captum_focalogic.cli.failing import CommandError, say
 from captum_focalogic.cli.models import Labels
 from captum_focalogic.cli.printing import state_caption
 from captum_focalogic.cli.setting import Setting
+from captum_focalogic.errors import NoEngineError, RenderError
 from captum_focalogic.focus import Focus
-from captum_focalogic.logic import NoEngineError, RenderError, count_literals, render, symbol, to_graphviz, to_networkx
+from captum_focalogic.logic import count_literals, render, symbol, to_graphviz, to_networkx
 from captum_focalogic.report.figures import COLOUR_BLIND, PAPER, overlay, segmentation_picture, tile
 from captum_focalogic.report.painting import image_bytes
 

@@ -4,9 +4,10 @@ from captum_focalogic.compare.case import Case
 from captum_focalogic.compare.drawing import figure, panel, save_figure
 from captum_focalogic.compare.interactions import Interactions, interactions
 from captum_focalogic.compare.measures import Measures
-from captum_focalogic.compare.method import Answer, Method, SkippedError, from_pixels, from_regions
+from captum_focalogic.compare.method import Answer, Method, from_pixels, from_regions
 from captum_focalogic.compare.running import METHODS, Comparison, MethodResult, compare, focalogic_method
 from captum_focalogic.compare.tables import Summary, characteristics, summarise
+from captum_focalogic.errors import SkippedError
 
 __all__ = [
     "METHODS",

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from captum_focalogic.compare.case import Case, Floats
 from captum_focalogic.compare.layers import find_layer, layout_of
-from captum_focalogic.compare.method import Answer, Method, SkippedError, from_pixels
-from captum_focalogic.errors import MissingExtraError
+from captum_focalogic.compare.method import Answer, Method, from_pixels
+from captum_focalogic.errors import MissingExtraError, SkippedError
 
 _STEPS = 50
 _ROWS = 16

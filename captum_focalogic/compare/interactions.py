@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_focalogic.compare.case import Case, Floats
-from captum_focalogic.compare.method import Answer, Method, SkippedError
-from captum_focalogic.errors import InputError
+from captum_focalogic.compare.method import Answer, Method
+from captum_focalogic.errors import InputError, SkippedError
 
 MOST_REGIONS = 12
 _LISTED = 20

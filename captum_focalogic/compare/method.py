@@ -7,12 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captum_focalogic.compare.case import Case, Floats
-from captum_focalogic.errors import FocaLogicError
 from captum_focalogic.focus import Focus
-
-
-class SkippedError(FocaLogicError):
-    """A method that cannot be used here; the message says why."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,11 +18,11 @@ from captum_focalogic.compare.gradients import GRADIENT_METHODS
 from captum_focalogic.compare.interactions import INTERACTION_METHODS
 from captum_focalogic.compare.layers import layer_by_name
 from captum_focalogic.compare.measures import Measures, chosen_regions, jaccard, measure
-from captum_focalogic.compare.method import Answer, Method, SkippedError
+from captum_focalogic.compare.method import Answer, Method
 from captum_focalogic.compare.perturbations import PERTURBATION_METHODS
 from captum_focalogic.criteria import Criterion
 from captum_focalogic.criteria import parse as parse_criterion
-from captum_focalogic.errors import InputError, MissingExtraError
+from captum_focalogic.errors import InputError, MissingExtraError, SkippedError
 from captum_focalogic.focus import Focus
 from captum_focalogic.pictures import image_bytes
 from captum_focalogic.search import Reading, Strategy

@@ -21,12 +21,11 @@ from captum_focalogic.compare import (
     Measures,
     Method,
     MethodResult,
-    SkippedError,
     compare,
     focalogic_method,
 )
 from captum_focalogic.criteria import parse as parse_criterion
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import InputError, SkippedError
 from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.focus import Focus
 from captum_focalogic.study import Item, Plan

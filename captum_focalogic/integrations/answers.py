@@ -2,12 +2,13 @@
 
 import json
 import math
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from captum_focalogic.errors import warn
 
 QUESTION = "Which one of these labels fits the image best? {labels}. Answer with the label alone."
 """What is asked; ``{labels}`` is replaced by the labels, separated by commas."""
@@ -88,10 +89,9 @@ class Outside(Counter[str]):
         self.update(new)
         if new:
             shown = ", ".join(f"{text!r} {count} x" for text, count in new.most_common(3))
-            warnings.warn(
+            warn(
                 f"{who} answered outside the labels for {sum(new.values())} image(s), which count as changed "
-                f"predictions: {shown}{', …' if len(new) > 3 else ''}",
-                stacklevel=3,
+                f"predictions: {shown}{', …' if len(new) > 3 else ''}"
             )
 
 

@@ -2,11 +2,7 @@
 
 from dataclasses import dataclass
 
-from captum_focalogic.errors import FocaLogicError, InputError
-
-
-class BudgetError(FocaLogicError):
-    """A further call would exceed the cap on calls or on cost. Answers that were paid for are in the cache."""
+from captum_focalogic.errors import BudgetError, InputError
 
 
 @dataclass

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import tempfile
-import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from captum_focalogic.errors import warn
 
 Masks = NDArray[np.bool_]
 """Overlapping masks, (K, H, W)."""
@@ -48,7 +49,7 @@ class MaskCache:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            warnings.warn(f"the stored masks {path} are damaged ({error}) and are made anew", stacklevel=2)
+            warn(f"the stored masks {path} are damaged ({error}) and are made anew")
             return None
         return flat.reshape(count, height, width).astype(np.bool_)
 

@@ -1,6 +1,5 @@
 """What segmenters that ask a network for overlapping masks have in common."""
 
-import warnings
 from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from captum_focalogic.errors import warn
 from captum_focalogic.integrations.mask_cache import MaskCache, Masks, default_folder, fingerprint, key_of
 from captum_focalogic.regions import MIN_AREA, Labels, labels_from_masks
 from captum_focalogic.segmenters import pixels_of
@@ -96,7 +96,7 @@ class MaskSegmenter(ABC):
         return fingerprint(self.network)
 
     def _warn(self, what: str) -> None:
-        warnings.warn(f"{type(self).__name__} {what}", stacklevel=3)
+        warn(f"{type(self).__name__} {what}")
 
 
 def stacked(masks: list[Any], size: tuple[int, int]) -> Masks:

@@ -1,7 +1,6 @@
 """CLIP by open_clip: zero-shot classifiers over any labels."""
 
 import difflib
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor, nn
 
-from captum_focalogic.errors import InputError, MissingExtraError
+from captum_focalogic.errors import InputError, MissingExtraError, warn
 from captum_focalogic.integrations.functions import distinct_labels
 from captum_focalogic.integrations.hub import fetching
 from captum_focalogic.integrations.pictures import CentreCrop, Stretch
@@ -119,9 +118,7 @@ def _create(open_clip: Any, name: str, pretrained: str, weights: str | Path | No
             return open_clip.create_model(name, pretrained=None if on_hub else pretrained)
     network = open_clip.create_model(name, pretrained=None, load_weights=False)
     if weights == RANDOM:
-        warnings.warn(
-            f"{name} has RANDOM weights: its predictions, and every explanation of them, mean nothing", stacklevel=3
-        )
+        warn(f"{name} has RANDOM weights: its predictions, and every explanation of them, mean nothing")
         return network
     return load_weights(network, weights)
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from PIL import Image
 from torch import Tensor
 
-from captum_focalogic.errors import FocaLogicError, InputError, MissingExtraError
+from captum_focalogic.errors import EndpointError, InputError, MissingExtraError
 from captum_focalogic.integrations.answer_cache import Answer, AnswerCache, request_key
 from captum_focalogic.integrations.answers import QUESTION, Outside, as_scores, ask, read_answer
 from captum_focalogic.integrations.budget import Budget, Usage
@@ -21,10 +21,6 @@ from captum_focalogic.integrations.functions import ArrayFormat, distinct_labels
 from captum_focalogic.integrations.retries import Retries, complaint, wait_before_retry
 
 DEFAULT_URL = "https://api.openai.com/v1"
-
-
-class EndpointError(FocaLogicError):
-    """The endpoint would not answer, however often it was asked."""
 
 
 class EndpointModel:

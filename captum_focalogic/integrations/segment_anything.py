@@ -1,7 +1,6 @@
 """Segment Anything, by the package of its authors (Kirillov et al. 2023), as the paper uses it."""
 
 import inspect
-import warnings
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -11,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import InputError, warn
 from captum_focalogic.integrations.hub import fetching
 from captum_focalogic.integrations.mask_cache import Masks
 from captum_focalogic.integrations.mask_segmenter import MIN_AREA, Cache, MaskSegmenter, best_device, stacked
@@ -159,5 +158,5 @@ def _checked_options(generator: Any, options: dict[str, Any]) -> dict[str, Any]:
     if points is not None and (isinstance(points, bool) or not isinstance(points, int) or points < 1):
         raise InputError(f"points_per_side must be a whole number of at least 1; got {points!r}")
     if options.pop("output_mode", "binary_mask") != "binary_mask":
-        warnings.warn("output_mode is ignored: a segmenter needs binary masks", stacklevel=3)
+        warn("output_mode is ignored: a segmenter needs binary masks")
     return options

@@ -1,7 +1,6 @@
 """Classifiers of timm by name, with their own preprocessing and labels."""
 
 import difflib
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -9,7 +8,7 @@ from typing import Any, cast
 from PIL import Image
 from torch import nn
 
-from captum_focalogic.errors import InputError, MissingExtraError
+from captum_focalogic.errors import InputError, MissingExtraError, warn
 from captum_focalogic.integrations.hub import fetching
 from captum_focalogic.integrations.torchvision import RANDOM, Classifier, Normalised
 from captum_focalogic.integrations.weights import load_weights
@@ -44,9 +43,7 @@ def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
     timm = _timm()
     model = _create(timm, name, published=weights is None)
     if weights == RANDOM:
-        warnings.warn(
-            f"{name} has RANDOM weights: its predictions, and every explanation of them, mean nothing", stacklevel=2
-        )
+        warn(f"{name} has RANDOM weights: its predictions, and every explanation of them, mean nothing")
     elif weights is not None:
         load_weights(model, weights)
     settings = timm.data.resolve_model_data_config(model)

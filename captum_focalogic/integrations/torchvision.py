@@ -1,7 +1,6 @@
 """Classifiers of torchvision by name."""
 
 import difflib
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import InputError, warn
 from captum_focalogic.integrations.hub import fetching
 from captum_focalogic.integrations.weights import load_weights
 
@@ -90,10 +89,7 @@ def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
     else:
         model = models.get_model(name, weights=None)
         if weights == RANDOM:
-            warnings.warn(
-                f"{name} has RANDOM weights: its predictions, and every explanation of them, mean nothing",
-                stacklevel=2,
-            )
+            warn(f"{name} has RANDOM weights: its predictions, and every explanation of them, mean nothing")
         else:
             load_weights(model, weights)
     preset = published.transforms()

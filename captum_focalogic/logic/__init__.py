@@ -1,5 +1,6 @@
 """Final states as formulas: built, compared, counted, drawn and exchanged. No torch here."""
 
+from captum_focalogic.errors import NoEngineError, RenderError, TruncatedWarning
 from captum_focalogic.logic.circuit import symbol_names
 from captum_focalogic.logic.counting import banzhaf_values, count_models, model_share, shapley_values
 from captum_focalogic.logic.drawing import to_graphviz
@@ -20,8 +21,8 @@ from captum_focalogic.logic.formats.predicate import evaluate, to_callable
 from captum_focalogic.logic.graph import from_networkx, to_networkx
 from captum_focalogic.logic.lattice import final_state_lattice, refinement_graph
 from captum_focalogic.logic.naming import check_names, name_regions
-from captum_focalogic.logic.necessity import TruncatedWarning, necessary_states
-from captum_focalogic.logic.rendering import NoEngineError, RenderError, available_engines, render
+from captum_focalogic.logic.necessity import necessary_states
+from captum_focalogic.logic.rendering import available_engines, render
 from captum_focalogic.logic.rules import Rule, RuleSet, class_rules
 from captum_focalogic.logic.simplification import count_literals, simplify
 from captum_focalogic.logic.symbols import region_id, region_key, symbol

@@ -4,14 +4,10 @@ from collections.abc import Sequence
 
 from dd.bdd import BDD
 
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import DiagramTooLarge
 from captum_focalogic.logic.circuit import Circuit
 
 NODE_LIMIT = 200_000
-
-
-class DiagramTooLarge(InputError):
-    """A formula needs more nodes than allowed."""
 
 
 class BoundedBDD(BDD):

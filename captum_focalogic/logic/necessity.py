@@ -1,19 +1,13 @@
 """What the decision cannot do without: the smallest region sets whose removal defeats every final state."""
 
-import warnings
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pysat.examples.hitman import Hitman
 
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import InputError, TruncatedWarning, warn
 from captum_focalogic.logic.terms import absorb, as_states
 
 LIMIT = 10_000
-
-
-class TruncatedWarning(UserWarning):
-    """A list that is known to be cut short."""
 
 
 def necessary_states(states: ArrayLike, limit: int | None = LIMIT) -> NDArray[np.bool_]:
@@ -70,11 +64,10 @@ def _enumerate(matrix: NDArray[np.bool_], limit: int | None) -> list[list[int]]:
     with Hitman(bootstrap_with=[np.flatnonzero(row).tolist() for row in matrix], htype="sorted") as hitman:
         for columns in hitman.enumerate():
             if limit is not None and len(found) == limit:
-                warnings.warn(
+                warn(
                     f"more than {limit} minimal hitting sets: only the {limit} smallest are returned "
                     "(raise limit, or pass limit=None for all)",
                     TruncatedWarning,
-                    stacklevel=3,
                 )
                 break
             found.append(columns)

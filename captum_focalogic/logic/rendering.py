@@ -7,25 +7,11 @@ from typing import Literal, get_args
 
 import graphviz
 
-from captum_focalogic.errors import FocaLogicError, InputError, MissingExtraError
+from captum_focalogic.errors import InputError, NoEngineError, RenderError
 
 Engine = Literal["dot", "pygraphviz"]
 _KINDS = ("svg", "png", "dot")
 _TIMEOUT = 120
-
-
-class RenderError(FocaLogicError):
-    """Graphviz could not draw a graph; the message says where its source was written."""
-
-
-class NoEngineError(MissingExtraError):
-    """Neither ``dot`` nor pygraphviz is installed; ``source`` is the ``.dot`` file that was written instead."""
-
-    def __init__(self, source: Path) -> None:
-        super().__init__("Graphviz (the program dot, or the Python package pygraphviz)", "render")
-        self.source = source
-        self.msg = f"{self.msg}; the graph's source is in {source}"
-        self.args = (self.msg,)
 
 
 def available_engines() -> list[Engine]:

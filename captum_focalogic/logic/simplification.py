@@ -6,7 +6,8 @@ from functools import cache
 from sympy import And, Not, Or, Symbol, Xor, false, true
 from sympy.logic.boolalg import Boolean
 
-from captum_focalogic.logic.bdd import BoundedBDD, DiagramTooLarge
+from captum_focalogic.errors import DiagramTooLarge
+from captum_focalogic.logic.bdd import BoundedBDD
 from captum_focalogic.logic.circuit import Circuit, as_boolean, iterate, symbol_names
 from captum_focalogic.logic.equivalence import equivalent
 from captum_focalogic.logic.expansion import expand, is_monotone

@@ -8,11 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_focalogic.errors import ModelOutputError
-
-
-class AggregateOutputError(ModelOutputError):
-    """The model gave one value for a batch of several rows."""
+from captum_focalogic.errors import AggregateOutputError, ModelOutputError
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from captum_focalogic.errors import AggregateOutputError
 from captum_focalogic.masking import Compositor, Example
 from captum_focalogic.oracle.batching import Batching
-from captum_focalogic.oracle.forward import AggregateOutputError, Forward, is_out_of_memory
+from captum_focalogic.oracle.forward import Forward, is_out_of_memory
 from captum_focalogic.search import states as st
 from captum_focalogic.search.run import Run
 

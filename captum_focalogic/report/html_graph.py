@@ -10,8 +10,9 @@ import graphviz
 from markupsafe import Markup, escape
 from sympy import And, Basic, Or, Symbol
 
+from captum_focalogic.errors import NoEngineError, RenderError
 from captum_focalogic.focus import Focus
-from captum_focalogic.logic import NoEngineError, RenderError, region_id, render
+from captum_focalogic.logic import region_id, render
 
 MOST_NODES = 40
 """Nodes above which a drawing is a tangle that nobody reads."""

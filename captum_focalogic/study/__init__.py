@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from captum_focalogic.errors import StudyError
 from captum_focalogic.study.comparison import Comparison, compare_rows, compare_runs
 from captum_focalogic.study.data import data_from_text, hugging_face, image_folder, listed, scenes
 from captum_focalogic.study.engines import Engine, Local
@@ -10,7 +11,7 @@ from captum_focalogic.study.matching import MaskFiles, Match
 from captum_focalogic.study.plan import Plan
 from captum_focalogic.study.rows import MEASURES, same_rows, states_of
 from captum_focalogic.study.run import run_plan, run_study
-from captum_focalogic.study.store import StudyError, read_rows, read_settings
+from captum_focalogic.study.store import read_rows, read_settings
 from captum_focalogic.study.summary import Mean, Summary, mean_of, summarise
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from captum_focalogic.attributor import FocaLogic
 from captum_focalogic.baselines import baseline_from_text
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import BrokenModelError, InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.oracle.forward import as_rows
 from captum_focalogic.regions import Labels, as_label_map
@@ -57,10 +57,6 @@ class Prepared:
     masks: Masks | None
     truth: Truth | None
     seconds: float
-
-
-class BrokenModelError(InputError):
-    """A model that answers for no image of a whole group."""
 
 
 class Explainer:

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 import captum_focalogic
-from captum_focalogic.errors import InputError, MissingExtraError
-from captum_focalogic.study.explainer import BrokenModelError, Explainer, OnJudged
+from captum_focalogic.errors import BrokenModelError, InputError, MissingExtraError
+from captum_focalogic.study.explainer import Explainer, OnJudged
 from captum_focalogic.study.plan import Group, Plan
 from captum_focalogic.study.rows import Row, arrow, as_table
 

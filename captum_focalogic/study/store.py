@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captum_focalogic.errors import FocaLogicError, MissingExtraError
+from captum_focalogic.errors import MissingExtraError, StudyError
 from captum_focalogic.study.rows import Row, arrow, as_table, schema
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ _LOCK = "lock"
 _SHARD = "rows-{:08d}.parquet"
 _SHARDS = "rows-*.parquet"
 _UNFINISHED = ".unfinished-"
-
-
-class StudyError(FocaLogicError):
-    """A run that cannot go on: its folder is in use, belongs to other settings, or cannot be written."""
 
 
 class Store:

@@ -12,14 +12,13 @@ import pytest
 import torch
 
 from captum_focalogic import FocaLogic
-from captum_focalogic.errors import InputError, MissingExtraError, ModelOutputError
+from captum_focalogic.errors import BudgetError, EndpointError, InputError, MissingExtraError, ModelOutputError
 
 pytest.importorskip("openai", reason="openai is not installed (extra 'openai')")
 
 from loopback import LABELS, broken, decide, serve, slow, status
 
-from captum_focalogic.integrations.budget import BudgetError
-from captum_focalogic.integrations.openai import EndpointError, EndpointModel
+from captum_focalogic.integrations.openai import EndpointModel
 from captum_focalogic.integrations.retries import Retries, retry_after
 
 KEY = "sk-very-secret-0123456789"

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from captum_focalogic.errors import ModelOutputError
-from captum_focalogic.oracle.forward import AggregateOutputError, Forward, as_rows, is_out_of_memory
+from captum_focalogic.errors import AggregateOutputError, ModelOutputError
+from captum_focalogic.oracle.forward import Forward, as_rows, is_out_of_memory
 
 INDEX = torch.tensor([2, 0, 0, 1, 2])
 BATCH = (torch.arange(5.0)[:, None],)

@@ -16,9 +16,8 @@ pytest.importorskip("ray.data", reason="needs ray[data] (the ray extra)")
 from study_makers import GRID, Brightest, patch_items  # noqa: E402
 
 from captum_focalogic.demo import load_model  # noqa: E402
-from captum_focalogic.errors import InputError  # noqa: E402
+from captum_focalogic.errors import BrokenModelError, InputError  # noqa: E402
 from captum_focalogic.study import Model, RayEngine, Recipe, read_rows, run_study, same_rows, scenes  # noqa: E402
-from captum_focalogic.study.explainer import BrokenModelError  # noqa: E402
 from captum_focalogic.study.ray_engine import start_ray  # noqa: E402
 
 

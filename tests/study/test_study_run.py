@@ -26,7 +26,7 @@ from study_makers import (
 )
 from study_makers import kill as kill_process
 
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import BrokenModelError, InputError
 from captum_focalogic.study import (
     Item,
     Local,
@@ -41,7 +41,6 @@ from captum_focalogic.study import (
     scenes,
     states_of,
 )
-from captum_focalogic.study.explainer import BrokenModelError
 from captum_focalogic.study.plan import recipe_of
 from captum_focalogic.study.rows import as_table
 

@@ -15,8 +15,9 @@ pq = pytest.importorskip("pyarrow.parquet")
 
 from study_makers import kill, start  # noqa: E402
 
+from captum_focalogic.errors import StudyError  # noqa: E402
 from captum_focalogic.study.rows import COLUMNS, as_table, same_rows  # noqa: E402
-from captum_focalogic.study.store import StudyError, open_store, read_rows, read_settings, write_whole  # noqa: E402
+from captum_focalogic.study.store import open_store, read_rows, read_settings, write_whole  # noqa: E402
 
 SETTINGS = {"model": "m", "images": 10}
 
