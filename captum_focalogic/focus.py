@@ -7,6 +7,7 @@ import math
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from dataclasses import fields as fields_of
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.provenance import Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Certificate, Completeness, Reading
 from captum_focalogic.search.record import Evaluated
@@ -59,6 +61,18 @@ class Focus:
         What regions are called, where known.
     image : (H, W, 3) uint8 or None
         The image itself, to be shown with the explanation; None where the input is not one, or cannot be shown.
+    target_name : str or None
+        What the explained class is called, where known.
+    prediction : Prediction or None
+        What the model said to the whole input, where known.
+    provenance : Provenance
+        How the explanation was made, as far as it is known: criterion, baseline, removal, model, versions.
+    unfinished : (S,) bool
+        Final states that keep the prediction but are not yet known to have no region to spare, as the search ended
+        before that. None by default.
+    parents : mapping of int to int
+        Where regions are parts of coarser ones: the region that each is a part of. Parents may be parts themselves;
+        they are no regions of the partition.
     """
 
     region_ids: NDArray[np.int64]
@@ -70,13 +84,21 @@ class Focus:
     target: int | tuple[int, ...] | None = None
     names: Mapping[int, str] = field(default_factory=dict)
     image: NDArray[np.uint8] | None = None
+    target_name: str | None = None
+    prediction: Prediction | None = None
+    provenance: Provenance = field(default_factory=Provenance)
+    unfinished: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
+    parents: Mapping[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         num_regions = np.size(self.region_ids)
+        if not np.any(self.unfinished):
+            object.__setattr__(self, "unfinished", np.zeros(len(self.final_states), dtype=np.bool_))
         shapes = {
             "region_ids": (np.shape(self.region_ids), (num_regions,)),
             "areas": (np.shape(self.areas), (num_regions,)),
             "final_states": (np.shape(self.final_states), (len(self.final_states), num_regions)),
+            "unfinished": (np.shape(self.unfinished), (len(self.final_states),)),
         }
         for name, (given, expected) in shapes.items():
             if given != expected:
@@ -95,6 +117,12 @@ class Focus:
             raise InputError("image must be (H, W, 3) uint8 of the label map's size, and needs a label map beside it")
         if self.evaluated.num_regions != num_regions or self.certificate.num_regions != num_regions:
             raise InputError(f"evaluated and certificate must be about the same {num_regions} regions as region_ids")
+        _check_tree(self.parents, self.region_ids)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Formulas of sympy are left out: they are quickly made again, and deep ones cannot be pickled.
+        state = {part.name: getattr(self, part.name) for part in fields_of(self)}
+        return state | {"names": dict(self.names), "parents": dict(self.parents)}
 
     @property
     def reading(self) -> Reading:
@@ -157,6 +185,42 @@ class Focus:
         used: NDArray[np.bool_] = self.frequencies > 0
         return used
 
+    @cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """The target's probability in each final state, (S,); NaN where it is not known."""
+        return self._answers(self.evaluated.probability)
+
+    @cached_property
+    def scores(self) -> NDArray[np.float32]:
+        """The criterion's score of each final state, (S,), which ranks them and no more; NaN where there is none."""
+        return self._answers(self.evaluated.score)
+
+    def _answers(self, values: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """What was recorded for the final states."""
+        answers = np.full(len(self.final_states), np.nan, dtype=np.float32)
+        if values is None or not len(values):
+            return answers
+        keys = st.sort_keys(self.evaluated.packed)
+        order = np.argsort(keys, kind="stable")
+        wanted = st.sort_keys(st.pack(self.final_states))
+        place = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
+        known = keys[place] == wanted
+        answers[known] = values[place[known]]
+        return answers
+
+    @cached_property
+    def strongest(self) -> NDArray[np.int64]:
+        """Rows of :attr:`final_states` as people want them, (S,): the order in which to show them.
+
+        Fewest regions first; among equals the higher probability, rounded to 1e-4 so that it does not depend on how
+        the model was asked; then the smaller area; then their own order.
+        """
+        probability = np.nan_to_num(np.round(self.probabilities.astype(np.float64), 4), nan=-1.0)
+        # Rounded, so that equal sums of areas stay equal whatever the order of addition.
+        area = np.round(self.final_states @ np.asarray(self.areas), 12)
+        order: NDArray[np.int64] = np.lexsort((area, -probability, self.final_states.sum(axis=1)))
+        return order
+
     def region_sets(self) -> list[frozenset[int]]:
         """The final states as sets of region ids."""
         return [frozenset(self.region_ids[state].tolist()) for state in self.final_states]
@@ -185,8 +249,10 @@ class Focus:
             complete=_completeness_of_cut(old, packed),
             derived=f"{old.derived}; {derived}" if old.derived else derived,
         )
-        states = st.unpack(st.canonical_order(packed, self.num_regions), self.num_regions)
-        return replace(self, final_states=states, certificate=certificate)
+        packed = st.canonical_order(packed, self.num_regions)
+        unfinished = np.isin(st.sort_keys(packed), st.sort_keys(st.pack(self.final_states[self.unfinished])))
+        states = st.unpack(packed, self.num_regions)
+        return replace(self, final_states=states, certificate=certificate, unfinished=unfinished)
 
     def to_json(self) -> str:
         """The focus as JSON text; :meth:`from_json` reads it back, bit for bit."""
@@ -342,6 +408,28 @@ def _completeness_of_cut(old: Certificate, packed: st.Packed) -> Completeness:
     if old.complete != "yes":
         return old.complete
     return "no" if old.violations else "if monotone"
+
+
+def _check_tree(parents: Mapping[int, int], region_ids: NDArray[np.int64]) -> None:
+    """Raise :class:`InputError` unless ``parents`` leads from regions upward, by ids of their own, and ends."""
+    regions = set(np.asarray(region_ids).tolist())
+    coarser = set(parents.values())
+    both = sorted(coarser & regions)
+    if both:
+        raise InputError(f"parents: {both} cannot be regions and also consist of parts; give parts ids of their own")
+    loose = sorted(set(parents) - regions - coarser)
+    if loose:
+        raise InputError(f"parents: {loose} are neither regions nor made of regions")
+    ends = set(coarser - set(parents))
+    for start in parents:
+        way: dict[int, None] = {}
+        place = start
+        while place not in ends:
+            if place in way:
+                raise InputError(f"parents: {sorted(way)} lead round in a circle")
+            way[place] = None
+            place = parents[place]
+        ends |= way.keys()
 
 
 def _read_evaluated(stored: dict[str, Any], num_regions: int) -> Evaluated:

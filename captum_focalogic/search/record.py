@@ -22,11 +22,15 @@ class Evaluated:
     valid : (B,) bool
         Whether the prediction survived.
     score : (B,) float32
-        The target's probability where the model gives one, else NaN.
+        The criterion's score, which ranks states and no more; NaN where there is none.
     num_regions : int
         M.
     total : int
         States asked in all; more than B where the record was capped.
+    predicted : (B,) int64 or None
+        The class that the model named; None where it is not known.
+    probability : (B,) float32 or None
+        The target's probability, NaN where there is none; None where it is not known for any state.
     """
 
     packed: Packed
@@ -34,6 +38,8 @@ class Evaluated:
     score: Scores
     num_regions: int
     total: int
+    predicted: NDArray[np.int64] | None = None
+    probability: NDArray[np.float32] | None = None
 
     @property
     def states(self) -> Bools:
