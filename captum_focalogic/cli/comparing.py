@@ -12,11 +12,12 @@ from captum_focalogic.cli.reporting import command_text, entry_of, read_mask
 from captum_focalogic.cli.setting import Setting, describe, predict, prepare
 from captum_focalogic.cli.subject import choose_segmenter, find_regions, region_names
 from captum_focalogic.cli.writing import make_folder
-from captum_focalogic.compare import METHODS, Comparison, Summary, compare, figure, panel, save_figure, summarise
+from captum_focalogic.compare import METHODS, Averages, Comparison, compare, figure, panel, save_figure, summarise
 from captum_focalogic.compare.running import FOCALOGIC
 from captum_focalogic.logic import symbol
 from captum_focalogic.report.figures import COLOUR_BLIND, PAPER
-from captum_focalogic.report.html import Panel, Table, write_report
+from captum_focalogic.report.html import Panel, write_report
+from captum_focalogic.tables import Table
 
 _TERMS = 5
 
@@ -84,7 +85,7 @@ def carry_out(wish: Wish) -> None:
             "Model": f"{setting.model.name} on {setting.device}",
             "Prediction": describe(setting, answer),
             "Budget": "each method its own" if comparison.equal_budget is None else f"{comparison.equal_budget:,} each",
-            "Measured": text_table(table),
+            "Measured": replace(table, notes=()).text(),
             "Notes": "\n".join(table.notes) or "none",
             "Written": ", ".join(_write(wish, folder, setting, comparison, table)),
         }
@@ -133,20 +134,7 @@ def _compare(wish: Wish, setting: Setting, names: list[str]) -> Comparison:
     return compared
 
 
-def text_table(table: Summary) -> str:
-    """A table in columns of equal width."""
-    lines = [table.header, *table.rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(table.header))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
-
-
-def _write(wish: Wish, folder: Path, setting: Setting, comparison: Comparison, table: Summary) -> list[str]:
+def _write(wish: Wish, folder: Path, setting: Setting, comparison: Comparison, table: Averages) -> list[str]:
     written = [str(save_figure(figure(comparison, colour_blind=wish.colour_blind), folder / f"comparison.{wish.kind}"))]
     (folder / "comparison.json").write_text(json.dumps(_fields(comparison), indent=1), encoding="utf-8")
     written.append("comparison.json")
@@ -164,7 +152,7 @@ def _write(wish: Wish, folder: Path, setting: Setting, comparison: Comparison, t
             for result in comparison.results
         ]
         entry = entry_of(setting, focus, command_text(command, vars(wish), "compare"), wish.baseline)
-        numbers = Table(table.header, table.rows, "The same question to each, and the same measures of every answer")
+        numbers = Table(table.columns, table.rows, "The same question to each, and the same measures of every answer")
         skipped = [Table(("not compared", "why"), tuple(comparison.skipped.items()))] if comparison.skipped else []
         write_report(folder / "report.html", [replace(entry, panels=panels, tables=[numbers, *skipped])])
         written.append("report.html")

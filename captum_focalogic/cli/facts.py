@@ -1,6 +1,6 @@
 """Labelled lines on standard output. No torch here, so that commands without a model start at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +25,3 @@ def print_facts(facts: Mapping[str, str]) -> None:
 def state_text(focus: Focus, state: NDArray[np.bool_]) -> str:
     """A state as its regions' symbols, such as ``I1 & I4``."""
     return " & ".join(str(symbol(region)) for region in focus.region_ids[state].tolist()) or "no region at all"
-
-
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """A table: the first column flush left, the others flush right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )

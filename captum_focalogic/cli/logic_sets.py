@@ -1,7 +1,5 @@
 """What ``focalogic logic necessary`` and ``rules`` do."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_focalogic.cli.facts import columns, print_facts, state_text
+from captum_focalogic.cli.facts import print_facts, state_text
 from captum_focalogic.cli.failing import CommandError
 from captum_focalogic.cli.sources import read_focus, write_text
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import RuleSet, class_rules, necessary_states, to_text
+from captum_focalogic.tables import Column, Table
 
 _TABLES = (".md", ".csv", ".json")
+_SETS = ("regions", "area", Column("the model", "left"))
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,15 @@ def necessary(path: Path, *, picture: Path | None, asked: Asked | None, limit: i
         states, confirmed = _ask(focus, path, asked, limit)
         remarks = ["confirmed" if each else "NOT confirmed: the model keeps its prediction" for each in confirmed]
         said = f"{len(states):,} minimal set(s) defeat the formula; the model confirms {int(confirmed.sum()):,}"
-    rows = [(state_text(focus, state), f"{focus.areas[state].sum():.1%} of the picture") for state in states]
-    lines = columns(rows).splitlines() if rows else []
+    rows = [
+        (state_text(focus, state), f"{focus.areas[state].sum():.1%} of the picture", f" {remark}")
+        for state, remark in zip(states, remarks, strict=True)
+    ]
     print_facts(
         {
             "Formula": focus.formula,
             "Necessary": said,
-            "Without": "\n".join(f"{line}   {remark}".rstrip() for line, remark in zip(lines, remarks, strict=True))
-            or "nothing defeats it",
+            "Without": Table(_SETS, rows).text(headed=False) if rows else "nothing defeats it",
         }
     )
 
@@ -120,7 +121,7 @@ def rules(
     facts = {
         "Explanations": f"{found.num_images:,}; the rules explain {found.coverage:.1%} of them",
         "Formula": to_text(found.expression),
-        "Rules": columns(_table(found)) if found.rules else "none",
+        "Rules": found.to_table().text() if found.rules else "none",
     }
     if found.unnamed_images:
         facts["Without names"] = f"{found.unnamed_images:,}: each of their final states has a region without a name"
@@ -130,24 +131,10 @@ def rules(
     print_facts(facts)
 
 
-def _table(found: RuleSet) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("names that are enough", "support", "confidence", "pictures")]
-    for row in found.to_rows():
-        rows.append((row["rule"], f"{row['support']:.1%}", f"{row['confidence']:.1%}", str(row["images"])))
-    return rows
-
-
 def _written(found: RuleSet, ending: str) -> str:
-    if ending == ".md":
-        return found.to_markdown()
-    rows = found.to_rows()
     if ending == ".json":
-        return json.dumps(rows, ensure_ascii=False, indent=1) + "\n"
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["rule", "support", "confidence", "images"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+        return json.dumps(found.to_rows(), ensure_ascii=False, indent=1) + "\n"
+    return f"{found.to_table().markdown()}\n" if ending == ".md" else found.to_table().csv()
 
 
 def _names(path: Path, focuses: Sequence[Path]) -> list[Mapping[int, str]]:

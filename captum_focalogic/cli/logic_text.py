@@ -7,7 +7,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from captum_focalogic.cli.facts import columns, print_facts, state_text
+from captum_focalogic.cli.facts import print_facts, state_text
 from captum_focalogic.cli.failing import CommandError
 from captum_focalogic.cli.sources import read_focus, read_source, write_text
 from captum_focalogic.errors import InputError, TruncatedWarning
@@ -26,6 +26,7 @@ from captum_focalogic.logic import (
     to_text,
     write_expression,
 )
+from captum_focalogic.tables import Column, Table
 
 _LONGEST = 2_000
 """Literals beyond which a style is not printed: nobody reads it, and ``convert`` writes it."""
@@ -121,9 +122,9 @@ def _values(focus: Focus) -> str:
         values = [shapley_values(focus.final_states), banzhaf_values(focus.final_states)]
     except InputError as error:
         return f"not computed: {error}"
-    rows: list[tuple[str, ...]] = [("region", "area", "in final states", "Shapley", "Banzhaf")]
+    rows = []
     for place, region in enumerate(focus.region_ids.tolist()):
         called = f"{symbol(region)} {focus.names.get(region, '')}".rstrip()
-        shares = f"{focus.areas[place]:.1%}", f"{focus.frequencies[place]:.1%}"
-        rows.append((called, *shares, *(f"{each[place]:.4f}" for each in values)))
-    return columns(rows)
+        rows.append((called, focus.areas[place], focus.frequencies[place], *(each[place] for each in values)))
+    shares = [Column(title, form=".1%") for title in ("area", "in final states")]
+    return Table(["region", *shares, *(Column(title, form=".4f") for title in ("Shapley", "Banzhaf"))], rows).text()

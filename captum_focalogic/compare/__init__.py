@@ -6,12 +6,13 @@ from captum_focalogic.compare.interactions import Interactions, interactions
 from captum_focalogic.compare.measures import Measures
 from captum_focalogic.compare.method import Answer, Method, from_pixels, from_regions
 from captum_focalogic.compare.running import METHODS, Comparison, MethodResult, compare, focalogic_method
-from captum_focalogic.compare.tables import Summary, characteristics, summarise
+from captum_focalogic.compare.tables import Averages, characteristics, summarise
 from captum_focalogic.errors import SkippedError
 
 __all__ = [
     "METHODS",
     "Answer",
+    "Averages",
     "Case",
     "Comparison",
     "Interactions",
@@ -19,7 +20,6 @@ __all__ = [
     "Method",
     "MethodResult",
     "SkippedError",
-    "Summary",
     "characteristics",
     "compare",
     "figure",

@@ -9,6 +9,7 @@ import numpy as np
 from captum_focalogic.compare.measures import Measures
 from captum_focalogic.compare.running import Comparison
 from captum_focalogic.errors import InputError
+from captum_focalogic.tables import UNDEFINED, Table
 
 _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("evaluations", "evaluations", ",.0f"),
@@ -31,39 +32,19 @@ _FLAGS = ("sufficient", "minimal", "necessary")
 
 
 @dataclass(frozen=True)
-class Summary:
-    """Measures by method.
+class Averages(Table):
+    """Measures by method: a row each, "-" where a measure is not defined; the notes say what was skipped and why.
 
     Attributes
     ----------
-    header : tuple of str
-        "method" and the names of the measures that apply.
-    rows : tuple of tuple of str
-        One a method; "-" where a measure is not defined.
     images : int
         Over how many images.
-    notes : tuple of str
-        What was skipped and why, and what else to know.
     """
 
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    images: int
-    notes: tuple[str, ...] = ()
-
-    def markdown(self) -> str:
-        """The table as Markdown, notes below."""
-        table = markdown_table(self.header, self.rows)
-        return "\n\n".join([table, *("\n".join(f"- {note}" for note in self.notes),)]) if self.notes else table
+    images: int = 1
 
 
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table as Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-
-
-def summarise(comparisons: Comparison | Sequence[Comparison]) -> Summary:
+def summarise(comparisons: Comparison | Sequence[Comparison]) -> Averages:
     """One table of the measures, averaged over images where there are several.
 
     An average leaves out images on which a measure is not defined; a method that was skipped on some images is averaged
@@ -84,10 +65,11 @@ def summarise(comparisons: Comparison | Sequence[Comparison]) -> Summary:
     }
     columns = [column for column in _COLUMNS if any(not math.isnan(_mean(of, column[0])) for of in found.values())]
     rows = tuple((name, *(_cell(found[name], key, form, len(listed)) for key, _, form in columns)) for name in names)
-    return Summary(("method", *(title for _, title, _ in columns)), rows, len(listed), _notes(listed))
+    header = ("method", *(title for _, title, _ in columns))
+    return Averages(header, rows, notes=_notes(listed), images=len(listed))
 
 
-def characteristics(comparisons: Sequence[Comparison]) -> Summary:
+def characteristics(comparisons: Sequence[Comparison]) -> Averages:
     """What methods are claimed to be (paper, Table 1), as measured: on which share of the images it holds."""
     listed = list(comparisons)
     if not listed:
@@ -103,11 +85,11 @@ def characteristics(comparisons: Sequence[Comparison]) -> Summary:
                 *(_share(of, key) for key in _FLAGS),
                 f"{_mean(of, 'explanations'):.1f}",
                 "yes" if results[0].answer.focus is not None else "effects" if results[0].answer.terms else "no",
-                "-" if math.isnan(_mean(of, "stability")) else f"{_mean(of, 'stability'):.2f}",
+                UNDEFINED if math.isnan(_mean(of, "stability")) else f"{_mean(of, 'stability'):.2f}",
             )
         )
     header = ("method", "black box", *_FLAGS, "explanations", "logic", "stability")
-    return Summary(header, tuple(rows), len(listed))
+    return Averages(header, rows, images=len(listed))
 
 
 def _values(measures: Sequence[Measures], key: str) -> list[float]:
@@ -127,7 +109,7 @@ def _share(measures: Sequence[Measures], key: str) -> str:
 def _cell(measures: Sequence[Measures], key: str, form: str, images: int) -> str:
     value = _mean(measures, key)
     if math.isnan(value):
-        return "-"
+        return UNDEFINED
     if images == 1 and key in _FLAGS:
         return "yes" if value else "no"
     return format(value, ".0f" if images == 1 and key == "explanations" else form)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from captum_focalogic.compare import METHODS, MethodResult, Summary, characteristics, figure, summarise
+from captum_focalogic.compare import METHODS, Averages, MethodResult, characteristics, figure, summarise
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.rules import RULES
 from captum_focalogic.demo.scenes import draw_scene
@@ -15,8 +15,8 @@ from captum_focalogic.experiments.findings import FEWEST, Finding, untestable
 from captum_focalogic.experiments.outcome import Outcome
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
 from captum_focalogic.experiments.workshop import Workshop
-from captum_focalogic.report.html import Table
 from captum_focalogic.study import Plan
+from captum_focalogic.tables import Table
 
 MODEL = "torchvision:resnet50"
 """The model of the imagenet size where none is named."""
@@ -82,8 +82,8 @@ def _count(config: Config) -> int:
     return math.ceil(config.images / SHARE) if isinstance(config, Embedded) else config.images
 
 
-def _table(summary: Summary, caption: str) -> Table:
-    return Table(summary.header, summary.rows, caption)
+def _table(averages: Averages, caption: str) -> Table:
+    return Table(averages.columns, averages.rows, caption)
 
 
 def _findings(own: Series, bare: Series) -> list[Finding]:

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from captum_focalogic.compare.tables import markdown_table
 from captum_focalogic.experiments.findings import Finding
-from captum_focalogic.report.html import Table
 from captum_focalogic.study.plots import rendered
 from captum_focalogic.study.store import write_whole
-from captum_focalogic.study.tables import csv_text
+from captum_focalogic.tables import Column, Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +18,7 @@ class Outcome:
     Attributes
     ----------
     tables : sequence of Table
-        The first is the experiment's table; their captions say what they show.
+        The first is the experiment's table; their titles say what they show.
     figure : matplotlib Figure
         Its figure.
     findings : sequence of Finding
@@ -51,7 +49,7 @@ def write_outcome(outcome: Outcome, name: str, title: str, source: str, how: Seq
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, bytes] = {}
     for number, table in enumerate(outcome.tables, start=1):
-        files[f"{name}.csv" if number == 1 else f"{name}-{number}.csv"] = csv_text([table.header, *table.rows]).encode()
+        files[f"{name}.csv" if number == 1 else f"{name}-{number}.csv"] = table.csv().encode()
     for kind in ("svg", "png"):
         files[f"{name}.{kind}"] = rendered(outcome.figure, kind)
     files[f"{name}.md"] = page(outcome, name, title, source, how).encode()
@@ -63,21 +61,20 @@ def write_outcome(outcome: Outcome, name: str, title: str, source: str, how: Seq
 def page(outcome: Outcome, name: str, title: str, source: str, how: Sequence[str]) -> str:
     """The experiment as Markdown."""
     findings = Table(
-        ("the paper's finding", "states", "here", "measured"),
-        tuple((found.claim, found.reading, f"**{found.verdict}**", found.evidence) for found in outcome.findings),
+        (
+            "the paper's finding",
+            Column("states", "left"),
+            Column("here", "left", strong=True),
+            Column("measured", "left"),
+        ),
+        tuple((found.claim, found.reading, found.verdict, found.evidence) for found in outcome.findings),
     )
     parts = [f"# {title}", f"After the paper's {source}.", *how]
     if outcome.findings:
-        parts += ["## Findings", markdown(findings)]
+        parts += ["## Findings", findings.markdown()]
     parts.append("## Measured")
-    for table in outcome.tables:
-        parts += [part for part in (table.caption, markdown(table)) if part]
+    parts += [table.markdown() for table in outcome.tables]
     parts.append(f"![{title}]({name}.svg)")
     if outcome.notes:
         parts += ["## Notes", "\n".join(f"- {note}" for note in outcome.notes)]
     return "\n\n".join(parts) + "\n"
-
-
-def markdown(table: Table) -> str:
-    """A table as Markdown."""
-    return markdown_table(table.header, table.rows)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.findings import FEWEST, Estimate, Finding, untestable
 from captum_focalogic.experiments.published import Published
-from captum_focalogic.report.html import Table
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study import Item, Plan, mean_of
 from captum_focalogic.study.explainer import Explainer, Prepared
+from captum_focalogic.tables import Table
 
 Floats = NDArray[np.float64]
 Cut = Callable[[], Segmenter]

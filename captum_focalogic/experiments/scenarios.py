@@ -37,8 +37,8 @@ from captum_focalogic.experiments.scenes import accuracy_on, fresh_scenes, scene
 from captum_focalogic.experiments.tables import measure_table
 from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS
-from captum_focalogic.report.html import Table
 from captum_focalogic.study import MaskFiles, Model, Plan, image_folder
+from captum_focalogic.tables import Table
 
 Claim = tuple[str, str, str, Callable[[str, str, Estimate | None], Finding]]
 """The arm, the measure, what the paper found in words, and how it is tested."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from captum_focalogic.experiments.arms import Result
 from captum_focalogic.experiments.figures import READINGS
 from captum_focalogic.experiments.published import Published
-from captum_focalogic.report.html import Table
 from captum_focalogic.study import MEASURES, Mean
+from captum_focalogic.tables import Table
 
 
 def measure_table(

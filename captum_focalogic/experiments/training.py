@@ -24,8 +24,8 @@ from captum_focalogic.experiments.outcome import Outcome
 from captum_focalogic.experiments.published import EPOCHS
 from captum_focalogic.experiments.tables import measure_table
 from captum_focalogic.experiments.workshop import Workshop
-from captum_focalogic.report.html import Table
 from captum_focalogic.study import MEASURES, Mean
+from captum_focalogic.tables import Table
 
 HALFWAY = 0.5
 """A checkpoint is sufficiently trained from this share of the way from guessing to the best checkpoint on."""

@@ -14,6 +14,7 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.logic.expression import from_terms
 from captum_focalogic.logic.naming import check_names
 from captum_focalogic.logic.terms import absorb_terms
+from captum_focalogic.tables import Column, Table
 
 
 class NamedStates(Protocol):
@@ -84,7 +85,7 @@ class RuleSet:
         return from_terms(absorb_terms(terms), [Symbol(label) for label in labels])
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """The table: one row per rule with ``rule``, ``support``, ``confidence`` and ``images`` (their number)."""
+        """One row per rule with ``rule``, ``support``, ``confidence`` and ``images`` (their number)."""
         return [
             {
                 "rule": " & ".join(sorted(rule.names)) or "true",
@@ -95,13 +96,10 @@ class RuleSet:
             for rule in self.rules
         ]
 
-    def to_markdown(self) -> str:
-        """The table as Markdown."""
-        lines = ["| rule | support | confidence | images |", "|---|---:|---:|---:|"]
-        for row in self.to_rows():
-            rule = row["rule"].replace("\\", "\\\\").replace("|", "\\|")
-            lines.append(f"| {rule} | {row['support']:.1%} | {row['confidence']:.1%} | {row['images']} |")
-        return "\n".join([*lines, ""])
+    def to_table(self) -> Table:
+        """The same, to be written as text, Markdown, LaTeX or CSV."""
+        shares = [Column(title, form=".1%") for title in ("support", "confidence")]
+        return Table(["rule", *shares, "images"], [tuple(row.values()) for row in self.to_rows()])
 
 
 def class_rules(

@@ -40,6 +40,7 @@ from captum_focalogic.report.html_formula import Typeset, set_markup, symbol_mar
 from captum_focalogic.report.html_graph import Drawing, formula_graph
 from captum_focalogic.report.html_outlines import Outlines, outlines
 from captum_focalogic.report.html_picture import data_uri, picture_for
+from captum_focalogic.tables import Table
 
 TILES = 48
 """Final states shown as pictures; more are listed, and more than ``LISTED`` are counted."""
@@ -70,25 +71,6 @@ class Panel:
     picture: Image.Image | None = None
     caption: str = ""
     rows: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table for the comparison part.
-
-    Attributes
-    ----------
-    header : tuple of str
-        One name a column.
-    rows : tuple of tuple of str
-        As many cells each.
-    caption : str
-        What it shows.
-    """
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    caption: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,13 @@
 """Summaries and comparisons as text, CSV and LaTeX."""
 
-import csv
-import io
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from captum_focalogic.study.rows import MEASURES
 from captum_focalogic.study.store import write_whole
-from captum_focalogic.study.summary import Line, Mean, Summary
+from captum_focalogic.study.summary import Mean, Summary
+from captum_focalogic.tables import UNDEFINED, Column, Table
 
 if TYPE_CHECKING:
     from captum_focalogic.study.comparison import Comparison
@@ -17,16 +15,7 @@ if TYPE_CHECKING:
 
 def text_table(summary: Summary) -> str:
     """A summary for people to read: one table a reading, then what else there is to say."""
-    parts = []
-    for reading in summary.readings:
-        rows = [
-            [_group(line), str(line.images), _percent(line.means["accuracy"]), *_cells(line, reading)]
-            for line in summary.lines
-        ]
-        header = ["", "images", "accuracy", "states", "regions", *MEASURES, "of the means"]
-        parts.append(f"{reading} states\n{_aligned([header, *rows])}")
-    parts.extend(remarks(summary))
-    return "\n\n".join(parts)
+    return "\n\n".join([*(_means(summary, reading).text() for reading in summary.readings), *remarks(summary)])
 
 
 def remarks(summary: Summary) -> list[str]:
@@ -52,23 +41,32 @@ def csv_table(summary: Summary) -> str:
     """Every mean of a summary, one a line."""
     header = ["grouping", "group", "images", "errors", "column", "mean", "low", "high", "count", "undefined"]
     rows = [
-        [line.grouping, line.name, line.images, line.errors, column, *_numbers(mean), mean.count, mean.undefined]
+        (
+            line.grouping,
+            line.name,
+            line.images,
+            line.errors,
+            column,
+            mean.value,
+            mean.low,
+            mean.high,
+            mean.count,
+            mean.undefined,
+        )
         for line in summary.lines
         for column, mean in line.means.items()
     ]
-    return csv_text([header, *rows])
+    return Table(header, rows).csv()
 
 
 def latex_table(summary: Summary) -> str:
     """A summary as LaTeX tables (booktabs), one a reading."""
     parts = []
     for reading in summary.readings:
-        rows = [
-            [_group(line), str(line.images), _percent(line.means["accuracy"]), *_cells(line, reading)[:-1]]
-            for line in summary.lines
-        ]
-        header = [f"{reading} states", "images", "accuracy", "states", "regions", *MEASURES]
-        parts.append(latex(header, rows))
+        means = _means(summary, reading)
+        # a page of print has no room for the last column, and the reading goes where the lines' names have no heading
+        header = [Column(f"{reading} states", "left"), *means.columns[1:-1]]
+        parts.append(Table(header, [row[:-1] for row in means.rows]).latex())
     return "\n".join(parts)
 
 
@@ -85,7 +83,7 @@ def write_tables(summary: Summary, folder: Path) -> list[Path]:
 def comparison_text(comparison: "Comparison") -> str:
     """A comparison for people to read."""
     said = [
-        _aligned(_comparison_lines(comparison)),
+        _differences(comparison).text(),
         f"Difference: second minus first on the same images; intervals: {comparison.confidence:.0%}, paired bootstrap. "
         "p: Wilcoxon's signed-rank test, for accuracy the exact test of McNemar; one test a line, not corrected for "
         "their number.",
@@ -99,93 +97,54 @@ def comparison_csv(comparison: "Comparison") -> str:
     """Every line of a comparison."""
     header = ["column", "pairs", "first", "second", "difference", "low", "high", "p"]
     rows = [
-        [line.column, line.pairs, line.first, line.second, line.difference, line.low, line.high, line.p_value]
+        (line.column, line.pairs, line.first, line.second, line.difference, line.low, line.high, line.p_value)
         for line in comparison.lines
     ]
-    return csv_text([header, *rows])
+    return Table(header, rows).csv()
 
 
 def comparison_latex(comparison: "Comparison") -> str:
     """A comparison as a LaTeX table (booktabs)."""
-    header, *rows = _comparison_lines(comparison)
-    return latex(header, rows)
+    return _differences(comparison).latex()
 
 
-def _comparison_lines(comparison: "Comparison") -> list[list[str]]:
-    """The header and a line a measure."""
-    header = ["", "pairs", comparison.first, comparison.second, "difference", "p"]
+def _means(summary: Summary, reading: str) -> Table:
+    """The means of one reading, a line a group."""
+    numbers = [Column(title, form=".2f") for title in ("states", "regions")]
     rows = [
-        [
+        (
+            line.name if line.grouping in ("all", "correct") else f"{line.grouping}: {line.name}",
+            line.images,
+            _percent(line.means["accuracy"]),
+            *(line.means[f"{reading}_{name}"].value for name in ("count", "size")),
+            *(line.means[f"{reading}_{name}"] for name in MEASURES),
+            line.behaviours[reading].kind,
+        )
+        for line in summary.lines
+    ]
+    return Table(["", "images", "accuracy", *numbers, *MEASURES, "of the means"], rows, f"{reading} states")
+
+
+def _differences(comparison: "Comparison") -> Table:
+    """A line a measure."""
+    runs = [Column(name, form=".3f") for name in (comparison.first, comparison.second)]
+    rows = [
+        (
             line.column.replace("_", " "),
-            str(line.pairs),
-            _number(line.first),
-            _number(line.second),
-            f"{_number(line.difference, True)} [{_number(line.low, True)}, {_number(line.high, True)}]",
-            _p(line.p_value),
-        ]
+            line.pairs,
+            line.first,
+            line.second,
+            f"{_signed(line.difference)} [{_signed(line.low)}, {_signed(line.high)}]",
+            "<0.0001" if line.p_value < 1e-4 else line.p_value,
+        )
         for line in comparison.lines
     ]
-    return [header, *rows]
-
-
-def latex(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A LaTeX table (booktabs), first column left, others right."""
-    lines = [r"\begin{tabular}{l" + "r" * (len(header) - 1) + "}", r"\toprule", _latex_line(header), r"\midrule"]
-    return "\n".join([*lines, *map(_latex_line, rows), r"\bottomrule", r"\end{tabular}", ""])
-
-
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
-_LATEX |= {character: f"\\{character}" for character in "&%$#_{}"}
-
-
-def _latex_line(cells: Sequence[str]) -> str:
-    return " & ".join("".join(_LATEX.get(character, character) for character in cell) for cell in cells) + r" \\"
-
-
-def _group(line: Line) -> str:
-    return line.name if line.grouping in ("all", "correct") else f"{line.grouping}: {line.name}"
-
-
-def _cells(line: Line, reading: str) -> list[str]:
-    means = [line.means[f"{reading}_{name}"] for name in ("count", "size")]
-    shown = [_number(mean.value, digits=2) for mean in means]
-    return [*shown, *(str(line.means[f"{reading}_{name}"]) for name in MEASURES), line.behaviours[reading].kind]
+    return Table(["", "pairs", *runs, "difference", Column("p", form=".4f")], rows)
 
 
 def _percent(mean: Mean) -> str:
-    return "-" if not mean.count else f"{100 * mean.value:.1f} %"
+    return UNDEFINED if not mean.count else f"{100 * mean.value:.1f} %"
 
 
-def _numbers(mean: Mean) -> tuple[str, str, str]:
-    low, value, high = (("" if math.isnan(bound) else repr(bound)) for bound in (mean.low, mean.value, mean.high))
-    return value, low, high
-
-
-def _number(value: float, signed: bool = False, digits: int = 3) -> str:
-    if math.isnan(value):
-        return "-"
-    return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
-
-
-def _p(value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    return "<0.0001" if value < 1e-4 else f"{value:.4f}"
-
-
-def csv_text(rows: Sequence[Sequence[object]]) -> str:
-    """Lines of cells as CSV."""
-    sink = io.StringIO()
-    csv.writer(sink, lineterminator="\n").writerows(rows)
-    return sink.getvalue()
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in rows
-    ]
-    return "\n".join(line.rstrip() for line in lines)
+def _signed(value: float) -> str:
+    return UNDEFINED if math.isnan(value) else f"{value:+.3f}"

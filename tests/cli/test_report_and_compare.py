@@ -8,10 +8,9 @@ import pytest
 from PIL import Image
 
 from captum_focalogic.cli import main
-from captum_focalogic.cli.comparing import text_table
 from captum_focalogic.cli.explain import explain
 from captum_focalogic.cli.reporting import command_text
-from captum_focalogic.compare import METHODS, Summary
+from captum_focalogic.compare import METHODS
 from captum_focalogic.focus import Focus
 
 
@@ -163,8 +162,3 @@ def test_the_command_line_is_what_differs_from_the_usual() -> None:
     given = {"picture": Path("a b.png"), "model": "demo", "seed": 3, "report": True, "max_evaluations": None}
     text = command_text(explain, given, "explain")
     assert text == "focalogic explain 'a b.png' --max-evaluations 0 --seed 3 --report"
-
-
-def test_a_table_in_columns() -> None:
-    table = Summary(("method", "x"), (("long name", "1"), ("a", "1,000")), 1)
-    assert text_table(table) == "method         x\nlong name      1\na          1,000"

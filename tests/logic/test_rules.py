@@ -37,7 +37,7 @@ def test_hand_worked_table():
     assert (rules.num_images, rules.coverage, rules.unnamed_images) == (4, 0.75, 1)
     assert rules.rules[0].images == (0, 1)
     assert equivalent(rules.expression, parse_expression("wheel & (window | road)"))
-    assert rules.to_markdown().splitlines()[2] == "| wheel & window | 50.0% | 66.7% | 2 |"
+    assert rules.to_table().markdown().splitlines()[2] == "| wheel & window | 50.0% | 66.7% | 2 |"
 
 
 def test_thresholds_and_names_from_outside():

@@ -17,9 +17,10 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.logic import rendering
 from captum_focalogic.metrics import Thresholds
 from captum_focalogic.report import html_data, html_graph
-from captum_focalogic.report.html import Entry, Panel, Table, render_report, write_report
+from captum_focalogic.report.html import Entry, Panel, render_report, write_report
 from captum_focalogic.search import states as st
 from captum_focalogic.search.record import Evaluated
+from captum_focalogic.tables import Table
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
 
