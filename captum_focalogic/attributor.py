@@ -15,12 +15,11 @@ from captum_focalogic import arguments
 from captum_focalogic.criteria import Criterion, OutputCriterion
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, warn
-from captum_focalogic.explaining import Question, explain_all
+from captum_focalogic.explaining import Question, explain_all, with_image
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import banzhaf_values, shapley_values
 from captum_focalogic.migration import Migrated, read_keywords
 from captum_focalogic.oracle import AutoBatching
-from captum_focalogic.pictures import with_image
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.named import check_reading
 from captum_focalogic.segmenters import Slic

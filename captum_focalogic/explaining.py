@@ -1,16 +1,18 @@
 """From examples to focuses: ask for the reference, search all examples at once, say what was found."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from captum_focalogic.arguments import ToImage
 from captum_focalogic.criteria import Criterion, OutputCriterion
 from captum_focalogic.errors import AggregateOutputError, InputError, ModelOutputError, warn
 from captum_focalogic.focus import Focus
+from captum_focalogic.images import image_bytes
 from captum_focalogic.masking import Example
 from captum_focalogic.oracle import (
     AutoBatching,
@@ -220,3 +222,22 @@ def _label_map(example: Example) -> np.ndarray[Any, np.dtype[np.int64]] | None:
         columns = columns[0]
     height, width = example.inputs[0].shape[2:]
     return np.asarray(example.partition.region_ids[columns.expand(height, width).cpu().numpy()])
+
+
+def with_image(focus: Focus, example: Example, to_image: ToImage | None) -> Focus:
+    """The focus with its image, where the example is one that can be shown.
+
+    Parameters
+    ----------
+    focus : Focus
+    example : Example
+        What the focus is about.
+    to_image : callable, optional
+        Undoes the model's normalisation: (C, H, W) -> (3, H, W) in [0, 1]. Without it, values outside [0, 1] are
+        stretched to that range, as for a segmenter.
+    """
+    if focus.label_map is None:
+        return focus
+    row = example.inputs[0][0]
+    image = image_bytes(row if to_image is None else to_image(row), stretched=to_image is None)
+    return focus if image is None or image.shape[:2] != focus.label_map.shape else replace(focus, image=image)

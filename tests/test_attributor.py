@@ -4,6 +4,7 @@ import itertools
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 from torch import Tensor, nn
 
-from captum_focalogic import FocaLogic
+from captum_focalogic import FocaLogic, Focus
 from captum_focalogic.errors import InputError, ModelOutputError
 from captum_focalogic.search import Ascending, Beam, Exhaustive
 
@@ -627,3 +628,53 @@ def test_segmenters_see_the_image_and_the_focus_keeps_the_labels() -> None:
     assert focus.label_map is not None
     assert focus.label_map.tolist() == [[3, 3, 11, 11]] * 4
     assert str(focus.expression) == "I11"
+
+
+CORNERS = torch.tensor([[0, 0, 1], [0, 2, 1]])[None, None]
+
+
+def corner(x: torch.Tensor) -> torch.Tensor:
+    """Class 1 where the upper left pixel is not black."""
+    return torch.stack([torch.full((len(x),), 0.1), x[:, :, 0, 0].float().abs().sum(1)], dim=1)
+
+
+def explain_corner(x: torch.Tensor, mask: torch.Tensor = CORNERS, **how) -> Focus:
+    return FocaLogic(corner, **how).explain(x, feature_mask=mask)[0]
+
+
+class TestImageBesideAnExplanation:
+    """It is the one the model saw, as far as it can be shown."""
+
+    def test_images_in_the_unit_interval_come_as_they_are(self) -> None:
+        x = torch.arange(18).reshape(1, 3, 2, 3) / 17
+        image = explain_corner(x).image
+        assert image is not None
+        assert image.tolist() == np.rint(x[0].permute(1, 2, 0).numpy() * 255).astype(int).tolist()
+
+    def test_normalisation_is_undone_where_the_user_says_how(self) -> None:
+        x = torch.rand(1, 3, 2, 3)
+        image = explain_corner(x * 4 - 2, to_image=lambda row: (row + 2) / 4).image
+        assert image is not None
+        assert np.abs(image - x[0].permute(1, 2, 0).numpy() * 255).max() <= 0.51
+
+    def test_an_image_of_another_size_is_left_out(self) -> None:
+        assert explain_corner(torch.rand(1, 3, 2, 3), to_image=lambda row: torch.zeros(3, 8, 8)).image is None
+
+    def test_without_a_label_map_there_is_no_image(self) -> None:
+        focus = FocaLogic(lambda x: torch.stack([x[:, 0], x[:, 1]], 1)).explain(torch.tensor([[1.0, 2.0]]))[0]
+        assert focus.image is None
+
+    def test_the_image_survives_json(self) -> None:
+        focus = explain_corner(torch.rand(1, 3, 2, 3))
+        again = Focus.from_json(focus.to_json())
+        assert np.array_equal(again.image, focus.image)
+        assert again.image.dtype == np.uint8
+        older = focus.to_dict()
+        del older["image"]
+        assert Focus.from_dict(older).image is None
+
+    @pytest.mark.parametrize("image", [np.zeros((2, 3), np.uint8), np.zeros((2, 3, 3)), np.zeros((3, 3, 3), np.uint8)])
+    def test_an_image_that_does_not_fit_is_refused(self, image: np.ndarray) -> None:
+        focus = explain_corner(torch.rand(1, 3, 2, 3))
+        with pytest.raises(InputError, match="image"):
+            replace(focus, image=image)

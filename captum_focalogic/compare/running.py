@@ -24,7 +24,7 @@ from captum_focalogic.criteria import Criterion
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, MissingExtraError, SkippedError
 from captum_focalogic.focus import Focus
-from captum_focalogic.pictures import image_bytes
+from captum_focalogic.images import image_bytes
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.segmenters import Slic
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_focalogic.errors import InputError, MissingExtraError
+from captum_focalogic.images import CentreCrop, check_size
 from captum_focalogic.integrations.functions import ArrayFormat, as_scores, listed_labels
 from captum_focalogic.integrations.hub import first_line
-from captum_focalogic.integrations.pictures import CentreCrop, same_size
 
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -84,7 +84,7 @@ class OnnxModel:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Class scores (N, C) of images (N, 3, H, W) in [0, 1]."""
-        same_size((images.shape[-2], images.shape[-1]), self.size, str(self.path))
+        check_size((images.shape[-2], images.shape[-1]), self.size, str(self.path))
         pixels = self._format(images).astype(self._dtype, copy=False)
         step = self._batch or max(1, len(pixels))
         parts = [self._run(pixels[start : start + step]) for start in range(0, len(pixels), step)]

@@ -10,9 +10,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from captum_focalogic.errors import InputError, MissingExtraError, warn
+from captum_focalogic.images import CentreCrop, Stretch
 from captum_focalogic.integrations.functions import distinct_labels
 from captum_focalogic.integrations.hub import fetching
-from captum_focalogic.integrations.pictures import CentreCrop, Stretch
 from captum_focalogic.integrations.timm import INSTEAD
 from captum_focalogic.integrations.torchvision import RANDOM, Classifier
 from captum_focalogic.integrations.weights import load_weights

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_focalogic.errors import InputError, MissingExtraError
+from captum_focalogic.images import CentreCrop, check_size
 from captum_focalogic.integrations.functions import ArrayFormat, as_scores, listed_labels
 from captum_focalogic.integrations.hub import first_line
-from captum_focalogic.integrations.pictures import CentreCrop, same_size
 
 
 class TfliteModel:
@@ -120,7 +120,7 @@ class TfliteRunner:
 
     def __call__(self, images: Tensor) -> NDArray[Any]:
         """Outputs of images (N, 3, H, W) in [0, 1], (N, ...): real numbers, or integers where the file has labels."""
-        same_size((images.shape[-2], images.shape[-1]), self.size, str(self.path))
+        check_size((images.shape[-2], images.shape[-1]), self.size, str(self.path))
         pixels = self._format(images)
         if self._shift:
             pixels = (pixels.astype(np.int16) - self._shift).astype(np.int8)

@@ -9,9 +9,9 @@ from PIL import Image
 from torch import Tensor
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.images import CentreCrop, Stretch
 from captum_focalogic.integrations.functions import distinct_labels
 from captum_focalogic.integrations.hub import import_transformers, pretrained
-from captum_focalogic.integrations.pictures import CentreCrop, Stretch
 from captum_focalogic.integrations.torchvision import Classifier
 from captum_focalogic.integrations.zero_shot import TEMPLATES, ZeroShot, class_embeddings
 

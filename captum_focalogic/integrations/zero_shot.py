@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.images import check_size
 from captum_focalogic.integrations.functions import distinct_labels
-from captum_focalogic.integrations.pictures import same_size
 
 TEMPLATES = ("a photo of a {}.",)
 """Sentences with {} in place of the class name."""
@@ -61,7 +61,7 @@ class ZeroShot(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores (N, K) of images (N, 3, H, W) in [0, 1]."""
-        same_size((images.shape[-2], images.shape[-1]), self.size, "the image encoder")
+        check_size((images.shape[-2], images.shape[-1]), self.size, "the image encoder")
         dtype = next(self.network.parameters()).dtype
         embeddings = self.embed(((images - self.mean) / self.std).to(dtype))
         cosines = normalize(embeddings.float(), dim=-1) @ self.classes.T

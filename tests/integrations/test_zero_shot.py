@@ -10,9 +10,9 @@ from torch.nn.functional import normalize
 
 from captum_focalogic import FocaLogic
 from captum_focalogic.errors import HubError, InputError, MissingExtraError
+from captum_focalogic.images import CentreCrop, Stretch
 from captum_focalogic.integrations import open_clip as by_open_clip
 from captum_focalogic.integrations import transformers_clip as by_transformers
-from captum_focalogic.integrations.pictures import CentreCrop, Stretch
 from captum_focalogic.integrations.zero_shot import class_embeddings
 
 LABELS = ["cat", "dog", "bird"]
