@@ -11,7 +11,7 @@ data set can count and report them.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,7 +38,7 @@ def focus_precision(states: ArrayLike, truth: ArrayLike, areas: ArrayLike) -> fl
     states : (S, M) bool
         Final states; True where a region is kept.
     truth : (M,) bool
-        Which regions belong to the object (see :func:`match_by_iou`, :func:`match_by_coverage`).
+        Which regions belong to the object (see :func:`~captum_focalogic.ground_truth.match_regions`).
     areas : (M,) float
         Area of each region, in any unit.
 
@@ -120,66 +120,6 @@ def state_recalls(states: ArrayLike, truth: ArrayLike, areas: ArrayLike) -> Floa
     kept, shares = _states_and_areas(states, areas)
     object_shares = shares * _truth(truth, len(shares))
     return _ratio(kept @ object_shares, np.full(len(kept), object_shares.sum()))
-
-
-def match_by_iou(label_map: ArrayLike, mask: ArrayLike, threshold: float = 0.7) -> Bools:
-    """Regions that are one of the ground truth's masks, by intersection over union (paper section 3.4).
-
-    A region that is only a part of an object does not match, so an object cut into several regions is lost;
-    :func:`match_by_coverage` keeps it.
-
-    Parameters
-    ----------
-    label_map : (H, W) int
-        Region id of every pixel.
-    mask : (H, W) bool, or (K, H, W) bool
-        Mask of the object, or one mask for each of its parts.
-    threshold : float, default 0.7
-        Least intersection over union with some mask; in (0, 1].
-
-    Returns
-    -------
-    (M,) bool
-        One value per region, in ascending order of ids.
-
-    Raises
-    ------
-    InputError
-        If the sizes differ, the masks are not Boolean or the threshold is out of range.
-    """
-    regions, masks = _pixels(label_map, mask, threshold)
-    inside = _counts(regions, masks)
-    region_sizes = np.bincount(regions.reshape(-1))
-    union = region_sizes[None, :] + masks.sum(axis=(1, 2))[:, None] - inside
-    return cast(Bools, (inside / union >= threshold).any(axis=0))
-
-
-def match_by_coverage(label_map: ArrayLike, mask: ArrayLike, threshold: float = 0.5) -> Bools:
-    """Regions that lie inside the ground truth: at least a share ``threshold`` of their pixels does.
-
-    Parameters
-    ----------
-    label_map : (H, W) int
-        Region id of every pixel.
-    mask : (H, W) bool, or (K, H, W) bool
-        Mask of the object; of several masks the union counts.
-    threshold : float, default 0.5
-        Least share of the region's pixels in the mask; in (0, 1].
-
-    Returns
-    -------
-    (M,) bool
-        One value per region, in ascending order of ids.
-
-    Raises
-    ------
-    InputError
-        If the sizes differ, the masks are not Boolean or the threshold is out of range.
-    """
-    regions, masks = _pixels(label_map, mask, threshold)
-    union = np.asarray(masks.any(axis=0))[None]
-    inside = _counts(regions, union)[0]
-    return cast(Bools, inside / np.bincount(regions.reshape(-1)) >= threshold)
 
 
 def _ranges(precision: float, recall: float, divergence: float) -> tuple[tuple[str, float, float], ...]:
@@ -344,25 +284,3 @@ def _truth(truth: ArrayLike, num_regions: int) -> Bools:
     if regions.shape != (num_regions,):
         raise InputError(f"truth must be ({num_regions},), one value per region; got {regions.shape}")
     return regions
-
-
-def _pixels(label_map: ArrayLike, mask: ArrayLike, threshold: float) -> tuple[NDArray[np.intp], Bools]:
-    """Column of the region of each pixel (H, W), and masks (K, H, W)."""
-    labels, masks = np.asarray(label_map), _booleans(mask, "mask")
-    if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(f"label_map must be (H, W) integers; got {labels.shape} of type {labels.dtype}")
-    if masks.ndim == 2:
-        masks = masks[None]
-    if masks.ndim != 3 or masks.shape[1:] != labels.shape:
-        raise InputError(f"mask must have the label map's height and width {labels.shape}; got {np.shape(mask)}")
-    if not 0 < threshold <= 1:
-        raise InputError(f"threshold must be above 0 and at most 1; got {threshold}")
-    columns = np.unique(labels, return_inverse=True)[1]
-    return columns.reshape(labels.shape), masks
-
-
-def _counts(columns: NDArray[np.intp], masks: Bools) -> NDArray[Any]:
-    """Pixels of each region in each mask, (K, M)."""
-    num_regions = int(columns.max(initial=-1)) + 1
-    counts = [np.bincount(columns[mask], minlength=num_regions) for mask in masks]
-    return np.array(counts).reshape(len(masks), num_regions)

@@ -3,7 +3,6 @@
 import math
 import subprocess
 import sys
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -102,67 +101,6 @@ def test_measures_equal_plain_loops(data, num_states, num_regions):
 def test_what_does_not_fit_is_said(call, message):
     with pytest.raises(InputError, match=message):
         call()
-
-
-LABELS = np.array([[-3, -3, 7, 7], [-3, -3, 7, 7], [9, 9, 9, 9]])
-
-
-def test_match_by_iou_is_inclusive_at_the_threshold():
-    mask = np.zeros((3, 4), dtype=bool)
-    mask[:2, 2:] = True
-    mask[2, 0] = True
-    # Region 7: 4 pixels shared of 5 in either. Region 9: 1 of 8. Region -3: none.
-    assert metrics.match_by_iou(LABELS, mask, 0.8).tolist() == [False, True, False]
-    assert metrics.match_by_iou(LABELS, mask, 0.81).tolist() == [False, False, False]
-
-
-def test_match_by_iou_with_several_masks_takes_the_best_of_them():
-    masks = np.stack([LABELS == -3, LABELS == 7])
-    assert metrics.match_by_iou(LABELS, masks).tolist() == [True, True, False]
-    assert metrics.match_by_iou(LABELS, masks.any(axis=0)).tolist() == [False, False, False]
-
-
-def test_match_by_coverage_keeps_the_parts_of_an_object():
-    mask = LABELS != 9
-    mask[2, :2] = True
-    assert metrics.match_by_coverage(LABELS, mask).tolist() == [True, True, True]
-    assert metrics.match_by_coverage(LABELS, mask, 0.51).tolist() == [True, True, False]
-    masks = np.stack([LABELS == -3, LABELS == 7])
-    assert metrics.match_by_coverage(LABELS, masks).tolist() == [True, True, False]
-
-
-def test_an_empty_mask_matches_nothing():
-    empty = np.zeros((3, 4), dtype=bool)
-    assert not metrics.match_by_iou(LABELS, empty).any()
-    assert not metrics.match_by_coverage(LABELS, empty).any()
-
-
-@settings(max_examples=40)
-@given(
-    labels=hnp.arrays(np.int64, (4, 5), elements=hs.integers(-2, 3)),
-    mask=hnp.arrays(np.bool_, (4, 5)),
-    threshold=hs.sampled_from([0.25, 0.5, 0.625, 1.0]),
-)
-def test_matching_equals_set_arithmetic(labels, mask, threshold):
-    pixels = set(zip(*np.nonzero(mask), strict=True))
-    by_iou, by_coverage = [], []
-    for region in sorted(set(labels.ravel().tolist())):
-        own = set(zip(*np.nonzero(labels == region), strict=True))
-        by_iou.append(Fraction(len(own & pixels), len(own | pixels)) >= threshold)
-        by_coverage.append(Fraction(len(own & pixels), len(own)) >= threshold)
-    assert metrics.match_by_iou(labels, mask, threshold).tolist() == by_iou
-    assert metrics.match_by_coverage(labels, mask, threshold).tolist() == by_coverage
-
-
-def test_matching_says_what_does_not_fit():
-    with pytest.raises(InputError, match="height and width"):
-        metrics.match_by_iou(LABELS, np.zeros((4, 3), dtype=bool))
-    with pytest.raises(InputError, match="integers"):
-        metrics.match_by_coverage(LABELS.astype(float), LABELS == 7)
-    with pytest.raises(InputError, match="mask must be Boolean"):
-        metrics.match_by_coverage(LABELS, LABELS)
-    with pytest.raises(InputError, match="threshold"):
-        metrics.match_by_coverage(LABELS, LABELS == 7, 0.0)
 
 
 @pytest.mark.parametrize(

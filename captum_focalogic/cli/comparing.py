@@ -8,12 +8,13 @@ from typing import Any
 
 from captum_focalogic.cli.failing import CommandError
 from captum_focalogic.cli.printing import print_facts
-from captum_focalogic.cli.reporting import command_text, entry_of, read_mask
+from captum_focalogic.cli.reporting import command_text, entry_of
 from captum_focalogic.cli.setting import Setting, describe, predict, prepare
 from captum_focalogic.cli.subject import choose_segmenter, find_regions, region_names
 from captum_focalogic.cli.writing import make_folder
 from captum_focalogic.compare import METHODS, Averages, Comparison, compare, figure, panel, save_figure, summarise
 from captum_focalogic.compare.running import FOCALOGIC
+from captum_focalogic.ground_truth import read_mask
 from captum_focalogic.logic import symbol
 from captum_focalogic.report.figures import COLOUR_BLIND, PAPER
 from captum_focalogic.report.html import Panel, write_report
@@ -102,9 +103,9 @@ def _method_names(text: str) -> list[str] | None:
 def _compare(wish: Wish, setting: Setting, names: list[str]) -> Comparison:
     scene, size = setting.subject.scene, setting.label_map.shape
     known = scene is not None and bool((scene.labels == setting.label_map).all())
-    truth = None if wish.truth is None else read_mask(wish.truth, (size[0], size[1]))
-    if truth is None and scene is not None:
-        truth = scene.truth()
+    truth = None if scene is None else scene.truth()
+    if wish.truth is not None:
+        truth = read_mask(wish.truth).of_size((size[0], size[1]), f"the mask {wish.truth}").union
 
     def run(model: Any) -> Comparison:
         return compare(

@@ -9,9 +9,9 @@ from captum_focalogic.cli.failing import CommandError
 from captum_focalogic.cli.printing import print_facts
 from captum_focalogic.cli.studying import find_segmenter, find_truth, make_model
 from captum_focalogic.experiments import Config, Embedded, ImageNet, find_experiment, run_experiment
+from captum_focalogic.ground_truth import GroundTruthSource
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study import Item, Model, data_from_text
-from captum_focalogic.study.matching import TruthSource
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class CommandLine:
         """What cuts images."""
         return find_segmenter(name)
 
-    def truth(self, name: str, model: Model) -> TruthSource | bool:
+    def truth(self, name: str, model: Model) -> GroundTruthSource | bool:
         """What says where the object is."""
         return find_truth(name, model)
 

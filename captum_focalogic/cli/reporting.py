@@ -7,15 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-
 from captum_focalogic.cli.failing import CommandError, say
 from captum_focalogic.cli.printing import print_facts
 from captum_focalogic.cli.setting import Setting
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
+from captum_focalogic.ground_truth import GroundTruth, read_mask
 from captum_focalogic.report.html import Entry, write_report
 
 
@@ -81,33 +78,13 @@ def _entry(path: Path, focus: Focus, names: list[str] | None, truth: Path | None
     )
 
 
-def _mask(path: Path, focus: Focus) -> NDArray[np.bool_] | None:
+def _mask(path: Path, focus: Focus) -> GroundTruth | None:
     if not path.is_file():
         say(f"note: there is no mask {path}")
         return None
     if focus.label_map is None:
         raise CommandError(f"the mask {path} is of no use: the explanation has no label map")
-    return read_mask(path, (focus.label_map.shape[0], focus.label_map.shape[1]))
-
-
-def read_mask(path: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """A mask from a picture, white where the object is.
-
-    Raises
-    ------
-    CommandError
-        If it is of another size than the image that the model sees.
-    OSError
-        If it cannot be read.
-    """
-    with Image.open(path) as picture:
-        mask = np.asarray(picture.convert("L")) > 127
-    if mask.shape != size:
-        raise CommandError(
-            f"the mask {path} has {mask.shape[1]}x{mask.shape[0]} pixels (width x height); "
-            f"expected {size[1]}x{size[0]}, what the model sees"
-        )
-    return mask
+    return read_mask(path).of_size((focus.label_map.shape[0], focus.label_map.shape[1]), f"the mask {path}")
 
 
 def entry_of(setting: Setting, focus: Focus, command: str, baseline: str) -> Entry:

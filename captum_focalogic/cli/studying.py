@@ -12,14 +12,13 @@ from captum_focalogic.cli import models
 from captum_focalogic.cli.failing import CommandError, brief, say
 from captum_focalogic.cli.printing import print_facts
 from captum_focalogic.cli.subject import choose_segmenter
+from captum_focalogic.ground_truth import GroundTruthSource, MaskFiles, Match
 from captum_focalogic.search import Reading
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study import (
     Engine,
     Item,
     Local,
-    MaskFiles,
-    Match,
     Model,
     Plan,
     Recipe,
@@ -31,9 +30,8 @@ from captum_focalogic.study import (
     summarise,
 )
 from captum_focalogic.study.examples import Example, write_examples
-from captum_focalogic.study.matching import LabelTruth, TruthSource
 from captum_focalogic.study.page import write_page
-from captum_focalogic.study.plan import NamedSegmenter, recipe_of
+from captum_focalogic.study.plan import Identified, recipe_of
 from captum_focalogic.study.store import write_whole
 from captum_focalogic.study.tables import comparison_csv, comparison_latex, write_tables
 
@@ -195,10 +193,10 @@ def find_segmenter(text: str | None) -> Segmenter | None:
     if text is None:
         return None
     found = _from_module(text) or choose_segmenter(text, None)
-    return found if found is None or is_dataclass(found) else NamedSegmenter(found, text)
+    return found if found is None or is_dataclass(found) else Identified(found, text)
 
 
-def find_truth(text: str, model: Model) -> TruthSource | bool:
+def find_truth(text: str, model: Model) -> GroundTruthSource | bool:
     """What says where the object is, by its command line name; some ask for the names of the model's classes."""
     if text in ("own", "none"):
         return text == "own"
@@ -210,7 +208,7 @@ def find_truth(text: str, model: Model) -> TruthSource | bool:
     if kind in ("grounded-sam", "sam3"):
         if model.labels is None:
             raise CommandError(f"the truth {kind} asks for classes by name, but the model {model.name} names none")
-        return LabelTruth(_by_label(kind, rest), model.labels, text)
+        return Identified(_by_label(kind, rest), text)
     found = _from_module(text)
     if found is not None:
         return found

@@ -98,8 +98,9 @@ def seen_items(workshop: Workshop, name: str, plan: Plan, items: Sequence[Item])
 
 def _parts(prepared: Prepared) -> dict[str, Tensor]:
     parts = {"image": prepared.image, "regions": torch.from_numpy(prepared.label_map)}
-    if prepared.masks is not None:
-        parts["truth"] = torch.from_numpy(prepared.masks)
+    if prepared.truth is not None:
+        masks = prepared.truth.masks
+        parts["truth"] = torch.from_numpy(masks[0] if len(masks) == 1 else masks)
     if prepared.label is not None:
         parts["label"] = torch.tensor(prepared.label)
     return parts

@@ -163,7 +163,6 @@ def _compare(explainer: Explainer, prepared: Prepared, subject: Subject, terms: 
     plan, forward = explainer.plan, explainer.model.forward
     inputs = prepared.image[None].to(plan.device)
     mask = torch.from_numpy(prepared.label_map)[None, None].to(plan.device)
-    masks = prepared.masks
     return compare(
         _bare(forward) if terms.bare else forward,
         inputs,
@@ -175,7 +174,7 @@ def _compare(explainer: Explainer, prepared: Prepared, subject: Subject, terms: 
         reading=plan.reading,
         max_evaluations=plan.max_evaluations,
         equal_budget=terms.equal_budget,
-        truth=None if masks is None else np.asarray(masks.reshape(-1, *masks.shape[-2:]).any(axis=0)),
+        truth=None if prepared.truth is None else prepared.truth.union,
         rule=subject.rule,
         seed=terms.seed,
         seeds=terms.seeds,

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 import torch
 
+from captum_focalogic.ground_truth import GroundTruthSource
 from captum_focalogic.search.settings import check_whole
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study import Item, Model, Plan, Recipe
-from captum_focalogic.study.matching import TruthSource
 from captum_focalogic.study.plan import identity_of
 
 
@@ -59,7 +59,7 @@ class Finder(Protocol):
         """What cuts images."""
         ...
 
-    def truth(self, name: str, model: Model) -> TruthSource | bool:
+    def truth(self, name: str, model: Model) -> GroundTruthSource | bool:
         """What says where the object is; some ask for the names of the model's classes."""
         ...
 

@@ -36,8 +36,9 @@ from captum_focalogic.experiments.prompts import BIASES
 from captum_focalogic.experiments.scenes import accuracy_on, fresh_scenes, scene_items, scene_plan, trained
 from captum_focalogic.experiments.tables import measure_table
 from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.ground_truth import MaskFiles
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS
-from captum_focalogic.study import MaskFiles, Model, Plan, image_folder
+from captum_focalogic.study import Model, Plan, image_folder
 from captum_focalogic.tables import Table
 
 Claim = tuple[str, str, str, Callable[[str, str, Estimate | None], Finding]]

@@ -12,7 +12,7 @@ from captum_focalogic.integrations.names import find_segmenter
 from captum_focalogic.integrations.scikit_image import Felzenszwalb
 from captum_focalogic.regions import MIN_AREA
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
-from captum_focalogic.study.plan import NamedSegmenter
+from captum_focalogic.study.plan import Identified
 
 Kind = Literal["reference", "setting", "segmenter", "stress"]
 """What the others are held against; the same segmenter set otherwise; another segmenter; a grid, blind to the image."""
@@ -151,10 +151,10 @@ def _masks(kind: str, text: str, points: int, min_area: float) -> Segmenter:
     if kind == "sam":
         from captum_focalogic.integrations.segment_anything import SamSegmenter
 
-        return NamedSegmenter(SamSegmenter(text or "vit_b", **options), identity)
+        return Identified(SamSegmenter(text or "vit_b", **options), identity)
     from captum_focalogic.integrations.transformers_masks import TransformersSegmenter
 
-    return NamedSegmenter(TransformersSegmenter(text or "facebook/sam-vit-base", **options), identity)
+    return Identified(TransformersSegmenter(text or "facebook/sam-vit-base", **options), identity)
 
 
 def _named(text: str, kind: Kind, against: str, find: Callable[[str], Segmenter | None]) -> Segmentation:

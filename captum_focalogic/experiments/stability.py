@@ -29,8 +29,9 @@ from captum_focalogic.experiments.segmentations import (
 from captum_focalogic.experiments.tables import measure_table
 from captum_focalogic.experiments.thresholds import THRESHOLDS, lost, object_overlaps, rematched
 from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.ground_truth import Match
 from captum_focalogic.segmenters import Grid
-from captum_focalogic.study import MEASURES, Match, Plan
+from captum_focalogic.study import MEASURES, Plan
 from captum_focalogic.tables import Table
 
 MODEL = "torchvision:resnet50"

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.ground_truth import Match
 from captum_focalogic.logic import absorb
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Thresholds, behaviour, focus_precision, focus_recall
 from captum_focalogic.search import Reading
 from captum_focalogic.search import states as st
-from captum_focalogic.study import Match, states_of
+from captum_focalogic.study import states_of
 from captum_focalogic.study.rows import Row, as_table
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _rematched(row: Mapping[str, Any], match: Match, thresholds: Thresholds) -> 
         return dict(row)
     overlaps = np.array(row["region_coverage" if match.kind == "coverage" else "region_iou"])
     regions = overlaps >= match.threshold
-    areas = np.array(row["areas"])
+    areas = np.array(row["areas"]) * np.array(row["region_known"])
     changed: Row = {
         "truth_regions": np.array(row["region_ids"])[regions].tolist(),
         "truth_area": math.fsum(areas[regions].tolist()),

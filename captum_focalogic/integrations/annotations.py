@@ -1,4 +1,4 @@
-"""Ground truth from files: masks, Pascal VOC, COCO and ImageNet's boxes."""
+"""Ground truth from files: Pascal VOC, COCO and ImageNet's boxes."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import numpy as np
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.ground_truth import VOID, GroundTruth
 from captum_focalogic.integrations.rle import decode_rle, draw_box, draw_polygons
 from captum_focalogic.segmenters import read_label_map
-from captum_focalogic.truth import Truth, truth_from_mask
 
 VOC_CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
@@ -19,25 +19,8 @@ VOC_CLASSES = (
 )  # fmt: skip
 """What the values of Pascal VOC's class masks mean."""
 
-_VOID = 255
 
-
-def read_mask(path: str | Path, label: str, *, instances: bool = False) -> Truth:
-    """Ground truth from a picture or ``.npy`` file with one channel: every pixel above 0 belongs to the object.
-
-    Parameters
-    ----------
-    path : str or Path
-        A lossless picture or a NumPy file.
-    label : str
-        What the mask shows.
-    instances : bool
-        Whether parts that do not touch are objects of their own.
-    """
-    return truth_from_mask(read_label_map(path) > 0, label, instances=instances)
-
-
-def read_voc(path: str | Path, names: Mapping[str, str] | None = None) -> Truth:
+def read_voc(path: str | Path, names: Mapping[str, str] | None = None) -> GroundTruth:
     """Boxes of Pascal VOC's XML, which ImageNet's localisation annotations are written in too.
 
     Parameters
@@ -49,7 +32,7 @@ def read_voc(path: str | Path, names: Mapping[str, str] | None = None) -> Truth:
 
     Returns
     -------
-    Truth
+    GroundTruth
         One box an object, filled.
 
     Raises
@@ -65,16 +48,18 @@ def read_voc(path: str | Path, names: Mapping[str, str] | None = None) -> Truth:
         raise InputError(f"{path} is no Pascal VOC annotation that can be read: {error}") from error
     labels = tuple((names or {}).get(name, name) for name, _ in found)
     masks = [draw_box(box, size) for _, box in found]
-    return Truth(np.array(masks, dtype=np.bool_).reshape(len(masks), *size), labels)
+    return GroundTruth(np.array(masks, dtype=np.bool_).reshape(len(masks), *size), labels)
 
 
-def read_voc_masks(classes: str | Path, objects: str | Path | None = None, names: Sequence[str] = VOC_CLASSES) -> Truth:
+def read_voc_masks(
+    classes: str | Path, objects: str | Path | None = None, names: Sequence[str] = VOC_CLASSES
+) -> GroundTruth:
     """Masks of Pascal VOC's segmentation pictures.
 
     Parameters
     ----------
     classes : str or Path
-        A picture of ``SegmentationClass``: a palette index a pixel, 0 for the background, 255 for no man's land.
+        A picture of ``SegmentationClass``: a palette index a pixel, 0 for the background, 255 for void.
     objects : str or Path, optional
         The picture of ``SegmentationObject``: one index an object. Without it, one mask a class.
     names : sequence of str
@@ -91,7 +76,7 @@ def read_voc_masks(classes: str | Path, objects: str | Path | None = None, names
         raise InputError(f"{classes} is {kinds.shape} but {objects} is {things.shape}; they must be of one image")
     masks, labels = [], []
     for thing in np.unique(things):
-        if thing in (0, _VOID):
+        if thing in (0, VOID):
             continue
         mask = things == thing
         values, counts = np.unique(kinds[mask], return_counts=True)
@@ -100,7 +85,10 @@ def read_voc_masks(classes: str | Path, objects: str | Path | None = None, names
             raise InputError(f"{classes} has the class index {kind}, but there are {len(names)} names")
         masks.append(mask)
         labels.append(names[kind])
-    return Truth(np.array(masks, dtype=np.bool_).reshape(len(masks), *kinds.shape), tuple(labels))
+    void = kinds == VOID
+    return GroundTruth(
+        np.array(masks, dtype=np.bool_).reshape(len(masks), *kinds.shape), tuple(labels), void if void.any() else None
+    )
 
 
 class CocoAnnotations:
@@ -133,7 +121,7 @@ class CocoAnnotations:
     def __len__(self) -> int:
         return len(self._images)
 
-    def truth(self, image: int | str) -> Truth:
+    def truth(self, image: int | str) -> GroundTruth:
         """The objects of an image, given by its id or its file name.
 
         Raises
@@ -149,7 +137,7 @@ class CocoAnnotations:
         objects = self._objects[key]
         masks = [self._mask(item, size) for item in objects]
         labels = tuple(self._categories.get(item["category_id"], str(item["category_id"])) for item in objects)
-        return Truth(np.array(masks, dtype=np.bool_).reshape(len(masks), *size), labels)
+        return GroundTruth(np.array(masks, dtype=np.bool_).reshape(len(masks), *size), labels)
 
     def _mask(self, item: Mapping[str, Any], size: tuple[int, int]) -> Any:
         shape = item.get("segmentation")

@@ -10,10 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.ground_truth import GroundTruth, nothing
 from captum_focalogic.integrations.hub import import_transformers, pretrained
 from captum_focalogic.integrations.mask_segmenter import best_device
 from captum_focalogic.segmenters import pixels_of
-from captum_focalogic.truth import Truth
 
 
 class GroundedSam:
@@ -65,13 +65,13 @@ class GroundedSam:
         self.threshold = threshold
         self.text_threshold = text_threshold
 
-    def __call__(self, image: Tensor, label: str) -> Truth:
+    def __call__(self, image: Tensor, label: str, name: str = "") -> GroundTruth:  # noqa: ARG002 (a GroundTruthSource)
         """Masks of what the label names in an image (3, H, W) in [0, 1]; none where nothing is found."""
         picture = _picture(image)
-        boxes = self.boxes(picture, label)
-        if not len(boxes):
-            return Truth(np.zeros((0, picture.height, picture.width), dtype=np.bool_), ())
-        return Truth(self._masks(picture, boxes), (label,) * len(boxes))
+        boxes = self.boxes(picture, label) if label else None
+        if boxes is None or not len(boxes):
+            return nothing((picture.height, picture.width))
+        return GroundTruth(self._masks(picture, boxes), (label,) * len(boxes))
 
     @torch.no_grad()
     def boxes(self, picture: Image.Image, label: str) -> NDArray[np.float64]:
@@ -136,9 +136,11 @@ class Sam3Truth:
         self.mask_threshold = mask_threshold
 
     @torch.no_grad()
-    def __call__(self, image: Tensor, label: str) -> Truth:
+    def __call__(self, image: Tensor, label: str, name: str = "") -> GroundTruth:  # noqa: ARG002 (a GroundTruthSource)
         """Masks of what the label names in an image (3, H, W) in [0, 1]; none where nothing is found."""
         picture = _picture(image)
+        if not label:
+            return nothing((picture.height, picture.width))
         inputs = self.processor(images=picture, text=label, return_tensors="pt").to(self.model.device)
         found = self.processor.post_process_instance_segmentation(
             self.model(**inputs),
@@ -147,7 +149,7 @@ class Sam3Truth:
             target_sizes=[(picture.height, picture.width)],
         )[0]["masks"]
         masks = found.cpu().numpy().astype(np.bool_).reshape(-1, picture.height, picture.width)
-        return Truth(masks, (label,) * len(masks))
+        return GroundTruth(masks, (label,) * len(masks))
 
 
 def _with_processor(auto_class: Any, model: Any, processor: Any, device: Any) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.ground_truth import GroundTruth, ground_truth_from_mask, nothing
 from captum_focalogic.integrations.functions import listed_labels
 from captum_focalogic.integrations.hub import fetching, import_transformers, pretrained
 from captum_focalogic.integrations.mask_segmenter import best_device
@@ -18,7 +19,6 @@ from captum_focalogic.integrations.timm import INSTEAD
 from captum_focalogic.integrations.weights import fit_weights, read_state_dict
 from captum_focalogic.regions import as_label_map
 from captum_focalogic.segmenters import pixels_of
-from captum_focalogic.truth import Truth, truth_from_mask
 
 ClassMap = Callable[[Tensor], Any]
 """Image (3, H, W) in [0, 1] to class indices (H, W)."""
@@ -59,7 +59,7 @@ class SemanticTruth:
         self.aliases = {key.casefold(): value for key, value in (aliases or {}).items()}
         self.instances = instances
 
-    def __call__(self, image: Tensor, label: str) -> Truth:
+    def __call__(self, image: Tensor, label: str, name: str = "") -> GroundTruth:  # noqa: ARG002 (a GroundTruthSource)
         """Masks of what the label names; none where the segmenter does not find it.
 
         Raises
@@ -67,15 +67,17 @@ class SemanticTruth:
         InputError
             If the segmenter knows no such class, or returns another size.
         """
-        name = self.aliases.get(label.casefold(), label)
-        known = [own.casefold() for own in self.names]
-        if name.casefold() not in known:
+        if not label:
+            return nothing((image.shape[-2], image.shape[-1]))
+        own = self.aliases.get(label.casefold(), label)
+        known = [each.casefold() for each in self.names]
+        if own.casefold() not in known:
             raise InputError(
-                f"the segmenter has no class {name!r}; map the label to one of its classes with aliases= "
+                f"the segmenter has no class {own!r}; map the label to one of its classes with aliases= "
                 f"({', '.join(self.names[:12])}{', …' if len(self.names) > 12 else ''})"
             )
         classes = as_label_map(self.segment(image), (image.shape[-2], image.shape[-1]))
-        return truth_from_mask(classes == known.index(name.casefold()), label, instances=self.instances)
+        return ground_truth_from_mask(classes == known.index(own.casefold()), label, instances=self.instances)
 
 
 def transformers_truth(

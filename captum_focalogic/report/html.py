@@ -17,11 +17,12 @@ from typing import Any, Literal
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
+from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruth, Match, MatchedRegions, match_regions
 from captum_focalogic.logic import symbol
 from captum_focalogic.metrics import (
     DEFAULT_THRESHOLDS,
@@ -31,8 +32,6 @@ from captum_focalogic.metrics import (
     focus_divergence,
     focus_precision,
     focus_recall,
-    match_by_coverage,
-    match_by_iou,
 )
 from captum_focalogic.report import html_words as words
 from captum_focalogic.report.html_data import PageData, page_data
@@ -87,11 +86,11 @@ class Entry:
         What the entry is called, such as the file name.
     label : str or None
         The name of the class that is explained.
-    truth : (H, W) bool, or (K, H, W) bool, or None
+    truth : GroundTruth, (H, W) bool, or (K, H, W) bool, or None
         Where the object is; with it the page shows precision, recall and the type of behaviour.
-    match : {"coverage", "iou"}
-        How regions are matched with the truth (:func:`~captum_focalogic.metrics.match_by_coverage`,
-        :func:`~captum_focalogic.metrics.match_by_iou`).
+    match : Match or str
+        How regions are matched with the truth, such as ``"iou:0.7"``
+        (:func:`~captum_focalogic.ground_truth.match_regions`).
     thresholds : Thresholds
         From where on a measure counts as high.
     panels : sequence of Panel
@@ -110,8 +109,8 @@ class Entry:
     image: ArrayLike | None = None
     title: str = "One decision"
     label: str | None = None
-    truth: ArrayLike | None = None
-    match: Literal["coverage", "iou"] = "coverage"
+    truth: GroundTruth | ArrayLike | None = None
+    match: Match | str = DEFAULT_MATCH
     thresholds: Thresholds = DEFAULT_THRESHOLDS
     panels: Sequence[Panel] = ()
     tables: Sequence[Table] = ()
@@ -280,7 +279,7 @@ class _Section:
         return "this answer" if target is None else f"class {target}"
 
 
-def _regions(focus: Focus, traced: Outlines | None, truth: NDArray[np.bool_] | None) -> list[_Region]:
+def _regions(focus: Focus, traced: Outlines | None, truth: MatchedRegions | None) -> list[_Region]:
     shared, used, frequencies = focus.shared, focus.used, focus.frequencies
     return [
         _Region(
@@ -290,7 +289,7 @@ def _regions(focus: Focus, traced: Outlines | None, truth: NDArray[np.bool_] | N
             area=float(focus.areas[j]),
             frequency=float(frequencies[j]),
             role="shared" if shared[j] else "some" if used[j] else "none",
-            in_truth=None if truth is None else bool(truth[j]),
+            in_truth=None if truth is None else bool(truth.regions[j]),
             path="" if traced is None else traced.regions[j].path,
             centre=(0, 0) if traced is None else traced.regions[j].centre,
         )
@@ -311,32 +310,29 @@ def _tile(focus: Focus, row: int) -> _Tile:
     )
 
 
-def _truth(entry: Entry) -> NDArray[np.bool_] | None:
+def _truth(entry: Entry) -> MatchedRegions | None:
     if entry.truth is None:
         return None
     if entry.focus.label_map is None:
         raise InputError("a truth mask needs regions on an image, but this focus has no label map; leave truth out")
-    if entry.match not in ("coverage", "iou"):
-        raise InputError(f"match must be 'coverage' or 'iou'; got {entry.match!r}")
-    matched = match_by_coverage if entry.match == "coverage" else match_by_iou
-    return matched(entry.focus.label_map, entry.truth)
+    return match_regions(entry.focus.label_map, entry.truth, entry.match)
 
 
-def _metrics(entry: Entry, truth: NDArray[np.bool_]) -> _Metrics:
+def _metrics(entry: Entry, truth: MatchedRegions) -> _Metrics:
     focus = entry.focus
+    areas = focus.areas * truth.known
     values = (
-        focus_precision(focus.final_states, truth, focus.areas),
-        focus_recall(focus.final_states, truth, focus.areas),
+        focus_precision(focus.final_states, truth.regions, areas),
+        focus_recall(focus.final_states, truth.regions, areas),
         focus_divergence(focus.final_states, focus.areas),
     )
     found = behaviour(*values, entry.thresholds)
-    how = {"coverage": "at least half of the region lies on it", "iou": "intersection over union at least 0.7"}
     return _Metrics(
         *values,
         behaviour=found,
         meaning=words.behaviour_words(found),
-        match=how[entry.match],
-        regions=set_markup(focus.region_ids, truth, focus.names),
+        match=truth.match.words,
+        regions=set_markup(focus.region_ids, truth.regions, focus.names),
     )
 
 

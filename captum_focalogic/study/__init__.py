@@ -7,7 +7,6 @@ from captum_focalogic.study.comparison import Comparison, compare_rows, compare_
 from captum_focalogic.study.data import data_from_text, hugging_face, image_folder, listed, scenes
 from captum_focalogic.study.engines import Engine, Local
 from captum_focalogic.study.items import Item, Model, Recipe, Sample
-from captum_focalogic.study.matching import MaskFiles, Match
 from captum_focalogic.study.plan import Plan
 from captum_focalogic.study.rows import MEASURES, same_rows, states_of
 from captum_focalogic.study.run import run_plan, run_study
@@ -27,8 +26,6 @@ __all__ = [
     "FocusRecall",
     "Item",
     "Local",
-    "MaskFiles",
-    "Match",
     "Mean",
     "Model",
     "Plan",

@@ -13,9 +13,9 @@ from PIL import Image, ImageOps
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from captum_focalogic.errors import InputError, MissingExtraError
+from captum_focalogic.ground_truth import read_mask
 from captum_focalogic.segmenters import read_label_map
 from captum_focalogic.study.items import Item, Sample
-from captum_focalogic.study.matching import read_mask
 from captum_focalogic.study.rows import arrow
 
 DATA_CHOICES = (
@@ -262,8 +262,13 @@ class _Dataset:
         return Sample(
             fields[self.image].convert("RGB"),
             np.asarray(fields["regions"], dtype=np.int64) if self.regions else None,
-            np.asarray(fields["mask"]) != 0 if self.masks else None,
+            read_mask(_as_mask(fields["mask"])) if self.masks and fields["mask"] is not None else None,
         )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": None}
+
+
+def _as_mask(field: Any) -> Any:
+    """A mask's column holds pictures, whose palette may tell, or nested lists."""
+    return field if isinstance(field, Image.Image) else np.asarray(field)

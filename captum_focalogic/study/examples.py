@@ -94,8 +94,8 @@ def _example(explainer: Explainer, item: Item, prepared: Prepared, row: dict[str
         image,
         title=item.id,
         label=predicted,
-        truth=prepared.masks,
-        match=plan.match.kind,
+        truth=prepared.truth,
+        match=plan.match,
         thresholds=plan.thresholds,
         settings={"model": explainer.model.name, "baseline": plan.baseline, "label": label},
     )

@@ -9,19 +9,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from captum_focalogic.attributor import FocaLogic
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.errors import BrokenModelError, InputError
 from captum_focalogic.focus import Focus
+from captum_focalogic.ground_truth import GroundTruth, MatchedRegions, as_ground_truth, match_regions
 from captum_focalogic.oracle.forward import as_rows
 from captum_focalogic.regions import Labels, as_label_map
 from captum_focalogic.segmenters import Grid, LabelMapFile, Slic
-from captum_focalogic.study.items import Item, Masks, Model, Sample
-from captum_focalogic.study.matching import fit_labels, fit_masks
+from captum_focalogic.study.items import Item, Model, Sample
 from captum_focalogic.study.plan import Group, Plan
-from captum_focalogic.study.rows import Answer, Row, Truth, error_row, row_of
+from captum_focalogic.study.rows import Answer, Row, error_row, row_of
 
 OnJudged = Callable[[int], object]
 
@@ -41,9 +42,9 @@ class Prepared:
         What the model sees.
     label_map : (H, W) int64
         Its regions.
-    masks : (H, W) or (K, H, W) bool, or None
+    truth : GroundTruth or None
         Where the object is.
-    truth : Truth or None
+    matched : MatchedRegions or None
         Which of the regions are the object.
     seconds : float
         What reading and cutting took.
@@ -54,9 +55,53 @@ class Prepared:
     label: int | None
     image: Tensor
     label_map: Labels
-    masks: Masks | None
-    truth: Truth | None
+    truth: GroundTruth | None
+    matched: MatchedRegions | None
     seconds: float
+
+
+def fit_truth(truth: GroundTruth, picture: Image.Image | Tensor, image: Tensor, model: Model) -> GroundTruth:
+    """Ground truth in the size that the model sees.
+
+    Parameters
+    ----------
+    truth : GroundTruth
+        Of the picture's size or the image's.
+    picture : PIL.Image.Image or Tensor
+        What the image was made from.
+    image : (3, H, W) Tensor
+        What the model sees.
+    model : Model
+        Who sees it.
+
+    Raises
+    ------
+    InputError
+        If the masks are of another size, or how the model crops pictures is not known.
+    """
+    if truth.size == tuple(image.shape[1:]):
+        return truth
+    return truth.mapped(lambda mask: fit_labels(mask.astype(np.int64), picture, image, model, "mask") != 0)
+
+
+def fit_labels(
+    label_map: Labels, picture: Image.Image | Tensor, image: Tensor, model: Model, what: str = "label map"
+) -> Labels:
+    """A label map in the size that the model sees; parameters and errors as :func:`fit_truth`."""
+    height, width = image.shape[1:]
+    if label_map.shape == (height, width):
+        return label_map
+    if not isinstance(picture, Image.Image) or label_map.shape != (picture.height, picture.width):
+        raise InputError(
+            f"the {what} is {label_map.shape[1]}x{label_map.shape[0]} pixels (width x height), but the model sees "
+            f"{width}x{height}; make it of that size, or of the picture's"
+        )
+    if model.see_labels is None:
+        raise InputError(
+            f"the {what} is of the picture's size, but how {model.name} crops pictures is not known; make it "
+            f"{width}x{height} (width x height), the size that the model sees"
+        )
+    return model.see_labels(label_map)
 
 
 class Explainer:
@@ -90,13 +135,13 @@ class Explainer:
                 label_map = fit_labels(sample.label_map, sample.image, image, self.model)
             else:
                 label_map = self._cut(image)
-            masks = self._masks(item, image, sample)
-            truth = None if masks is None else self.plan.match.regions(label_map, masks)
+            truth = self._truth(item.id, label, image, sample)
+            matched = None if truth is None else match_regions(label_map, truth, self.plan.match)
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
             return {**error_row(index, item.id, label, error), "load_seconds": time.perf_counter() - start}
-        return Prepared(index, item.id, label, image, label_map, masks, truth, time.perf_counter() - start)
+        return Prepared(index, item.id, label, image, label_map, truth, matched, time.perf_counter() - start)
 
     def rows(self, prepared: Sequence[Prepared | Row], on_judged: OnJudged = lambda _: None) -> list[Row]:
         """Explain a group of images.
@@ -136,15 +181,19 @@ class Explainer:
         with self._one_at_a_time:
             return as_label_map(self._segmenter(image), size)
 
-    def _masks(self, item: Item, image: Tensor, sample: Sample) -> Masks | None:
-        source = self.plan.truth
-        if source is False or (source is True and sample.truth is None):
+    def _truth(self, name: str, label: int | None, image: Tensor, sample: Sample) -> GroundTruth | None:
+        source, found = self.plan.truth, sample.truth
+        if source is False:
             return None
-        if isinstance(source, bool):
-            return fit_masks(np.asarray(sample.truth), sample.image, image, self.model)
-        with self._one_at_a_time:
-            found = source(item, image)
-        return None if found is None else fit_masks(found, sample.image, image, self.model)
+        if source is not True:
+            # of "tench, Tinca tinca" the first name is asked for
+            said = (self.model.name_of(label) or "").partition(",")[0]
+            with self._one_at_a_time:
+                found = source(image, said, name)
+        if found is None:
+            return None
+        truth = found if isinstance(found, GroundTruth) else as_ground_truth(np.asarray(found) != 0)
+        return fit_truth(truth, sample.image, image, self.model) if len(truth) else None
 
     def _explain(self, images: list[Prepared], on_judged: OnJudged, failures: list[Exception]) -> list[Row]:
         """Rows of images of one size; of those that the model fails on, the errors."""
@@ -161,7 +210,7 @@ class Explainer:
             row = error_row(image.index, image.id, image.label, error)
             return [{**row, "load_seconds": image.seconds, "explain_seconds": time.perf_counter() - start}]
         rows = [
-            row_of(image.index, image.id, image.label, answer, focus, image.truth, self.plan.thresholds)
+            row_of(image.index, image.id, image.label, answer, focus, image.matched, self.plan.thresholds)
             for image, (focus, answer) in zip(images, asked, strict=True)
         ]
         seconds = (time.perf_counter() - start) / max(1, sum(row["evaluations"] for row in rows))

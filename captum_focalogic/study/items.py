@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import to_tensor
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.ground_truth import GroundTruth
 from captum_focalogic.regions import Labels
 
 Masks = NDArray[np.bool_]
@@ -27,7 +28,7 @@ class Sample:
         A picture, which the model's ``see`` makes an image of, or the image itself, in [0, 1].
     label_map : (H, W) int64, optional
         The item's own regions, used where the study has no segmenter.
-    truth : (H, W) or (K, H, W) bool, optional
+    truth : GroundTruth, (H, W) or (K, H, W) bool, optional
         Where the object is, used where the study has no other truth.
     label : int, optional
         The class, where it is known only after reading.
@@ -35,7 +36,7 @@ class Sample:
 
     image: Image.Image | Tensor
     label_map: Labels | None = None
-    truth: Masks | None = None
+    truth: GroundTruth | Masks | None = None
     label: int | None = None
 
 

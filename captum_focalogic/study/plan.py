@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,12 +15,12 @@ from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.criteria import Criterion
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
+from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Thresholds
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.named import check_reading
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study.items import Item, Model, Recipe
-from captum_focalogic.study.matching import Match, TruthSource
 
 Group = list[tuple[int, Item]]
 """Images that share their batches, each with its place in the study."""
@@ -37,7 +37,8 @@ class Plan:
     segmenter : callable, optional
         Cuts images; by default each image's own regions, and SLIC with 12 regions for those without.
     truth : callable, optional
-        ``(item, image) -> masks``; by default each image's own truth. False for none at all.
+        A :data:`~captum_focalogic.ground_truth.GroundTruthSource`; by default each image's own truth. False for none
+        at all.
     match : Match
         Which regions count as the object.
     search, reading, criterion, max_evaluations
@@ -58,8 +59,8 @@ class Plan:
 
     model: Recipe
     segmenter: Segmenter | None = None
-    truth: TruthSource | bool = True
-    match: Match = field(default_factory=Match)
+    truth: GroundTruthSource | bool = True
+    match: Match = DEFAULT_MATCH
     search: str | Strategy = "auto"
     reading: Reading = "irreducible"
     criterion: str | Criterion = "top1"
@@ -114,23 +115,23 @@ _USUAL = {True: {"batch": 8, "group": 8}, False: {"batch": 512, "group": 32}}
 
 
 @dataclass(frozen=True, eq=False)
-class NamedSegmenter:
-    """A segmenter that does not say itself what it was made from.
+class Identified:
+    """A segmenter, or a source of ground truth, that does not say itself what it was made from.
 
     Attributes
     ----------
-    segmenter : callable
-        Cuts images.
+    function : callable
+        What it does.
     identity : str
         What tells it from others, such as its name on the command line.
     """
 
-    segmenter: Segmenter
+    function: Callable[..., Any]
     identity: str
 
-    def __call__(self, image: Tensor) -> Any:
-        """Cut an image."""
-        return self.segmenter(image)
+    def __call__(self, *arguments: Any) -> Any:
+        """Do it."""
+        return self.function(*arguments)
 
 
 def recipe_of(model: Callable[[Tensor], Any] | Model | Recipe) -> Recipe:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from captum_focalogic.errors import MissingExtraError
 from captum_focalogic.focus import Focus
+from captum_focalogic.ground_truth import MatchedRegions
 from captum_focalogic.logic import count_literals
 from captum_focalogic.metrics import Thresholds, behaviour, focus_divergence, focus_precision, focus_recall
 from captum_focalogic.search import states as st
@@ -43,6 +44,7 @@ _PLAIN: dict[str, str] = {
     "areas": "list<float64>",
     "region_iou": "list<float64>",
     "region_coverage": "list<float64>",
+    "region_known": "list<float64>",
     "truth_regions": "list<int64>",
     "truth_area": "float64",
     "reading": "string",
@@ -82,24 +84,6 @@ COLUMNS: dict[str, str] = {
     **_LAST,
 }
 """Names and types of the columns; docs/study.md says what each holds."""
-
-
-@dataclass(frozen=True, eq=False)
-class Truth:
-    """How the regions of an image lie to its object.
-
-    Attributes
-    ----------
-    iou, coverage : (M,) float64
-        For each region: the largest intersection over union with one of the object's masks, and the share of the
-        region inside them.
-    regions : (M,) bool
-        The regions that count as the object.
-    """
-
-    iou: NDArray[np.float64]
-    coverage: NDArray[np.float64]
-    regions: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -154,7 +138,7 @@ def row_of(
     label: int | None,
     answer: Answer,
     focus: Focus,
-    truth: Truth | None,
+    truth: MatchedRegions | None,
     thresholds: Thresholds,
 ) -> Row:
     """The row of an image that was explained.
@@ -171,7 +155,7 @@ def row_of(
         What the model says about it.
     focus : Focus
         The explanation.
-    truth : Truth or None
+    truth : MatchedRegions or None
         Where the object is; without it there are no precision and no recall.
     thresholds : Thresholds
         For the type of behaviour.
@@ -195,8 +179,9 @@ def row_of(
     if truth is not None:
         row["region_iou"] = truth.iou.tolist()
         row["region_coverage"] = truth.coverage.tolist()
+        row["region_known"] = truth.known.tolist()
         row["truth_regions"] = focus.region_ids[truth.regions].tolist()
-        row["truth_area"] = math.fsum(focus.areas[truth.regions].tolist())
+        row["truth_area"] = math.fsum((focus.areas * truth.known)[truth.regions].tolist())
     for cut in cuts_of(focus):
         row.update({f"{cut.reading}_{name}": value for name, value in _measured(cut, truth, thresholds).items()})
     certificate = focus.certificate.to_dict()
@@ -251,7 +236,7 @@ def _exact(value: Any) -> Any:
     return [_exact(entry) for entry in value] if isinstance(value, list) else value
 
 
-def _measured(focus: Focus, truth: Truth | None, thresholds: Thresholds) -> Row:
+def _measured(focus: Focus, truth: MatchedRegions | None, thresholds: Thresholds) -> Row:
     states, areas = focus.final_states, focus.areas
     sizes = states.sum(axis=1)
     divergence = focus_divergence(states, areas)
@@ -262,7 +247,8 @@ def _measured(focus: Focus, truth: Truth | None, thresholds: Thresholds) -> Row:
     }
     if truth is None:
         return known
-    precision, recall = (measure(states, truth.regions, areas) for measure in (focus_precision, focus_recall))
+    known_areas = areas * truth.known
+    precision, recall = (measure(states, truth.regions, known_areas) for measure in (focus_precision, focus_recall))
     kind: str = behaviour(precision, recall, divergence, thresholds).kind
     return {**known, "precision": precision, "recall": recall, "behaviour": kind}
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study.engines import Engine, Local
 from captum_focalogic.study.items import Item, Model, Recipe, check_items
-from captum_focalogic.study.matching import Match, TruthSource
 from captum_focalogic.study.plan import Plan, recipe_of
 from captum_focalogic.study.progress import Progress
 from captum_focalogic.study.store import open_store, read_rows
@@ -24,10 +24,10 @@ def run_study(
     items: Sequence[Item],
     model: Callable[[Tensor], Any] | Model | Recipe,
     segmenter: Segmenter | None = None,
-    truth: TruthSource | bool = True,
+    truth: GroundTruthSource | bool = True,
     out: str | Path = "focalogic-study",
     *,
-    match: Match | str = "coverage",
+    match: Match | str = DEFAULT_MATCH,
     engine: Engine | None = None,
     show_progress: bool = False,
     shard_rows: int = 256,
@@ -45,7 +45,8 @@ def run_study(
     segmenter : callable, optional
         Cuts images; by default each item's own regions, and SLIC with 12 regions for items without.
     truth : callable or bool
-        ``(item, image) -> masks`` of the object, True for each item's own, False for none.
+        A :data:`~captum_focalogic.ground_truth.GroundTruthSource`, ``(image, label, name) -> GroundTruth``; True for
+        each item's own, False for none.
     out : str or Path
         The run's folder.
     match : Match or str

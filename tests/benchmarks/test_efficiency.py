@@ -15,7 +15,8 @@ from captum_focalogic import FocaLogic
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.experiments.pruning import Pruning, prunings
-from captum_focalogic.metrics import focus_divergence, focus_precision, focus_recall, match_by_coverage
+from captum_focalogic.ground_truth import match_regions
+from captum_focalogic.metrics import focus_divergence, focus_precision, focus_recall
 from captum_focalogic.segmenters import Slic
 
 SCENES = [draw_scene(seed, label=1 + seed % 2) for seed in range(8)]
@@ -31,7 +32,7 @@ def test_regions_and_beam(benchmark: Any, pruning: Pruning) -> None:
     focuses = benchmark.pedantic(explainer.explain, args=(images,), rounds=1, warmup_rounds=0)
     precision, recall, divergence = [], [], []
     for scene, focus in zip(SCENES, focuses, strict=True):
-        truth = match_by_coverage(focus.label_map, scene.truth(), threshold=0.5)
+        truth = match_regions(focus.label_map, scene.truth(), "coverage:0.5").regions
         precision.append(focus_precision(focus.final_states, truth, focus.areas))
         recall.append(focus_recall(focus.final_states, truth, focus.areas))
         divergence.append(focus_divergence(focus.final_states, focus.areas))

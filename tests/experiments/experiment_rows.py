@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from captum_focalogic.ground_truth import Match
 from captum_focalogic.segmenters import Grid
-from captum_focalogic.study import Item, Match, Sample, run_study
+from captum_focalogic.study import Item, Sample, run_study
 from captum_focalogic.study.rows import as_table
 
 SIDE = 24

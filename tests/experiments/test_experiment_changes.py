@@ -8,11 +8,12 @@ from experiment_rows import patch_study, table_of
 
 from captum_focalogic.experiments.arms import Result
 from captum_focalogic.experiments.findings import change
-from captum_focalogic.study import Match, compare_rows
+from captum_focalogic.ground_truth import DEFAULT_MATCH, Match
+from captum_focalogic.study import compare_rows
 
 
 def test_changes_are_those_of_the_comparison(tmp_path):
-    first = patch_study(tmp_path / "first", Match())
+    first = patch_study(tmp_path / "first", DEFAULT_MATCH)
     second = patch_study(tmp_path / "second", Match("iou", 0.3))
     compared = compare_rows(first, second)
     for column in ("smallest_precision", "irreducible_recall", "irreducible_divergence", "accuracy"):

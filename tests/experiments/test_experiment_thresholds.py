@@ -10,20 +10,21 @@ from hypothesis import strategies as given_by
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.thresholds import cuts, lost, object_overlaps, rematched
-from captum_focalogic.study import Match, same_rows
+from captum_focalogic.ground_truth import DEFAULT_MATCH, Match
+from captum_focalogic.study import same_rows
 
 
 @pytest.mark.parametrize("reading", ["irreducible", "minimal", "smallest"])
 @pytest.mark.parametrize("rule", ["iou:0.3", "iou:0.25", "coverage:1", "coverage:0.2"])
 def test_rematched_rows_are_those_of_a_study_with_that_rule(tmp_path, reading, rule):
-    usual = patch_study(tmp_path / "usual", Match(), reading)
+    usual = patch_study(tmp_path / "usual", DEFAULT_MATCH, reading)
     other = patch_study(tmp_path / "other", Match.from_text(rule), reading)
     assert same_rows(rematched(usual, Match.from_text(rule)), other)
-    assert same_rows(rematched(other, Match()), usual)
+    assert same_rows(rematched(other, DEFAULT_MATCH), usual)
 
 
 def test_the_rule_matters_in_these_studies(tmp_path):
-    usual = patch_study(tmp_path / "usual", Match(), "irreducible")
+    usual = patch_study(tmp_path / "usual", DEFAULT_MATCH, "irreducible")
     assert not same_rows(rematched(usual, Match("iou", 0.9)), usual)
 
 

@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.integrations.annotations import CocoAnnotations, read_mask, read_voc, read_voc_masks
+from captum_focalogic.ground_truth import read_mask
+from captum_focalogic.integrations.annotations import CocoAnnotations, read_voc, read_voc_masks
 from captum_focalogic.integrations.rle import decode_rle, draw_box, draw_polygons, encode_rle
 
 VOC = """<annotation><size><width>8</width><height>5</height><depth>3</depth></size>
@@ -113,6 +114,7 @@ def test_pascal_voc_masks(tmp_path):
     by_class = read_voc_masks(tmp_path / "kinds.png")
     assert by_class.labels == ("cat", "dog")
     assert np.array_equal(by_class.masks, [kinds == 8, kinds == 12])
+    assert np.array_equal(by_class.void, kinds == 255)
     by_object = read_voc_masks(tmp_path / "kinds.png", tmp_path / "things.png")
     assert by_object.labels == ("cat", "cat", "dog")
     assert np.array_equal(by_object.masks, [things == 1, things == 2, things == 3])

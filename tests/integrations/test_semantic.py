@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from captum_focalogic.errors import HubError, InputError
+from captum_focalogic.ground_truth import match_regions
 from captum_focalogic.integrations.annotations import VOC_CLASSES
 from captum_focalogic.integrations.semantic import SemanticTruth, tflite_truth, torchvision_truth, transformers_truth
-from captum_focalogic.truth import match_regions
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 
@@ -112,7 +112,7 @@ def test_a_real_segmenter_finds_the_cat_and_its_regions():
     assert (found & reference).sum() / (found | reference).sum() > 0.9
     # A partition that has the object as one region finds it; one that cuts it in two needs coverage.
     whole = reference.astype(np.int64)
-    assert match_regions(whole, truth).regions.tolist() == [False, True]
+    assert match_regions(whole, truth, "iou").regions.tolist() == [False, True]
     halved = np.where(reference & (np.arange(reference.shape[1]) < reference.shape[1] // 2), 2, whole)
-    assert match_regions(halved, truth).unmatched == (0,)
+    assert match_regions(halved, truth, "iou").unmatched == (0,)
     assert match_regions(halved, truth, "coverage").regions.tolist() == [False, True, True]

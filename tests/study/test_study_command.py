@@ -27,7 +27,7 @@ def halves(image):
     labels[:, image.shape[2] // 2 :] = 2
     labels[image.shape[1] // 2 :] += 2
     return labels
-def truth(item, image):
+def truth(image, label, name):
     mask = np.zeros(image.shape[1:], dtype=bool)
     mask[:, : image.shape[2] // 2] = True
     return mask

@@ -16,10 +16,12 @@ from study_makers import GRID, SIDE, Brightest, save_pictures
 
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import InputError
-from captum_focalogic.study import Item, MaskFiles, Model, data_from_text, hugging_face, image_folder, run_study
+from captum_focalogic.ground_truth import GroundTruth, MaskFiles
+from captum_focalogic.segmenters import Grid
+from captum_focalogic.study import Item, Model, Sample, data_from_text, hugging_face, image_folder, run_study
 from captum_focalogic.study.data import class_numbers
-from captum_focalogic.study.matching import LabelTruth
-from captum_focalogic.truth import Truth
+from captum_focalogic.study.explainer import Explainer, Prepared
+from captum_focalogic.study.plan import Plan, recipe_of
 
 
 def test_scenes_bring_their_regions_truth_and_class() -> None:
@@ -104,7 +106,7 @@ def test_lists_name_pictures_labels_masks_and_regions(tmp_path: Path, kind: str)
     items = data_from_text(str(file), ["bee", "wasp", "ant"])
     assert [(item.id, item.label) for item in items] == [("a", 0), ("b", 2), ("c", 0)]
     first, second, third = (item.read() for item in items)
-    assert np.array_equal(first.truth, mask > 0)  # type: ignore[arg-type]
+    assert np.array_equal(first.truth.union, mask > 0)  # type: ignore[arg-type]
     assert second.truth is first.label_map is third.label_map is None
     assert len(np.unique(second.label_map)) == 6  # type: ignore[arg-type]
 
@@ -156,7 +158,7 @@ def test_folders_of_hugging_face_datasets(tmp_path: Path) -> None:
     assert [item.label for item in hugging_face(tmp_path / "saved", ["y", "z", "x"])] == [2, 0, 0, None]
     sample = items[2].read()
     assert np.array_equal(np.asarray(sample.image), np.asarray(Image.open(paths[2])))
-    assert np.array_equal(sample.truth, np.eye(SIDE) > 0)  # type: ignore[arg-type]
+    assert np.array_equal(sample.truth.union, np.eye(SIDE) > 0)  # type: ignore[arg-type]
     datasets.DatasetDict({"train": dataset, "test": dataset}).save_to_disk(str(tmp_path / "splits"))
     with pytest.raises(InputError, match=r"several splits; name one of them.*test, train"):
         data_from_text(str(tmp_path / "splits"))
@@ -203,8 +205,8 @@ def test_truth_as_a_function_and_several_parts(tmp_path: Path) -> None:
     save_pictures(tmp_path / "data", 2, (".",))
     cells = GRID(torch.zeros(3, SIDE, SIDE))
 
-    def corners(item: Any, image: torch.Tensor) -> Any:
-        return None if item.id == "001.png" else np.stack([cells == 1, cells == 6])
+    def corners(image: torch.Tensor, label: str, name: str) -> Any:
+        return None if name == "001.png" else np.stack([cells == 1, cells == 6])
 
     rows = run_study(
         image_folder(tmp_path / "data"), Brightest(), GRID, corners, tmp_path / "run", match="iou"
@@ -217,15 +219,19 @@ def test_truth_as_a_function_and_several_parts(tmp_path: Path) -> None:
 def test_truth_that_is_found_by_the_name_of_the_class() -> None:
     asked = []
 
-    def source(image: torch.Tensor, label: str) -> Truth:
+    def source(image: torch.Tensor, label: str, name: str) -> GroundTruth | None:
+        if not label:
+            return None
         asked.append((tuple(image.shape), label))
         masks = np.zeros((int(label != "moth"), 4, 6), dtype=bool)
         masks[:, :2] = True
-        return Truth(masks, (label,) * len(masks))
+        return GroundTruth(masks, (label,) * len(masks))
 
-    found = LabelTruth(source, ["ant, pismire", "bee", "moth"], "made here")
-    image = torch.zeros(3, 4, 6)
-    masks = [found(Item(str(label), lambda: None, label), image) for label in (0, 1, 2, None, 3, -1)]
+    model = Model(Brightest(), labels=["ant, pismire", "bee", "moth"])
+    explainer = Explainer(Plan(recipe_of(model), Grid(1, 2), source))
+    items = [Item(str(label), lambda: Sample(torch.zeros(3, 4, 6)), label) for label in (0, 1, 2, None, 3, -1)]
+    prepared = [explainer.prepare(index, item) for index, item in enumerate(items)]
+    masks = [image.truth.masks if image.truth else None for image in prepared if isinstance(image, Prepared)]
     assert asked == [((3, 4, 6), "ant"), ((3, 4, 6), "bee"), ((3, 4, 6), "moth")]
     assert [None if mask is None else mask.sum() for mask in masks] == [12, 12, None, None, None, None]
 
