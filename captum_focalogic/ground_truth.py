@@ -91,8 +91,8 @@ class Match:
 
 def _no_match(text: object) -> InputError:
     return InputError(
-        f"a match is coverage:THRESHOLD or iou:THRESHOLD: its rule must be one of {', '.join(_USUAL)}, and its "
-        f"threshold above 0 and up to 1; got {text!r}"
+        "regions match by 'coverage' or by 'iou', as in coverage:0.5 or iou:0.7, with a threshold above 0 and up to 1; "
+        f"got {text!r}"
     )
 
 

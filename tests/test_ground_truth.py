@@ -114,7 +114,7 @@ def test_what_does_not_fit_is_refused():
     truth = GroundTruth(np.zeros((1, 3, 3), dtype=bool), ("cat",))
     with pytest.raises(InputError, match=r"label map is \(2, 4\) but the ground truth is \(3, 3\)"):
         match_regions(LABELS, truth)
-    with pytest.raises(InputError, match="rule must be one of iou, coverage"):
+    with pytest.raises(InputError, match="by 'coverage' or by 'iou'"):
         match_regions(np.zeros((3, 3), dtype=int), truth, "dice")
     with pytest.raises(InputError, match="one size"):
         join([truth, GroundTruth(np.zeros((1, 2, 2), dtype=bool), ("dog",))])
@@ -190,7 +190,7 @@ def test_there_is_one_usual_match_and_it_says_itself():
     for text in ("iou:0.7", "coverage:0.5", "coverage:0.25"):
         assert str(Match.from_text(text)) == text
     for text in ("iou:", "iou:x", "iou:nan", "coverage:1.01", "dice:0.5", ""):
-        with pytest.raises(InputError, match="coverage:THRESHOLD or iou:THRESHOLD"):
+        with pytest.raises(InputError, match="by 'coverage' or by 'iou'"):
             Match.from_text(text)
 
 
