@@ -102,7 +102,7 @@ def _rematched(row: Mapping[str, Any], match: Match, thresholds: Thresholds) -> 
         return dict(row)
     overlaps = np.array(row["region_coverage" if match.kind == "coverage" else "region_iou"])
     regions = overlaps >= match.threshold
-    areas = np.array(row["areas"]) * np.array(row["region_known"])
+    areas = np.array(row["areas"]) * (1 if row["region_known"] is None else np.array(row["region_known"]))
     changed: Row = {
         "truth_regions": np.array(row["region_ids"])[regions].tolist(),
         "truth_area": math.fsum(areas[regions].tolist()),

@@ -179,7 +179,7 @@ def row_of(
     if truth is not None:
         row["region_iou"] = truth.iou.tolist()
         row["region_coverage"] = truth.coverage.tolist()
-        row["region_known"] = truth.known.tolist()
+        row["region_known"] = truth.known.tolist() if (truth.known < 1).any() else None
         row["truth_regions"] = focus.region_ids[truth.regions].tolist()
         row["truth_area"] = math.fsum((focus.areas * truth.known)[truth.regions].tolist())
     for cut in cuts_of(focus):
