@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_focalogic import names
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.regions import MIN_AREA, Labels, merge_small
 
@@ -50,6 +51,12 @@ class Grid:
     def __post_init__(self) -> None:
         if self.rows < 1 or self.columns < 1:
             raise InputError(f"a grid needs at least 1 row and 1 column; got {self.rows}x{self.columns}")
+
+    @classmethod
+    def from_text(cls, text: str) -> "Grid":
+        """A grid from ``ROWSxCOLUMNS``, or one number for both; the usual one from nothing."""
+        rows, cross, columns = text.partition("x")
+        return cls(*(whole(number, text, "grid") for number in (rows, columns if cross else rows))) if text else cls()
 
     def __call__(self, image: Tensor) -> Labels:
         """Cut an image."""
@@ -109,6 +116,11 @@ class Slic:
             raise InputError(f"sigma must not be negative; got {self.sigma}")
         if not 0 <= self.min_area < 1:
             raise InputError(f"min_area is a share of the image, at least 0 and below 1; got {self.min_area}")
+
+    @classmethod
+    def from_text(cls, text: str) -> "Slic":
+        """So many superpixels; the usual number from nothing."""
+        return cls(whole(text, text, "slic")) if text else cls()
 
     def __call__(self, image: Tensor) -> Labels:
         """Cut an image."""
@@ -187,27 +199,21 @@ def read_label_map(path: str | Path) -> Labels:
 
 
 def segmenter_from_text(text: str) -> Segmenter:
-    """A segmenter from its command line name: ``slic``, ``slic:20``, ``grid``, ``grid:3x3``, or a label map's file.
+    """A segmenter from its name, such as ``slic:20``, ``grid:3x3`` or ``sam``; or from the file of a label map.
 
     Raises
     ------
     InputError
-        If the name is unknown or its number is malformed.
+        If the name is unknown, its text is malformed, or what a package registers under it is no segmenter.
     """
-    name, colon, value = text.partition(":")
-    if name == "slic":
-        return Slic(_whole(value, text)) if colon else Slic()
-    if name == "grid":
-        rows, cross, columns = value.partition("x")
-        if not colon:
-            return Grid()
-        return Grid(_whole(rows, text), _whole(columns if cross else rows, text))
     if Path(text).suffix.lower() in _LABEL_MAP_SUFFIXES:
         return LabelMapFile(text)
-    raise InputError(f"unknown segmenter {text!r}; choose {_CHOICES}")
+    found: Segmenter = names.find("segmenter", text, also=[f"a label map's file ({', '.join(_LABEL_MAP_SUFFIXES)})"])
+    if not callable(found):
+        raise InputError(f"what {names.package_of('segmenter', text)} registers as {text!r} cannot be called")
+    return found
 
 
-_CHOICES = "slic, slic:NUMBER, grid, grid:ROWSxCOLUMNS, or a label map file (.png, .tif, .bmp, .gif or .npy)"
 _LABEL_MAP_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".npy")
 
 
@@ -313,8 +319,14 @@ def _read_npy(path: str | Path) -> NDArray[Any]:
         raise InputError(f"the label map {path} cannot be read: {error}") from error
 
 
-def _whole(number: str, text: str) -> int:
-    try:
-        return int(number)
-    except ValueError as error:
-        raise InputError(f"segmenter {text!r}: {number!r} is not a whole number; choose {_CHOICES}") from error
+def whole(number: str, text: str, name: str) -> int:
+    """A number in the text behind a segmenter's name.
+
+    Raises
+    ------
+    InputError
+        If it is no whole number.
+    """
+    if not number.isdecimal():
+        raise names.miswritten("segmenter", f"{name}:{text}")
+    return int(number)

@@ -179,8 +179,11 @@ def test_names_on_the_command_line():
     assert segmenter_from_text("grid") == Grid()
     assert segmenter_from_text("grid:3") == Grid(3, 3)
     assert segmenter_from_text("grid:3x5") == Grid(3, 5)
-    for text in ("sam", "slic:many", "grid:", "grid:3x", "slic:", "labels.jpg"):
+    for text in ("superpixels", "slic:many", "slic:", "labels.jpg"):
         with pytest.raises(InputError, match="choose slic"):
+            segmenter_from_text(text)
+    for text in ("grid:", "grid:3x"):
+        with pytest.raises(InputError, match="choose grid, grid:ROWSxCOLUMNS"):
             segmenter_from_text(text)
     with pytest.raises(InputError, match="at least 1"):
         segmenter_from_text("slic:0")

@@ -13,7 +13,6 @@ from torch import Tensor
 from captum_focalogic.cli.failing import CommandError
 from captum_focalogic.cli.models import Labels, NamedModel, picture_tensor
 from captum_focalogic.errors import InputError
-from captum_focalogic.integrations.names import find_segmenter
 from captum_focalogic.regions import as_label_map
 from captum_focalogic.segmenters import Grid, Segmenter, Slic, read_label_map, segmenter_from_text
 
@@ -102,7 +101,7 @@ def open_picture(path: Path) -> Image.Image:
 
 
 def choose_segmenter(segmenter: str | None, mask: Path | None) -> Segmenter | None:
-    """The option --segmenter: those of :func:`segmenter_from_text` and of the integrations; None if it was not given.
+    """The option --segmenter: by its name, see :func:`segmenter_from_text`; None if it was not given.
 
     Raises
     ------
@@ -115,8 +114,7 @@ def choose_segmenter(segmenter: str | None, mask: Path | None) -> Segmenter | No
         return None
     if mask is not None:
         raise CommandError("--mask and --segmenter both say what the regions are; give one of them")
-    name, _, text = segmenter.partition(":")
-    return find_segmenter(name, text) or segmenter_from_text(segmenter)
+    return segmenter_from_text(segmenter)
 
 
 def find_regions(subject: Subject, model: NamedModel | None, segmenter: Segmenter | None, mask: Path | None) -> Labels:

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from captum_focalogic.demo.scenes import SceneConfig
 from captum_focalogic.experiments.configuration import Finder, ImageNet
 from captum_focalogic.experiments.savings import Cut
-from captum_focalogic.integrations.names import find_segmenter
 from captum_focalogic.integrations.scikit_image import Felzenszwalb
 from captum_focalogic.regions import MIN_AREA
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
@@ -63,12 +62,12 @@ def embedded_segmentations() -> list[Segmentation]:
             scenes=SceneConfig(background_cells=1),
         ),
         own("own, 3x3 background", "each object, and 3x3 cells", "setting", scenes=SceneConfig(background_cells=3)),
-        _named("slic:9", "segmenter", OWN, _built_in),
-        _named("slic:6", "setting", "slic 9", _built_in),
-        _named("slic:12", "setting", "slic 9", _built_in),
-        _named("felzenszwalb:9", "segmenter", OWN, _built_in),
-        _named("watershed:9", "segmenter", OWN, _built_in),
-        _named("grid:3x3", "stress", OWN, _built_in),
+        _named("slic:9", "segmenter", OWN, segmenter_from_text),
+        _named("slic:6", "setting", "slic 9", segmenter_from_text),
+        _named("slic:12", "setting", "slic 9", segmenter_from_text),
+        _named("felzenszwalb:9", "segmenter", OWN, segmenter_from_text),
+        _named("watershed:9", "segmenter", OWN, segmenter_from_text),
+        _named("grid:3x3", "stress", OWN, segmenter_from_text),
     ]
 
 
@@ -169,11 +168,6 @@ def _title(text: str) -> str:
 def _around(count: int) -> Sequence[int]:
     """A third fewer and a third more."""
     return [number for number in (max(2, round(count * 2 / 3)), round(count * 4 / 3)) if number != count]
-
-
-def _built_in(text: str) -> Segmenter | None:
-    name, _, rest = text.partition(":")
-    return find_segmenter(name, rest) or segmenter_from_text(text)
 
 
 def _found(finder: Finder, text: str) -> Segmenter | None:

@@ -1,15 +1,12 @@
-"""Models and segmenters by their command line names, those of other packages among them.
+"""Models by their command line names, those of other packages among them.
 
 A package adds names by entry points, in its ``pyproject.toml``::
 
     [project.entry-points."captum_focalogic.models"]
     mine = "my_package:load"          # focalogic explain IMAGE --model mine:ANYTHING
 
-    [project.entry-points."captum_focalogic.segmenters"]
-    mine = "my_package:cut"           # focalogic explain IMAGE --segmenter mine:ANYTHING
-
 A model's entry is a function ``(text, weights) -> NamedClassifier``: the text after the colon, and what ``--weights``
-said, or None. A segmenter's is a function ``(text) -> segmenter``.
+said, or None.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,10 +18,8 @@ from PIL import Image
 from torch import Tensor
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.segmenters import Segmenter
 
 MODELS = "captum_focalogic.models"
-SEGMENTERS = "captum_focalogic.segmenters"
 
 
 class NamedClassifier(Protocol):
@@ -63,13 +58,6 @@ def model_names() -> list[str]:
     return sorted({*BUILT_IN, *(entry.name for entry in entry_points(group=MODELS))})
 
 
-def segmenter_names() -> list[str]:
-    """Names of segmenters that :func:`find_segmenter` knows, those of other packages included."""
-    from captum_focalogic.integrations.named_segmenters import BUILT_IN
-
-    return sorted({*BUILT_IN, *(entry.name for entry in entry_points(group=SEGMENTERS))})
-
-
 def find_classifier(name: str, text: str, weights: str | Path | None = None) -> NamedClassifier | None:
     """A model by its name, or None if there is no such name.
 
@@ -100,21 +88,6 @@ def find_classifier(name: str, text: str, weights: str | Path | None = None) -> 
         raise InputError(f"the model {name!r} of {_package(entry)} gives no {', '.join(missing)}; see NamedClassifier")
     classifier: NamedClassifier = found
     return classifier
-
-
-def find_segmenter(name: str, text: str) -> Segmenter | None:
-    """A segmenter by its name, or None if there is no such name; parameters as :func:`find_classifier`."""
-    from captum_focalogic.integrations.named_segmenters import BUILT_IN
-
-    if name in BUILT_IN:
-        return BUILT_IN[name](text)
-    entry = _entry(SEGMENTERS, name)
-    if entry is None:
-        return None
-    segmenter: Segmenter = _load(entry)(text)
-    if not callable(segmenter):
-        raise InputError(f"the segmenter {name!r} of {_package(entry)} cannot be called with an image")
-    return segmenter
 
 
 def _entry(group: str, name: str) -> EntryPoint | None:

@@ -6,13 +6,14 @@ regions is left that can be searched and read.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from torch import Tensor
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.regions import MIN_AREA, Labels, merge_small
-from captum_focalogic.segmenters import Pixels, join_alike, pixels_of
+from captum_focalogic.segmenters import Pixels, join_alike, pixels_of, whole
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class _Joined(ABC):
             raise InputError(f"n_segments must be at least 1, or None for no limit; got {self.n_segments}")
         if not 0 <= self.min_area < 1:
             raise InputError(f"min_area is a share of the image, at least 0 and below 1; got {self.min_area}")
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """At most so many regions; the usual number from nothing."""
+        return cls(whole(text, text, cls.__name__.lower())) if text else cls()
 
     def __call__(self, image: Tensor) -> Labels:
         """Cut an image (3, H, W) in [0, 1] into regions 1 … M, (H, W)."""

@@ -88,6 +88,11 @@ class SamSegmenter(MaskSegmenter):
             sam = load_sam(sam_or_checkpoint, model_type).to(best_device(device))
         self._generator = SamAutomaticMaskGenerator(sam.eval(), **self.options)
 
+    @classmethod
+    def from_text(cls, text: str) -> "SamSegmenter":
+        """A segmenter from what stands behind its name; from "vit_b" if that is nothing."""
+        return cls(text or "vit_b")
+
     @property
     def network(self) -> nn.Module:
         """The Sam model."""

@@ -97,6 +97,11 @@ class TransformersSegmenter(MaskSegmenter):
         self._pipeline = _pipeline(transformers, model.eval(), image_processor)
         self._stretches = "longest_edge" not in image_processor.size
 
+    @classmethod
+    def from_text(cls, text: str) -> "TransformersSegmenter":
+        """A segmenter from what stands behind its name; from "facebook/sam-vit-base" if that is nothing."""
+        return cls(text or "facebook/sam-vit-base")
+
     @property
     def network(self) -> nn.Module:
         """The model."""

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from captum_focalogic import FocaLogic
-from captum_focalogic.integrations.names import model_names, segmenter_names
+from captum_focalogic.integrations.names import model_names
+from captum_focalogic.names import names_of
 from captum_focalogic.regions import as_label_map
 
 PAGE = (Path(__file__).parents[2] / "docs" / "integrations.md").read_text()
@@ -34,9 +35,9 @@ def test_every_model_name_is_on_the_page(name):
     assert f"`--model {name}:" in PAGE or f"`{name}:" in PAGE
 
 
-@pytest.mark.parametrize("name", segmenter_names())
+@pytest.mark.parametrize("name", names_of("segmenter"))
 def test_every_segmenter_name_is_on_the_page(name):
-    assert f"{name}:" in PAGE or name in ("felzenszwalb", "quickshift")
+    assert f"{name}:" in PAGE or name in ("felzenszwalb", "grid", "quickshift")
 
 
 def test_links_lead_to_headings():

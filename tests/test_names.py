@@ -8,11 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+from captum_focalogic import names
 from captum_focalogic.errors import InputError
-from captum_focalogic.integrations import names
+from captum_focalogic.integrations import names as models
 from captum_focalogic.integrations.named_models import shrink, split_labels
 from captum_focalogic.integrations.scikit_image import Quickshift
 from captum_focalogic.integrations.shapes import Shapes
+from captum_focalogic.segmenters import segmenter_from_text
 
 PACKAGE = """
 from types import SimpleNamespace
@@ -55,31 +57,32 @@ def installed(tmp_path, monkeypatch):
 
 
 def test_other_packages_add_models(installed):
-    assert {"theirs", "timm", "openai"} <= set(names.model_names())
-    found = names.find_classifier("theirs", "x:y", "w.pth")
+    assert {"theirs", "timm", "openai"} <= set(models.model_names())
+    found = models.find_classifier("theirs", "x:y", "w.pth")
     assert found.labels == ["x:y", "w.pth", "c"]
     assert found.model(torch.ones(2, 3, 4, 4)).shape == (2, 3)
-    assert names.find_classifier("nobodys", "x") is None
+    assert models.find_classifier("nobodys", "x") is None
     with pytest.raises(InputError, match="'lame' of their-package gives no model, labels, crop"):
-        names.find_classifier("lame", "")
+        models.find_classifier("lame", "")
     with pytest.raises(InputError, match=r"'gone' of their-package cannot be imported \(AttributeError"):
-        names.find_classifier("gone", "")
+        models.find_classifier("gone", "")
 
 
 def test_other_packages_add_segmenters(installed):
-    assert {"theirs", "sam", "watershed"} <= set(names.segmenter_names())
-    labels = names.find_segmenter("theirs", "0.5")(torch.tensor([[[0.2, 0.7]]]).expand(3, 1, 2))
+    assert {"theirs", "sam", "watershed"} <= set(names.names_of("segmenter"))
+    labels = segmenter_from_text("theirs:0.5")(torch.tensor([[[0.2, 0.7]]]).expand(3, 1, 2))
     assert labels.tolist() == [[0, 1]]
-    assert names.find_segmenter("nobodys", "") is None
-    with pytest.raises(InputError, match="'dull' of their-package cannot be called"):
-        names.find_segmenter("dull", "")
+    with pytest.raises(InputError, match=r"unknown segmenter 'nobodys'; choose slic, slic:NUMBER, .*, theirs:TEXT"):
+        segmenter_from_text("nobodys")
+    with pytest.raises(InputError, match="what their-package registers as 'dull' cannot be called"):
+        segmenter_from_text("dull")
 
 
 def test_a_name_that_two_packages_register_is_refused(monkeypatch):
     entries = [SimpleNamespace(name="theirs", value="x", dist=SimpleNamespace(name=name)) for name in ("one", "two")]
-    monkeypatch.setattr(names, "entry_points", lambda **_: entries)
+    monkeypatch.setattr(models, "entry_points", lambda **_: entries)
     with pytest.raises(InputError, match="several packages register the name 'theirs': one, two"):
-        names.find_classifier("theirs", "")
+        models.find_classifier("theirs", "")
 
 
 def test_labels_stand_behind_the_name(tmp_path):
@@ -95,33 +98,46 @@ def test_labels_stand_behind_the_name(tmp_path):
 
 
 def test_own_segmenters_have_names(tmp_path):
-    assert names.find_segmenter("quickshift", "7") == Quickshift(7)
-    assert names.find_segmenter("watershed", "").n_segments == 12
+    assert names.find("segmenter", "quickshift:7") == Quickshift(7)
+    assert names.find("segmenter", "watershed").n_segments == 12
     path = tmp_path / "s.json"
     path.write_text("[[0, 0, 2, 0, 2, 2]]")
-    assert isinstance(names.find_segmenter("shapes", str(path)), Shapes)
-    for text, message in [("shapes", "needs a JSON file"), ("felzenszwalb:many", "felzenszwalb:NUMBER")]:
+    assert isinstance(names.find("segmenter", f"shapes:{path}"), Shapes)
+    for text, message in [("shapes", "choose shapes:FILE.json"), ("felzenszwalb:many", "felzenszwalb:NUMBER")]:
         with pytest.raises(InputError, match=message):
-            names.find_segmenter(*text.partition(":")[::2])
+            names.find("segmenter", text)
+
+
+@pytest.mark.parametrize("target", sorted({target for own in names.TABLE.values() for target in own.values()}))
+def test_the_table_names_what_exists(target):
+    assert callable(names.import_object(target))
+
+
+def test_names_that_are_near_are_suggested():
+    with pytest.raises(InputError, match=r"unknown segmenter 'slik:3' \(did you mean slic\?\); choose slic"):
+        names.find("segmenter", "slik:3")
+    for text, usage in [("sam:", "sam, sam:CHECKPOINT"), ("shapes:", "shapes:FILE.json")]:
+        with pytest.raises(InputError, match=f"the segmenter '{text}' cannot be read; choose {usage}$"):
+            names.find("segmenter", text)
 
 
 @pytest.mark.filterwarnings("ignore:test_vit has RANDOM")
 def test_own_models_have_names(tmp_path, monkeypatch):
     pytest.importorskip("timm", reason="timm is not installed (extra 'timm')")
-    found = names.find_classifier("timm", "test_vit", "random")
+    found = models.find_classifier("timm", "test_vit", "random")
     assert found.model(torch.zeros(1, 3, 160, 160)).shape == (1, 1000)
     monkeypatch.setenv("FOCALOGIC_CACHE", str(tmp_path))
     monkeypatch.setenv("OPENAI_API_KEY", "k")
-    endpoint = names.find_classifier("openai", "gpt-4o@cat,dog")
+    endpoint = models.find_classifier("openai", "gpt-4o@cat,dog")
     assert endpoint.labels == ["cat", "dog"]
     assert endpoint.model.budget.max_calls == 1000
     assert endpoint.model.cache.path == tmp_path / "answers.sqlite"
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
-    assert names.find_classifier("openai", "m@cat,dog").model.base_url == "http://127.0.0.1:1/v1"
+    assert models.find_classifier("openai", "m@cat,dog").model.base_url == "http://127.0.0.1:1/v1"
     with pytest.raises(InputError, match="needs labels to choose from: openai:gpt-4o@cat,dog"):
-        names.find_classifier("openai", "gpt-4o")
+        models.find_classifier("openai", "gpt-4o")
     with pytest.raises(InputError, match="--weights has no meaning for openai"):
-        names.find_classifier("openai", "gpt-4o@a,b", "w.pth")
+        models.find_classifier("openai", "gpt-4o@a,b", "w.pth")
 
 
 def test_a_tflite_file_with_one_class_more_than_labels_has_a_background(tmp_path):
@@ -129,7 +145,7 @@ def test_a_tflite_file_with_one_class_more_than_labels_has_a_background(tmp_path
     import tiny_tflite
 
     path = tiny_tflite.write(tmp_path / "m.tflite", np.eye(3))
-    found = names.find_classifier("tflite", f"{path}@a,b")
+    found = models.find_classifier("tflite", f"{path}@a,b")
     assert found.labels == ["a", "b"]
     assert found.model(torch.ones(1, 3, 4, 4)).shape == (1, 2)
     assert found.crop(Image.new("RGB", (9, 7))).size == (4, 4)

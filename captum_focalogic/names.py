@@ -1,0 +1,171 @@
+"""Names of things that can be chosen by name, and where each is made: the one place where names become things.
+
+A thing is named by ``NAME`` or ``NAME:TEXT``. What it stands for is imported when it is used, so that any module may
+take a name without importing what the name stands for.
+
+A package adds names by entry points, in its ``pyproject.toml``::
+
+    [project.entry-points."captum_focalogic.segmenters"]
+    mine = "my_package:cut"           # focalogic explain IMAGE --segmenter mine:TEXT
+
+What an entry names is a function of the text behind the colon ("" where there is none):
+
+=============  ===========================================  ============================================
+kind           group                                        function
+=============  ===========================================  ============================================
+segmenter      ``captum_focalogic.segmenters``              ``(text) -> segmenter``
+=============  ===========================================  ============================================
+"""
+
+import difflib
+import importlib
+import re
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+from captum_focalogic.errors import InputError
+
+Kind = Literal["segmenter"]
+
+TABLE: dict[Kind, dict[str, str]] = {
+    "segmenter": {
+        "slic[:NUMBER]": "captum_focalogic.segmenters:Slic.from_text",
+        "grid[:ROWSxCOLUMNS]": "captum_focalogic.segmenters:Grid.from_text",
+        "felzenszwalb[:NUMBER]": "captum_focalogic.integrations.scikit_image:Felzenszwalb.from_text",
+        "quickshift[:NUMBER]": "captum_focalogic.integrations.scikit_image:Quickshift.from_text",
+        "watershed[:NUMBER]": "captum_focalogic.integrations.scikit_image:Watershed.from_text",
+        "sam[:CHECKPOINT]": "captum_focalogic.integrations.segment_anything:SamSegmenter.from_text",
+        "masks[:ID]": "captum_focalogic.integrations.transformers_masks:TransformersSegmenter.from_text",
+        "shapes:FILE.json": "captum_focalogic.integrations.shapes:Shapes",
+    },
+}
+"""How a name is written (what stands in brackets may be left out), and what makes the thing."""
+
+GROUPS: dict[Kind, str] = {"segmenter": "captum_focalogic.segmenters"}
+"""Entry points of other packages."""
+
+
+def find(kind: Kind, text: str, *arguments: Any, also: Sequence[str] = ()) -> Any:
+    """The thing that a name stands for.
+
+    Parameters
+    ----------
+    kind : str
+        What is named, one of :data:`TABLE`'s.
+    text : str
+        ``NAME`` or ``NAME:TEXT``.
+    *arguments
+        What its maker is given beside the text.
+    also : sequence of str
+        Further names that the caller knows, for the error.
+
+    Raises
+    ------
+    InputError
+        If there is no such name, it is written otherwise, or what it stands for cannot be imported.
+    """
+    name, colon, rest = text.partition(":")
+    usage = _own(kind).get(name)
+    if usage is not None:
+        _check_usage(kind, text, usage)
+        return import_object(TABLE[kind][usage])(rest, *arguments)
+    entry = _entry(kind, name)
+    if entry is None or (colon and not rest):
+        raise unknown(kind, text, [*choices(kind), *also])
+    return _loaded(entry)(rest, *arguments)
+
+
+def choices(kind: Kind) -> list[str]:
+    """How the names of a kind are written, those of other packages after this package's own."""
+    own = TABLE[kind]
+    others = sorted({entry.name for entry in entry_points(group=GROUPS[kind])} - set(_own(kind)))
+    return [*own, *(f"{name}[:TEXT]" for name in others)]
+
+
+def names_of(kind: Kind) -> list[str]:
+    """What stands before the colon, of every name of a kind."""
+    return [_name_in(usage) for usage in choices(kind)]
+
+
+def unknown(kind: str, text: str, known: Sequence[str]) -> InputError:
+    """The error that tells of a name that nothing has, and names the nearest ones.
+
+    Parameters
+    ----------
+    kind : str
+        What is named.
+    text : str
+        What was given.
+    known : sequence of str
+        How the names of that kind are written, as in :data:`TABLE`.
+    """
+    name = text.partition(":")[0]
+    near = difflib.get_close_matches(name, [_name_in(usage) for usage in known], n=3)
+    guess = f" (did you mean {' or '.join(near)}?)" if near else ""
+    return InputError(f"unknown {kind} {text!r}{guess}; choose {', '.join(map(_spelt, known))}")
+
+
+def miswritten(kind: Kind, text: str) -> InputError:
+    """The error that tells of a name that exists, and of a text behind it that does not fit."""
+    usage = _own(kind)[text.partition(":")[0]]
+    return InputError(f"the {kind} {text!r} cannot be read; choose {_spelt(usage)}")
+
+
+def package_of(kind: Kind, name: str) -> str | None:
+    """The other package that registers a name, if one does."""
+    entry = None if name in _own(kind) else _entry(kind, name)
+    return None if entry is None else _package(entry)
+
+
+def _own(kind: Kind) -> dict[str, str]:
+    """This package's names of a kind, and how each is written."""
+    return {_name_in(usage): usage for usage in TABLE[kind]}
+
+
+def _name_in(usage: str) -> str:
+    return re.split(r"[\[:]", usage, maxsplit=1)[0]
+
+
+def _check_usage(kind: Kind, text: str, usage: str) -> None:
+    _, colon, rest = text.partition(":")
+    fits = bool(rest) if colon else "[" in usage or ":" not in usage
+    if not fits or (colon and ":" not in usage):
+        raise miswritten(kind, text)
+
+
+def _spelt(usage: str) -> str:
+    """How a name is written, for people: ``slic[:NUMBER]`` is "slic, slic:NUMBER"."""
+    name, bracket, rest = usage.partition("[:")
+    return f"{name}, {name}:{rest.removesuffix(']')}" if bracket else usage
+
+
+def import_object(target: str) -> Any:
+    """What ``module:object`` names; the object may be a method, ``Class.method``."""
+    module, _, attribute = target.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _entry(kind: Kind, name: str) -> EntryPoint | None:
+    found = list(entry_points(group=GROUPS[kind], name=name))
+    packages = sorted({_package(entry) for entry in found})
+    if len(packages) > 1:
+        raise InputError(f"several packages register the name {name!r}: {', '.join(packages)}; uninstall all but one")
+    return found[0] if found else None
+
+
+def _loaded(entry: EntryPoint) -> Callable[..., Any]:
+    try:
+        loaded: Callable[..., Any] = entry.load()
+    except Exception as error:
+        raise InputError(
+            f"{entry.name!r} of {_package(entry)} cannot be imported ({type(error).__name__}: {error}); reinstall it"
+        ) from error
+    return loaded
+
+
+def _package(entry: EntryPoint) -> str:
+    return entry.dist.name if entry.dist is not None else entry.value
