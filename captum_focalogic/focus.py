@@ -371,8 +371,8 @@ class Focus:
         return write_report(path, [Entry(self, self.image if image is None else image, **how)])
 
     def plot(self, image: ArrayLike | None = None, **how: Any) -> "tuple[Figure, Axes]":
-        """Draw the explanation with matplotlib; see :func:`captum_focalogic.report.plot.plot_focus`."""
-        from captum_focalogic.report.plot import plot_focus
+        """Draw the explanation with matplotlib; see :func:`captum_focalogic.figures.plots.plot_focus`."""
+        from captum_focalogic.figures.plots import plot_focus
 
         return plot_focus(self, image, **how)
 

@@ -14,9 +14,9 @@ from captum_focalogic.cli.subject import choose_segmenter, find_regions, region_
 from captum_focalogic.cli.writing import make_folder
 from captum_focalogic.compare import METHODS, Averages, Comparison, compare, figure, panel, save_figure, summarise
 from captum_focalogic.compare.running import FOCALOGIC
+from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER
 from captum_focalogic.ground_truth import read_mask
 from captum_focalogic.logic import symbol
-from captum_focalogic.report.figures import COLOUR_BLIND, PAPER
 from captum_focalogic.report.html import Panel, write_report
 from captum_focalogic.tables import Table
 

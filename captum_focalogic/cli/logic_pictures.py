@@ -10,6 +10,8 @@ from captum_focalogic.cli.facts import print_facts
 from captum_focalogic.cli.failing import CommandError
 from captum_focalogic.cli.sources import Source, read_image, read_source
 from captum_focalogic.errors import InputError
+from captum_focalogic.figures.difference import show_difference
+from captum_focalogic.figures.overlays import contact_sheet
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import (
     difference,
@@ -22,8 +24,6 @@ from captum_focalogic.logic import (
     to_networkx,
     to_text,
 )
-from captum_focalogic.report.difference import show_difference
-from captum_focalogic.report.figures import contact_sheet
 
 Kept = frozenset[int | str]
 
@@ -145,10 +145,10 @@ def _draw_differences(
 ) -> None:
     pixels = read_image(image, focus_a)
     shown = [
-        show_difference(focus_a, focus_b, pixels, regions=[int(region) for region in kept]).picture
+        show_difference(focus_a, focus_b, pixels, regions=[int(region) for region in kept]).image
         for kept in witnesses
         if kept is not None
-    ] or [show_difference(focus_a, focus_b, pixels).picture]
+    ] or [show_difference(focus_a, focus_b, pixels).image]
     try:
         (shown[0] if len(shown) == 1 else contact_sheet(shown, columns=2, width=shown[0].width)).save(out)
     except (OSError, ValueError) as error:

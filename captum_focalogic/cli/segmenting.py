@@ -8,8 +8,8 @@ from captum_focalogic.cli.models import find_model, picture_tensor
 from captum_focalogic.cli.printing import print_facts
 from captum_focalogic.cli.subject import Subject, choose_segmenter, find_regions, open_picture
 from captum_focalogic.cli.writing import make_folder, write_labels
+from captum_focalogic.figures.overlays import regions_image
 from captum_focalogic.logic import symbol
-from captum_focalogic.report.figures import segmentation_picture
 
 
 def cut(
@@ -28,7 +28,7 @@ def cut(
     subject = Subject(picture.name, picture_tensor(opened) if named is None else named.see(opened), opened.size)
     label_map = find_regions(subject, named, segmenter_, mask)
     folder = make_folder(out)
-    segmentation_picture(subject.image.numpy(), label_map).save(folder / "regions.png")
+    regions_image(subject.image.numpy(), label_map).save(folder / "regions.png")
     written = [str(folder / "regions.png")]
     if write_labels(folder / "labels.png", label_map):
         written.append("labels.png")

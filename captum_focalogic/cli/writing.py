@@ -10,10 +10,10 @@ from captum_focalogic.cli.models import Labels
 from captum_focalogic.cli.printing import state_caption
 from captum_focalogic.cli.setting import Setting
 from captum_focalogic.errors import NoEngineError, RenderError
+from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER, overlay, regions_image, tile
 from captum_focalogic.focus import Focus
+from captum_focalogic.images import open_image
 from captum_focalogic.logic import count_literals, render, symbol, to_graphviz, to_networkx
-from captum_focalogic.report.figures import COLOUR_BLIND, PAPER, overlay, segmentation_picture, tile
-from captum_focalogic.report.painting import image_bytes
 
 _MOST_LITERALS = 300
 _TILE_NAME = "state-{:03d}.png"
@@ -40,7 +40,7 @@ def write_all(folder: Path, setting: Setting, focus: Focus, *, most_tiles: int, 
     palette = COLOUR_BLIND if colour_blind else PAPER
     seen = (image, setting.label_map, focus.region_ids, focus.final_states)
     overlay(*seen, palette=palette).save(folder / "overlay.png")
-    segmentation_picture(image, setting.label_map, names=focus.names).save(folder / "regions.png")
+    regions_image(image, setting.label_map, names=focus.names).save(folder / "regions.png")
     written = [f"{folder / 'overlay.png'}", "regions.png"]
     tiles = folder / "tiles"
     tiles.mkdir(exist_ok=True)
@@ -82,7 +82,7 @@ def write_formula(folder: Path, setting: Setting, focus: Focus) -> str:
     names = {region: f"{symbol(region)} {name}" for region, name in focus.names.items()}
     drawing = to_graphviz(
         to_networkx(focus.expression),
-        image=image_bytes(setting.subject.image.numpy()),
+        image=np.asarray(open_image(setting.subject.image)),
         label_map=setting.label_map,
         names=names,
     )

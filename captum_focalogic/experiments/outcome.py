@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from captum_focalogic.experiments.findings import Finding
-from captum_focalogic.study.plots import rendered
+from captum_focalogic.figures.plots import rendered
 from captum_focalogic.study.store import write_whole
 from captum_focalogic.tables import Column, Table
 

@@ -21,6 +21,8 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.figures.canvas import backdrop, data_uri
+from captum_focalogic.figures.outlines import Outlines, outlines
 from captum_focalogic.focus import Focus
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruth, Match, MatchedRegions, match_regions
 from captum_focalogic.logic import symbol
@@ -37,8 +39,6 @@ from captum_focalogic.report import html_words as words
 from captum_focalogic.report.html_data import PageData, page_data
 from captum_focalogic.report.html_formula import Typeset, set_markup, symbol_markup, typeset
 from captum_focalogic.report.html_graph import Drawing, formula_graph
-from captum_focalogic.report.html_outlines import Outlines, outlines
-from captum_focalogic.report.html_picture import data_uri, picture_for
 from captum_focalogic.tables import Table
 
 TILES = 48
@@ -240,7 +240,7 @@ class _Section:
         data = page_data(focus, [] if traced is None else [outline.centre for outline in traced.regions])
         truth = _truth(entry)
         image = focus.image if entry.image is None else entry.image
-        picture = None if focus.label_map is None else picture_for(image, focus.label_map)
+        picture = None if focus.label_map is None else backdrop(image, focus.label_map)
         tiles = [_tile(focus, row) for row in range(min(len(focus.final_states), TILES + LISTED))]
         shown = min(TILES, data.states_kept) if traced is not None else 0
         return cls(

@@ -3,11 +3,11 @@
 import numpy as np
 from markupsafe import Markup
 
+from captum_focalogic.figures.canvas import backdrop, data_uri
+from captum_focalogic.figures.overlays import overlay
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import symbol
 from captum_focalogic.report import html_words as words
-from captum_focalogic.report.figures import overlay
-from captum_focalogic.report.html_picture import data_uri, picture_for
 
 _LONGEST = 1200
 _WIDTH = 320
@@ -18,7 +18,7 @@ def compact_html(focus: Focus) -> str:
     picture = Markup("")
     if focus.label_map is not None:
         drawn = overlay(
-            np.asarray(picture_for(focus.image, focus.label_map)),
+            np.asarray(backdrop(focus.image, focus.label_map)),
             focus.label_map,
             focus.region_ids,
             focus.final_states,

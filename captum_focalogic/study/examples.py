@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from captum_focalogic.report.figures import overlay
+from captum_focalogic.figures.overlays import overlay
 from captum_focalogic.report.html import Entry, write_report
 from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.study.items import Item

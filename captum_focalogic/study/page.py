@@ -1,5 +1,6 @@
-"""A study as one HTML page that needs nothing else: tables, pictures, and the images to look at."""
+"""A study as one HTML page that needs nothing else: tables, plots, and the images to look at."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,8 +9,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from captum_focalogic.errors import MissingExtraError
+from captum_focalogic.figures.plots import bars, histograms, svg_markup
+from captum_focalogic.metrics import BEHAVIOURS, MAX_DIVERGENCE
 from captum_focalogic.study.examples import Example
-from captum_focalogic.study.plots import behaviour_plot, spread_plot
 from captum_focalogic.study.rows import MEASURES
 from captum_focalogic.study.store import write_whole
 from captum_focalogic.study.summary import Summary
@@ -131,9 +133,25 @@ def write_page(
 def _plots(rows: "pa.Table", summary: Summary) -> tuple[list[tuple[str, Markup]], list[str]]:
     """Captioned plots, and what is to be said where there are none."""
     try:
-        drawn = [("Precision, recall and divergence of the images", Markup(spread_plot(rows, summary)))]
+        spread = histograms(
+            {
+                measure: {reading: _defined(rows, f"{reading}_{measure}") for reading in summary.readings}
+                for measure in MEASURES
+            },
+            {measure: MAX_DIVERGENCE if measure == "divergence" else 1.0 for measure in MEASURES},
+        )
+        drawn = [("Precision, recall and divergence of the images", Markup(svg_markup(spread)))]
         if any(summary.behaviours.values()):
-            drawn.append(("Behaviour of the images", Markup(behaviour_plot(summary))))
+            counts = {
+                reading: [summary.behaviours[reading].get(name, 0) for name in BEHAVIOURS]
+                for reading in summary.readings
+            }
+            drawn.append(("Behaviour of the images", Markup(svg_markup(bars(counts, BEHAVIOURS)))))
     except MissingExtraError as error:
-        return [], [f"Without pictures: {error}."]
+        return [], [f"Without plots: {error}."]
     return drawn, []
+
+
+def _defined(rows: "pa.Table", column: str) -> list[float]:
+    values = rows.column(column).to_pylist()
+    return [value for value in values if value is not None and not math.isnan(value)]

@@ -10,8 +10,8 @@ from PIL import Image
 from captum_focalogic import FocaLogic
 from captum_focalogic.demo import draw_scene, load_model
 from captum_focalogic.demo.scenes import SceneConfig
+from captum_focalogic.figures.overlays import overlay, regions_image
 from captum_focalogic.logic import render, to_graphviz, to_networkx
-from captum_focalogic.report.figures import overlay, segmentation_picture
 
 HEIGHT, GAP = 400, 36
 
@@ -26,7 +26,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         formula = Image.open(render(drawing, Path(folder) / "formula.png")).convert("RGB")
     parts = [
-        segmentation_picture(pixels, sharp.labels),
+        regions_image(pixels, sharp.labels),
         overlay(pixels, sharp.labels, focus.region_ids, focus.final_states),
         formula,
     ]

@@ -20,7 +20,7 @@ class Tags(HTMLParser):
         self.text += data
 
 
-def test_picture_formula_and_certainty() -> None:
+def test_backdropmula_and_certainty() -> None:
     shown = Tags(focus_by(rule, image=np.zeros((*LABELS.shape, 3), np.uint8))._repr_html_())
     assert "I0 & (I7 | (I_m3 & I2))" in shown.text
     assert "None is missing" in shown.text

@@ -1,4 +1,4 @@
-"""Pictures of partitions and focuses, drawn with NumPy and Pillow.
+"""Final states and partitions over their image, drawn with NumPy and Pillow.
 
 Every function takes an image, (3, H, W) floats in [0, 1] or (H, W, 3) bytes, and a label map (H, W) with the region of
 every pixel. Small images are enlarged by a whole number, so that borders and numbers stay legible.
@@ -14,15 +14,14 @@ from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.report.painting import (
+from captum_focalogic.figures.canvas import (
     INK,
     LINE,
     PAGE,
     Bools,
+    Canvas,
     Colour,
     Ints,
-    Painter,
-    Scene,
     font_of,
     print_ids,
     with_caption,
@@ -69,7 +68,7 @@ def overlay(
     legend: bool = True,
     side: int = _SIDE,
 ) -> Image.Image:
-    """All final states in one picture, as in the paper's figure 4.
+    """All final states in one image, as in the paper's figure 4.
 
     Regions that every final state keeps are red, those that some keep are white, the more so the more states keep them,
     and the rest is dimmed.
@@ -89,7 +88,7 @@ def overlay(
     show_ids : bool
         Whether to print each region's id.
     legend : bool
-        Whether to say below the picture what the colours mean.
+        Whether to say below the image what the colours mean.
     side : int
         Enlarge until the longer side has at least this many pixels.
 
@@ -103,25 +102,24 @@ def overlay(
     InputError
         If the arguments do not fit one another.
     """
-    scene = Scene.of(image, label_map, side)
+    canvas = Canvas(image, label_map, side)
     ids, kept = _states(region_ids, states)
     used = kept.any(axis=0)
     shared = used & kept.all(axis=0)
-    picture = Painter(scene)
-    covered = scene.covers(ids[used])
-    picture.dim(~covered)
+    covered = canvas.covers(ids[used])
+    canvas.dim(~covered)
     for column in np.flatnonzero(used & ~shared):
-        picture.tint(scene.covers(ids[column]), palette.some, 0.15 + 0.6 * float(kept[:, column].mean()))
-    picture.tint(scene.covers(ids[shared]), palette.shared, 0.5)
+        canvas.tint(canvas.covers(ids[column]), palette.some, 0.15 + 0.6 * float(kept[:, column].mean()))
+    canvas.tint(canvas.covers(ids[shared]), palette.shared, 0.5)
     if palette.hatched:
-        picture.hatch(scene.covers(ids[shared]), (255, 255, 255))
-    picture.outline_regions(~covered, 1, _FAINT, 0.35)
-    picture.outline_regions(covered, 1, LINE, 0.6)
-    picture.outline(covered, palette.some, 2)
-    picture.outline(scene.covers(ids[shared]), palette.shared, 3)
-    finished = picture.finish()
+        canvas.hatch(canvas.covers(ids[shared]), (255, 255, 255))
+    canvas.outline_regions(~covered, 1, _FAINT, 0.35)
+    canvas.outline_regions(covered, 1, LINE, 0.6)
+    canvas.outline(covered, palette.some, 2)
+    canvas.outline(canvas.covers(ids[shared]), palette.shared, 3)
+    finished = canvas.finish()
     if show_ids:
-        print_ids(finished, scene, ids, None)
+        print_ids(finished, canvas, ids, None)
     return _with_legend(finished, palette, len(kept), bool(shared.any())) if legend else finished
 
 
@@ -146,7 +144,7 @@ def tile(
     which : int
         Row of ``states`` to show.
     caption : str, optional
-        A line below the picture.
+        A line below the image.
 
     Returns
     -------
@@ -158,22 +156,21 @@ def tile(
     InputError
         If the arguments do not fit one another.
     """
-    scene = Scene.of(image, label_map, side)
+    canvas = Canvas(image, label_map, side)
     ids, kept = _states(region_ids, states)
     if not 0 <= which < len(kept):
         raise InputError(f"there is no final state {which}: there are {len(kept)}, counted from 0")
     shared = kept[which] & kept.all(axis=0)
-    picture = Painter(scene)
-    picture.dim(~scene.covers(ids[kept[which]]))
-    picture.outline(scene.covers(ids[kept[which]]), palette.some, 2)
-    picture.outline(scene.covers(ids[shared]), palette.shared, 3)
-    finished = picture.finish()
+    canvas.dim(~canvas.covers(ids[kept[which]]))
+    canvas.outline(canvas.covers(ids[kept[which]]), palette.some, 2)
+    canvas.outline(canvas.covers(ids[shared]), palette.shared, 3)
+    finished = canvas.finish()
     if show_ids:
-        print_ids(finished, scene, ids[kept[which]], None)
+        print_ids(finished, canvas, ids[kept[which]], None)
     return with_caption(finished, caption) if caption else finished
 
 
-def segmentation_picture(
+def regions_image(
     image: ArrayLike,
     label_map: ArrayLike,
     *,
@@ -203,30 +200,29 @@ def segmentation_picture(
     InputError
         If image and label map do not fit one another.
     """
-    scene = Scene.of(image, label_map, side)
-    ids = np.unique(scene.labels)
-    picture = Painter(scene)
+    canvas = Canvas(image, label_map, side)
+    ids = np.unique(canvas.labels)
     for position in range(len(ids)):
-        picture.tint(scene.covers(ids[position : position + 1]), _TINTS[position % len(_TINTS)], 0.22)
-    picture.outline_regions(np.ones_like(scene.labels, dtype=np.bool_), 2, PAGE, 0.8)
-    finished = picture.finish()
-    print_ids(finished, scene, ids, names)
+        canvas.tint(canvas.covers(ids[position : position + 1]), _TINTS[position % len(_TINTS)], 0.22)
+    canvas.outline_regions(np.ones_like(canvas.labels, dtype=np.bool_), 2, PAGE, 0.8)
+    finished = canvas.finish()
+    print_ids(finished, canvas, ids, names)
     return finished
 
 
 def contact_sheet(
-    pictures: Sequence[Image.Image], *, columns: int | None = None, width: int = 320, gap: int = 10
+    images: Sequence[Image.Image], *, columns: int | None = None, width: int = 320, gap: int = 10
 ) -> Image.Image:
-    """Pictures side by side on one white page.
+    """Images side by side on one white page.
 
     Parameters
     ----------
-    pictures : sequence of PIL.Image.Image
+    images : sequence of PIL.Image.Image
         At least one.
     columns : int, optional
-        Pictures in a row; by default as many rows as columns, or one row more.
+        Images in a row; by default as many rows as columns, or one row more.
     width : int
-        Width in pixels that each picture is brought to.
+        Width in pixels that each image is brought to.
     gap : int
         Pixels between and around them.
 
@@ -238,27 +234,27 @@ def contact_sheet(
     Raises
     ------
     InputError
-        If there is no picture, or a number is out of range.
+        If there is no image, or a number is out of range.
     """
-    if not pictures:
-        raise InputError("a contact sheet needs at least one picture")
-    columns = math.isqrt(len(pictures) - 1) + 1 if columns is None else columns
+    if not images:
+        raise InputError("a contact sheet needs at least one image")
+    columns = math.isqrt(len(images) - 1) + 1 if columns is None else columns
     if columns < 1 or width < 1 or gap < 0:
         raise InputError(f"columns and width must be at least 1, gap at least 0; got {columns}, {width}, {gap}")
-    columns = min(columns, len(pictures))
+    columns = min(columns, len(images))
     fitted = [
-        picture.convert("RGB").resize(
-            (width, max(1, round(picture.height * width / picture.width))), Image.Resampling.LANCZOS
+        image.convert("RGB").resize(
+            (width, max(1, round(image.height * width / image.width))), Image.Resampling.LANCZOS
         )
-        for picture in pictures
+        for image in images
     ]
     rows = [fitted[start : start + columns] for start in range(0, len(fitted), columns)]
-    heights = [max(picture.height for picture in row) for row in rows]
+    heights = [max(image.height for image in row) for row in rows]
     page = Image.new("RGB", (gap + columns * (width + gap), gap + sum(height + gap for height in heights)), PAGE)
     top = gap
     for row, height in zip(rows, heights, strict=True):
-        for position, picture in enumerate(row):
-            page.paste(picture, (gap + position * (width + gap), top))
+        for position, image in enumerate(row):
+            page.paste(image, (gap + position * (width + gap), top))
         top += height + gap
     return page
 
@@ -281,21 +277,21 @@ def _states(region_ids: ArrayLike, states: ArrayLike) -> tuple[Ints, Bools]:
     return ids.astype(np.int64), kept.astype(np.bool_)
 
 
-def _with_legend(picture: Image.Image, palette: Palette, count: int, any_shared: bool) -> Image.Image:
-    """The picture above coloured squares and what they mean."""
+def _with_legend(image: Image.Image, palette: Palette, count: int, any_shared: bool) -> Image.Image:
+    """The image above coloured squares and what they mean."""
     states = {1: "the final state", 2: "both final states"}.get(count, f"all {count} final states")
     entries = [(palette.shared, f"in {states}")] if any_shared else []
     if count > 1:
         said = "in some" if any_shared else f"in some of {count} final states"
         entries.append((palette.some, f"{said} (fainter: in fewer)" if count > 2 else said))
     entries.append(((70, 70, 70), "in none"))
-    margin = round(picture.width / 40)
-    font = _font_that_fits([text for _, text in entries], picture.width, margin)
+    margin = round(image.width / 40)
+    font = _font_that_fits([text for _, text in entries], image.width, margin)
     square = round(font.getbbox("Ag")[3])
-    page = Image.new("RGB", (picture.width, picture.height + square + 2 * margin), PAGE)
-    page.paste(picture, (0, 0))
+    page = Image.new("RGB", (image.width, image.height + square + 2 * margin), PAGE)
+    page.paste(image, (0, 0))
     draw = ImageDraw.Draw(page)
-    left, top = margin, picture.height + margin
+    left, top = margin, image.height + margin
     for colour, text in entries:
         draw.rectangle((left, top, left + square, top + square), fill=colour, outline=INK)
         draw.text((left + 1.4 * square, top + square / 2), text, fill=INK, font=font, anchor="lm")

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from captum_focalogic import FocaLogic
 from captum_focalogic.errors import InputError
-from captum_focalogic.report.difference import show_difference
-from captum_focalogic.report.figures import segmentation_picture
+from captum_focalogic.figures.difference import show_difference
+from captum_focalogic.figures.overlays import regions_image
 from captum_focalogic.verify import Witness
 
 
@@ -39,10 +39,10 @@ def test_the_regions_shown_are_enough_for_one_formula_only() -> None:
         assert shown.caption == f"With just I_m3 & I0 & I2 (50.0% of the image): {said}."
         assert str(shown) == shown.caption
         assert shown.check is None
-    whole = segmentation_picture(IMAGE, LABELS)
-    assert shown.picture.width == whole.width
-    assert shown.picture.height > whole.height, "a caption below"
-    bright = {region for region in IDS.tolist() if max(colour_of(shown.picture, region)) > 115}
+    whole = regions_image(IMAGE, LABELS)
+    assert shown.image.width == whole.width
+    assert shown.image.height > whole.height, "a caption below"
+    bright = {region for region in IDS.tolist() if max(colour_of(shown.image, region)) > 115}
     assert bright == shown.regions
 
 
@@ -60,7 +60,7 @@ def test_equivalent_formulas_show_the_partition() -> None:
     assert shown.regions is None
     assert shown.check is None
     assert shown.caption.startswith("A and B are equivalent")
-    assert min(min(colour_of(shown.picture, region)) for region in IDS.tolist()) > 100, "nothing is dimmed"
+    assert min(min(colour_of(shown.image, region)) for region in IDS.tolist()) > 100, "nothing is dimmed"
 
 
 def test_the_empty_set_can_be_the_difference() -> None:

@@ -10,7 +10,7 @@ from compare_models import LABELS, Cells, Rule
 from PIL import Image
 
 from captum_focalogic.compare import Comparison, characteristics, compare, figure, panel, save_figure, summarise
-from captum_focalogic.compare.drawing import top_pixels
+from captum_focalogic.compare.panels import top_pixels
 from captum_focalogic.errors import InputError
 
 

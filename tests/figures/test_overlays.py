@@ -5,15 +5,15 @@ import pytest
 from PIL import Image
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.report.figures import (
+from captum_focalogic.figures.overlays import (
     COLOUR_BLIND,
     PAPER,
     contact_sheet,
     overlay,
-    segmentation_picture,
+    regions_image,
     tile,
 )
-from captum_focalogic.report.painting import image_bytes
+from captum_focalogic.images import open_image
 
 LABELS = np.repeat(np.repeat([[-2, 0], [5, 9]], 20, axis=0), 20, axis=1)
 IDS = np.array([-2, 0, 5, 9])
@@ -108,14 +108,14 @@ def test_small_images_are_enlarged_by_whole_numbers_and_large_ones_left():
     assert overlay(GREY, LABELS, IDS, STATES, legend=False, side=100).size == (120, 120)
     assert overlay(GREY, LABELS, IDS, STATES, legend=False, side=30).size == (40, 40)
     wide = np.zeros((10, 700, 3), dtype=np.uint8)
-    assert segmentation_picture(wide, np.ones((10, 700), dtype=int)).size == (700, 10)
+    assert regions_image(wide, np.ones((10, 700), dtype=int)).size == (700, 10)
 
 
 def test_segmentation_tints_each_region_and_draws_the_borders():
-    picture = segmentation_picture(GREY, LABELS, names={9: "last"})
+    picture = regions_image(GREY, LABELS, names={9: "last"})
     assert len({picture.getpixel((16 * x - 100, 16 * y - 100)) for x, y in MIDDLE.values()}) == 4
     assert min(picture.getpixel((100, 320))) > 200
-    unnamed = segmentation_picture(GREY, LABELS)
+    unnamed = regions_image(GREY, LABELS)
     changed = np.argwhere(np.any(np.asarray(picture) != np.asarray(unnamed), axis=2))
     assert changed.min() > 320
 
@@ -130,7 +130,7 @@ def test_contact_sheet_places_pictures_row_by_row():
     assert page.getpixel((5, 50)) == colours[2]
     assert page.getpixel((49, 50)) == page.getpixel((0, 0)) == (255, 255, 255)
     assert contact_sheet(pictures * 3, width=10, gap=0).width == 30
-    with pytest.raises(InputError, match="at least one picture"):
+    with pytest.raises(InputError, match="at least one image"):
         contact_sheet([])
     with pytest.raises(InputError, match="columns"):
         contact_sheet(pictures, columns=0)
@@ -139,9 +139,9 @@ def test_contact_sheet_places_pictures_row_by_row():
 def test_floats_and_bytes_give_the_same_picture():
     pixels = np.random.default_rng(1).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     floats = (pixels / 255).transpose(2, 0, 1)
-    np.testing.assert_array_equal(image_bytes(floats), pixels)
+    np.testing.assert_array_equal(open_image(floats), pixels)
     assert overlay(floats, LABELS, IDS, STATES).tobytes() == overlay(pixels, LABELS, IDS, STATES).tobytes()
-    np.testing.assert_array_equal(image_bytes(floats[:1])[..., 2], pixels[..., 0])
+    np.testing.assert_array_equal(np.asarray(open_image(floats[:1]))[..., 2], pixels[..., 0])
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_floats_and_bytes_give_the_same_picture():
         (lambda: overlay(GREY * np.nan, LABELS, IDS, STATES), "not finite"),
         (lambda: overlay(GREY, LABELS, IDS[:3], STATES), "same M"),
         (lambda: tile(GREY, LABELS, IDS, STATES, 2), "no final state 2"),
-        (lambda: segmentation_picture(GREY, LABELS, side=0), "side"),
+        (lambda: regions_image(GREY, LABELS, side=0), "side"),
     ],
 )
 def test_what_does_not_fit_is_said(call, message):

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from matplotlib.path import Path
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.report.html_outlines import outlines
+from captum_focalogic.figures.outlines import outlines
 
 
 def loops_of(path: str) -> list[np.ndarray]:

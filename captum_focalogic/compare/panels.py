@@ -1,7 +1,6 @@
-"""The picture of a comparison: images by methods, in the layout of the paper's figure 4."""
+"""The figure of a comparison: images by methods, in the layout of the paper's figure 4."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,12 +8,11 @@ from PIL import Image
 
 from captum_focalogic.compare.running import Comparison, MethodResult
 from captum_focalogic.errors import InputError
-from captum_focalogic.report.figures import COLOUR_BLIND, PAPER, Palette, overlay
+from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER, Palette, overlay
+from captum_focalogic.figures.plots import image_grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_KINDS = (".png", ".svg", ".pdf")
 
 
 def panel(comparison: Comparison, result: MethodResult, palette: Palette = PAPER) -> Image.Image:
@@ -65,7 +63,7 @@ def figure(
     colour_blind : bool
         Blue stripes and yellow instead of red and white.
     width : float
-        Inches for each picture.
+        Inches for each image.
 
     Returns
     -------
@@ -77,52 +75,14 @@ def figure(
     InputError
         If there is no comparison.
     """
-    from matplotlib.figure import Figure
-
     rows = [comparisons] if isinstance(comparisons, Comparison) else list(comparisons)
     if not rows:
-        raise InputError("a picture needs at least one comparison; got none")
+        raise InputError("a figure needs at least one comparison; got none")
     names = list(dict.fromkeys(result.name for comparison in rows for result in comparison.results))
     palette = COLOUR_BLIND if colour_blind else PAPER
-    drawn = Figure(figsize=(width * (len(names) + 1) + 0.2, width * len(rows) + 0.3), layout="constrained")
-    grid = drawn.subplots(len(rows), len(names) + 1, squeeze=False)
-    for row, comparison in enumerate(rows):
-        for axes in grid[row]:
-            axes.set_axis_off()
-        grid[row, 0].imshow(comparison.image)
-        grid[row, 0].set_title("image" if row == 0 else "", fontsize=8)
-        grid[row, 0].text(
-            -0.04,
-            0.5,
-            comparison.title,
-            transform=grid[row, 0].transAxes,
-            fontsize=7,
-            rotation=90,
-            ha="right",
-            va="center",
-        )
-        found = {result.name: result for result in comparison.results}
-        for column, name in enumerate(names, start=1):
-            if row == 0:
-                grid[row, column].set_title(name, fontsize=8)
-            if name in found:
-                grid[row, column].imshow(np.asarray(panel(comparison, found[name], palette)))
-            else:
-                grid[row, column].text(0.5, 0.5, "skipped", ha="center", va="center", fontsize=7, color="0.5")
-    return drawn
+    return image_grid([_row(comparison, names, palette) for comparison in rows], ["image", *names], width)
 
 
-def save_figure(drawn: "Figure", path: str | Path, dpi: int = 200) -> Path:
-    """Write a figure as PNG, SVG or PDF, by the file's ending.
-
-    Raises
-    ------
-    InputError
-        If the ending is another.
-    """
-    target = Path(path)
-    if target.suffix.lower() not in _KINDS:
-        raise InputError(f"a figure is written as {', '.join(_KINDS)}; got {target.name!r}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    drawn.savefig(target, dpi=dpi)
-    return target
+def _row(comparison: Comparison, names: Sequence[str], palette: Palette) -> tuple[str, list[Image.Image | None]]:
+    found = {result.name: panel(comparison, result, palette) for result in comparison.results}
+    return comparison.title, [Image.fromarray(comparison.image), *map(found.get, names)]

@@ -1,4 +1,4 @@
-"""How two explanations differ: one region set on which they disagree, as a picture, put to both models."""
+"""How two explanations differ: one region set on which they disagree, as an image, put to both models."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,11 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.figures.canvas import backdrop, with_caption
+from captum_focalogic.figures.overlays import PAPER, Palette, regions_image, tile
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import difference, symbol
-from captum_focalogic.report.figures import PAPER, Palette, segmentation_picture, tile
-from captum_focalogic.report.html_picture import picture_for
-from captum_focalogic.report.painting import with_caption
 
 if TYPE_CHECKING:
     from captum_focalogic.verify import DifferenceCheck, Witness
@@ -27,7 +26,7 @@ class Difference:
 
     Attributes
     ----------
-    picture : PIL.Image.Image
+    image : PIL.Image.Image
         Its regions, the rest dimmed, above the caption; the partition where the formulas are equivalent.
     caption : str
         Which formula holds for it, and what the models say, where they were asked.
@@ -37,7 +36,7 @@ class Difference:
         What the models say; None where they were not asked.
     """
 
-    picture: Image.Image
+    image: Image.Image
     caption: str
     regions: frozenset[int] | None
     check: "DifferenceCheck | None" = None
@@ -84,7 +83,7 @@ def show_difference(
     Returns
     -------
     Difference
-        The picture, what it says in words, the region set, and the check.
+        The image, what it says in words, the region set, and the check.
 
     Raises
     ------
@@ -95,7 +94,7 @@ def show_difference(
     Examples
     --------
     >>> shown = show_difference(before, after, image, Witness(old, x), Witness(new, x))  # doctest: +SKIP
-    >>> shown.picture.save("difference.png")  # doctest: +SKIP
+    >>> shown.image.save("difference.png")  # doctest: +SKIP
     >>> shown.check.confirmed  # doctest: +SKIP
     True
     """
@@ -103,10 +102,10 @@ def show_difference(
     if (witness_a is None) != (witness_b is None):
         raise InputError("only one of witness_a and witness_b is given; asking needs both models")
     kept = _kept(focus_a, focus_b, regions)
-    pixels = np.asarray(picture_for(focus_a.image if image is None else image, label_map).convert("RGB"))
+    pixels = np.asarray(backdrop(focus_a.image if image is None else image, label_map).convert("RGB"))
     if kept is None:
         caption = f"{titles[0]} and {titles[1]} are equivalent: both hold for exactly the same sets of regions."
-        whole = segmentation_picture(pixels, label_map, names=focus_a.names, side=side)
+        whole = regions_image(pixels, label_map, names=focus_a.names, side=side)
         return Difference(with_caption(whole, caption), caption, None)
     check = None
     if witness_a is not None and witness_b is not None:
@@ -117,10 +116,10 @@ def show_difference(
     caption = _caption(focus_a, focus_b, state, check, titles)
     # Beside the empty set nothing is common to all states, so that nothing is framed as if it were.
     states = np.stack([state, np.zeros_like(state)])
-    picture = tile(
+    drawn = tile(
         pixels, label_map, focus_a.region_ids, states, 0, palette=palette, caption=caption, show_ids=True, side=side
     )
-    return Difference(picture, caption, kept, check)
+    return Difference(drawn, caption, kept, check)
 
 
 def same_regions(focus_a: Focus, focus_b: Focus) -> NDArray[np.int64]:

@@ -1,0 +1,1 @@
+"""Images of partitions, final states and measures, for people to look at."""

@@ -1,0 +1,206 @@
+"""The canvas that figures are drawn on: an image whose regions are known, its colours, lines and texts."""
+
+import base64
+import io
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.images import open_image
+
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+Colour = tuple[int, int, int]
+
+PAGE: Colour = (255, 255, 255)
+INK: Colour = (25, 25, 25)
+LINE: Colour = (20, 20, 20)
+_DIMMED = 0.45
+_LONGEST = 1280
+_LOSSLESS = 160
+_TINTS = ((214, 205, 190), (186, 200, 209), (197, 209, 187), (222, 212, 176), (190, 190, 208), (221, 196, 178))
+
+
+class Canvas:
+    """A figure in the making.
+
+    Parameters
+    ----------
+    image : (3, H, W) float in [0, 1], or (H, W, 3) uint8
+        What is painted over.
+    label_map : (H, W) int
+        Region of every pixel.
+    side : int
+        Both are enlarged by a whole number until their longer side has at least this many pixels.
+
+    Attributes
+    ----------
+    labels : (H, W) int64
+        Region of every pixel of the canvas.
+
+    Raises
+    ------
+    InputError
+        If they do not fit.
+    """
+
+    def __init__(self, image: ArrayLike, label_map: ArrayLike, side: int) -> None:
+        opened, labels = open_image(image), np.asarray(label_map)
+        if labels.shape != (opened.height, opened.width) or not np.issubdtype(labels.dtype, np.integer):
+            raise InputError(
+                f"the label map must hold one integer for each of the image's {(opened.height, opened.width)} pixels; "
+                f"got {labels.shape} of {labels.dtype}"
+            )
+        if side < 1:
+            raise InputError(f"side must be at least 1 pixel; got {side}")
+        factor = math.ceil(side / max(labels.shape))
+        if factor > 1:
+            opened = opened.resize((opened.width * factor, opened.height * factor), Image.Resampling.BICUBIC)
+        self.labels: Ints = labels.astype(np.int64).repeat(factor, axis=0).repeat(factor, axis=1)
+        self._pixels = np.asarray(opened).astype(np.float32)
+
+    def covers(self, region_ids: Ints) -> Bools:
+        """Pixels of these regions."""
+        return np.isin(self.labels, region_ids)
+
+    def dim(self, where: Bools) -> None:
+        """Dark and nearly grey."""
+        grey = self._pixels[where] @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+        self._pixels[where] = _DIMMED * (0.25 * self._pixels[where] + 0.75 * grey[:, None])
+
+    def tint(self, where: Bools, colour: Colour, strength: float) -> None:
+        """Mix a colour in."""
+        self._pixels[where] = (1 - strength) * self._pixels[where] + strength * np.array(colour, dtype=np.float32)
+
+    def hatch(self, where: Bools, colour: Colour) -> None:
+        """Diagonal stripes."""
+        height, width = where.shape
+        period = max(6, round(14 * self._stroke))
+        stripes = (np.arange(height)[:, None] + np.arange(width)) % period < max(1, period // 6)
+        self.tint(where & stripes, colour, 0.6)
+
+    def outline_regions(self, where: Bools, width: float, colour: Colour, strength: float) -> None:
+        """A line between any two regions, as far as it lies in an area."""
+        labels = self.labels
+        edges = np.zeros(labels.shape, dtype=np.bool_)
+        edges[1:] |= labels[1:] != labels[:-1]
+        edges[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+        self.tint(self._widened(edges, width) & where, colour, strength)
+
+    def outline(self, where: Bools, colour: Colour, width: float) -> None:
+        """A line along the inner border of an area, with a dark one outside it."""
+        inner = where & ~ndimage.binary_erosion(where, border_value=1)
+        line = self._widened(inner, width) & where
+        self.tint(self._widened(line, 1) & ~where, LINE, 0.7)
+        self.tint(line, colour, 1)
+
+    def finish(self) -> Image.Image:
+        """The image."""
+        return Image.fromarray(np.rint(self._pixels.clip(0, 255)).astype(np.uint8))
+
+    @property
+    def _stroke(self) -> float:
+        """Width of a thin line."""
+        return float(max(self.labels.shape)) / 640
+
+    def _widened(self, line: Bools, width: float) -> Bools:
+        steps = round(width * self._stroke)
+        if steps < 1 or not line.any():
+            return line
+        widened: Bools = ndimage.binary_dilation(line, iterations=steps)
+        return widened
+
+
+def font_of(size: float) -> Any:
+    """Pillow's own font, at a legible size."""
+    return ImageFont.load_default(max(10, size))
+
+
+def print_ids(image: Image.Image, canvas: Canvas, region_ids: Ints, names: Mapping[int, str] | None) -> None:
+    """Each id where its region is widest."""
+    draw = ImageDraw.Draw(image)
+    font, small = font_of(max(image.size) / 26), font_of(max(image.size) / 38)
+    for region in region_ids.tolist():
+        where = canvas.covers(np.array([region]))
+        if not where.any():
+            continue
+        depth = ndimage.distance_transform_edt(np.pad(where, 1))[1:-1, 1:-1]
+        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        name = "" if names is None else names.get(region, "")
+        # With a name below it, the number moves up by half a line.
+        _haloed(draw, (float(x), float(y)), str(region), font, "md" if name else "mm")
+        if name:
+            _haloed(draw, (float(x), float(y)), name, small, "ma")
+
+
+def _haloed(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, font: Any, anchor: str) -> None:
+    halo = max(1, round(font.size / 9))
+    draw.text(place, text, fill=PAGE, font=font, anchor=anchor, stroke_width=halo, stroke_fill=(0, 0, 0))
+
+
+def with_caption(image: Image.Image, caption: str) -> Image.Image:
+    """The image above a line of text, broken where it is too long."""
+    font = font_of(image.width / 26)
+    margin = round(image.width / 40)
+    text = _wrapped(caption, font, image.width - 2 * margin)
+    box = ImageDraw.Draw(image).multiline_textbbox((0, 0), text, font=font)
+    page = Image.new("RGB", (image.width, image.height + math.ceil(box[3]) + 2 * margin), PAGE)
+    page.paste(image, (0, 0))
+    ImageDraw.Draw(page).multiline_text((margin, image.height + margin), text, fill=INK, font=font)
+    return page
+
+
+def _wrapped(text: str, font: Any, width: int) -> str:
+    lines: list[str] = []
+    for word in text.split(" "):
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return "\n".join(lines)
+
+
+def backdrop(image: ArrayLike | None, label_map: NDArray[np.int64]) -> Image.Image:
+    """The image itself, or a map of the regions where no image is at hand.
+
+    Parameters
+    ----------
+    image : (3, H, W) float in [0, 1], or (H, W, 3) uint8, or None
+    label_map : (H, W) int
+
+    Raises
+    ------
+    InputError
+        If the image is of another kind, or of another size than the label map.
+    """
+    if image is None:
+        columns = np.unique(label_map, return_inverse=True)[1].reshape(label_map.shape)
+        return Image.fromarray(np.array(_TINTS, dtype=np.uint8)[columns % len(_TINTS)])
+    opened = open_image(image)
+    if (opened.height, opened.width) != label_map.shape:
+        raise InputError(
+            f"the image has {opened.height} x {opened.width} pixels but the regions were cut from "
+            f"{label_map.shape[0]} x {label_map.shape[1]}; pass the image as the model got it"
+        )
+    return opened
+
+
+def data_uri(image: Image.Image, longest: int = _LONGEST) -> str:
+    """An image as text: PNG where it is small, JPEG otherwise."""
+    image = image.convert("RGB").copy()
+    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    lossless = max(image.size) <= _LOSSLESS
+    if lossless:
+        image.save(stream, "PNG", optimize=True)
+    else:
+        # Not optimised: Pillow's buffer for that is too small for large, noisy images.
+        image.save(stream, "JPEG", quality=88, subsampling=0)
+    kind = "png" if lossless else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"

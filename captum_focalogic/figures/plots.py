@@ -1,0 +1,250 @@
+"""Figures of matplotlib: a focus in the manner of Captum's ``visualize_image_attr``, grids of images, measures.
+
+Figures are not registered with pyplot unless they are asked to be.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from captum_focalogic.errors import InputError, MissingExtraError
+from captum_focalogic.figures.canvas import backdrop
+from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER, Palette, overlay, regions_image
+from captum_focalogic.focus import Focus
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+Method = Literal["overlay", "regions", "heat_map"]
+
+READING_COLOURS = {"irreducible": "#4477aa", "minimal": "#228833", "smallest": "#ee6677"}
+"""Told apart by people with any colour vision (Paul Tol's bright scheme)."""
+
+_FILES = (".png", ".svg", ".pdf")
+_BINS = 20
+_PLOT = (9.0, 2.6)
+
+
+def plot_focus(
+    focus: Focus,
+    image: ArrayLike | None = None,
+    method: Method = "overlay",
+    plt_fig_axis: "tuple[Figure, Axes] | None" = None,
+    *,
+    title: str | None = None,
+    fig_size: tuple[float, float] = (6, 6),
+    use_pyplot: bool = True,
+    show_ids: bool = True,
+    colour_blind: bool = False,
+    cmap: str = "magma",
+) -> "tuple[Figure, Axes]":
+    """Draw a focus.
+
+    Parameters
+    ----------
+    focus : Focus
+    image : (3, H, W) float in [0, 1], or (H, W, 3) uint8, optional
+        The image; the focus's own by default, and a map of the regions where it has none.
+    method : {"overlay", "regions", "heat_map"}
+        Regions that all final states share in red and those of some in white, as in the paper's figure 4; all regions
+        with their ids; the share of the final states that keep each pixel.
+    plt_fig_axis : (Figure, Axes), optional
+        Where to draw; a new figure by default.
+    title : str, optional
+        Above the axes; the formula by default.
+    fig_size : (float, float)
+        Size in inches of a new figure.
+    use_pyplot : bool
+        Whether a new figure is registered with pyplot, which shows it in a notebook. False is for programs that draw
+        many figures or have no display.
+    show_ids : bool
+        Whether an overlay carries the regions' ids.
+    colour_blind : bool
+        Blue stripes and yellow instead of red and white.
+    cmap : str
+        Colours of a heat map.
+
+    Returns
+    -------
+    (Figure, Axes)
+
+    Raises
+    ------
+    InputError
+        If the focus has no label map, the image does not fit it, or the method is unknown.
+    """
+    if focus.label_map is None:
+        raise InputError("this focus has no label map, so there is no image of it; print(focus.expression) instead")
+    if method not in ("overlay", "regions", "heat_map"):
+        raise InputError(f"method must be 'overlay', 'regions' or 'heat_map'; got {method!r}")
+    given = focus.image if image is None else image
+    pixels = np.asarray(backdrop(given, focus.label_map).convert("RGB"))
+    figure, axes = plt_fig_axis or _new(fig_size, use_pyplot)
+    palette: Palette = COLOUR_BLIND if colour_blind else PAPER
+    if method == "heat_map":
+        shares = focus.frequencies[np.searchsorted(focus.region_ids, focus.label_map)]
+        shown = axes.imshow(shares, cmap=cmap, vmin=0, vmax=1)
+        figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.04, label="share of the final states")
+    elif method == "regions":
+        axes.imshow(np.asarray(regions_image(pixels, focus.label_map, names=focus.names)))
+    else:
+        drawn = overlay(
+            pixels, focus.label_map, focus.region_ids, focus.final_states, palette=palette, show_ids=show_ids
+        )
+        axes.imshow(np.asarray(drawn))
+    axes.set_axis_off()
+    axes.set_title(_shortened(focus.formula) if title is None else title)
+    if plt_fig_axis is None and not use_pyplot:
+        figure.tight_layout()
+    return figure, axes
+
+
+def _new(fig_size: tuple[float, float], use_pyplot: bool) -> "tuple[Figure, Axes]":
+    if use_pyplot:
+        from matplotlib import pyplot
+
+        return pyplot.subplots(figsize=fig_size)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=fig_size)
+    return figure, figure.subplots()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def image_grid(
+    rows: Sequence[tuple[str, "Sequence[Image.Image | None]"]], titles: Sequence[str], width: float = 1.7
+) -> "Figure":
+    """Images in rows and columns, as in the paper's figure 4.
+
+    Parameters
+    ----------
+    rows : sequence of (str, sequence of PIL.Image.Image or None)
+        What stands beside each row, and an image for each column; None where there is none.
+    titles : sequence of str
+        Of the columns.
+    width : float
+        Inches for each image.
+    """
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(width * len(titles) + 0.2, width * len(rows) + 0.3), layout="constrained")
+    grid = drawn.subplots(len(rows), len(titles), squeeze=False)
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=8)
+    for cells, (name, images) in zip(grid, rows, strict=True):
+        beside = {"fontsize": 7, "rotation": 90, "ha": "right", "va": "center"}
+        cells[0].text(-0.04, 0.5, name, transform=cells[0].transAxes, **beside)
+        for axes, image in zip(cells, images, strict=True):
+            axes.set_axis_off()
+            if image is None:
+                axes.text(0.5, 0.5, "skipped", ha="center", va="center", fontsize=7, color="0.5")
+            else:
+                axes.imshow(np.asarray(image))
+    return drawn
+
+
+def histograms(values: Mapping[str, Mapping[str, Sequence[float]]], upper: Mapping[str, float]) -> "Figure":
+    """How measures are spread over images: a panel a measure, a line a reading.
+
+    Parameters
+    ----------
+    values : mapping of str to mapping of str to sequence of float
+        By measure, then by reading.
+    upper : mapping of str to float
+        The most that each measure can be; the least is 0.
+    """
+    figure, panels = _panels(len(values))
+    for panel, (measure, readings) in zip(panels, values.items(), strict=True):
+        edges = [upper[measure] * step / _BINS for step in range(_BINS + 1)]
+        for reading, drawn in readings.items():
+            colour = READING_COLOURS[reading]
+            panel.hist(drawn, edges, histtype="step", linewidth=1.5, color=colour, label=reading)
+        panel.set_xlabel(measure)
+    return _finished(figure, panels[0])
+
+
+def bars(counts: Mapping[str, Sequence[float]], names: Sequence[str]) -> "Figure":
+    """How many images there are of each kind: a group of bars a kind, a bar a reading.
+
+    Parameters
+    ----------
+    counts : mapping of str to sequence of float
+        By reading, one a kind.
+    names : sequence of str
+        Of the kinds.
+    """
+    figure, (panel,) = _panels(1)
+    width = 0.8 / max(1, len(counts))
+    for place, (reading, heights) in enumerate(counts.items()):
+        at = [number + (place - (len(counts) - 1) / 2) * width for number in range(len(names))]
+        panel.bar(at, heights, width, color=READING_COLOURS[reading], label=reading)
+    panel.set_xticks(range(len(names)), names)
+    return _finished(figure, panel)
+
+
+def _panels(columns: int) -> "tuple[Figure, list[Axes]]":
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("matplotlib", "study") from error
+    figure = Figure(figsize=_PLOT, layout="constrained")
+    panels: list[Axes] = list(figure.subplots(1, columns, squeeze=False).reshape(-1))
+    for panel in panels:
+        locator: Any = panel.yaxis.get_major_locator()
+        locator.set_params(integer=True)
+    return figure, panels
+
+
+def _finished(figure: "Figure", first: "Axes") -> "Figure":
+    first.set_ylabel("images")
+    first.legend(frameon=False, fontsize=7)
+    return figure
+
+
+def save_figure(figure: "Figure", path: str | Path, dpi: int = 200) -> Path:
+    """Write a figure as PNG, SVG or PDF, by the file's ending.
+
+    Raises
+    ------
+    InputError
+        If the ending is another.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in _FILES:
+        raise InputError(f"a figure is written as {', '.join(_FILES)}; got {target.name!r}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, dpi=dpi)
+    return target
+
+
+def rendered(figure: "Figure", kind: str) -> bytes:
+    """A figure as the octets of a file, the same ones for the same figure.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure
+    kind : str
+        "svg", or another format that matplotlib writes.
+    """
+    import matplotlib
+
+    sink = io.BytesIO()
+    # with a random salt and the date, two files of the same numbers would differ
+    with matplotlib.rc_context({"svg.hashsalt": "captum-focalogic", "svg.fonttype": "none"}):
+        figure.savefig(sink, format=kind, dpi=150, metadata={"Date": None, "Creator": None} if kind == "svg" else None)
+    return sink.getvalue()
+
+
+def svg_markup(figure: "Figure") -> str:
+    """A figure as an SVG element, to be put into a page."""
+    text = rendered(figure, "svg").decode()
+    return text[text.index("<svg") :]
