@@ -21,7 +21,7 @@ from captum_focalogic.logic import banzhaf_values, shapley_values
 from captum_focalogic.migration import Migrated, read_keywords
 from captum_focalogic.oracle import AutoBatching
 from captum_focalogic.search import Reading, Strategy
-from captum_focalogic.search.named import check_reading
+from captum_focalogic.search.strategies import check_reading
 from captum_focalogic.segmenters import Slic
 
 Weighting = Literal["frequency", "shapley", "banzhaf"]

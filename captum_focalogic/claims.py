@@ -7,13 +7,10 @@ import numpy as np
 from captum_focalogic.focus import Focus
 from captum_focalogic.search import states as st
 from captum_focalogic.search.ascending import Ascending
-from captum_focalogic.search.enumerate import enumerate_final_states
-from captum_focalogic.search.exhaustive import FEW, Exhaustive
-from captum_focalogic.search.levels import distinct_children
-from captum_focalogic.search.record import Record
-from captum_focalogic.search.run import Strategy
+from captum_focalogic.search.exhaustive import FEW, Exhaustive, distinct_children
+from captum_focalogic.search.record import Record, find_violations
+from captum_focalogic.search.run import Strategy, enumerate_final_states
 from captum_focalogic.search.states import Bools
-from captum_focalogic.search.violations import find_violations
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from captum_focalogic.oracle import (
 )
 from captum_focalogic.oracle.forward import is_out_of_memory
 from captum_focalogic.search import Reading, Run, Strategy
-from captum_focalogic.search.named import strategy_for
+from captum_focalogic.search.strategies import strategy_for
 
 
 @dataclass(frozen=True)

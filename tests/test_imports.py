@@ -40,7 +40,7 @@ def loaded(code: str) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
-@pytest.mark.parametrize("module", ["", ".search", ".search.named", ".logic", ".metrics", ".focus", ".errors"])
+@pytest.mark.parametrize("module", ["", ".search", ".search.strategies", ".logic", ".metrics", ".focus", ".errors"])
 def test_importing_loads_no_torch(module: str) -> None:
     assert loaded(f"import captum_focalogic{module}") == "[]"
 

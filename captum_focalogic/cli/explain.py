@@ -8,7 +8,7 @@ import typer
 
 from captum_focalogic.cli import options
 from captum_focalogic.cli.failing import TracebackOption, says_what_went_wrong
-from captum_focalogic.search.named import SEARCHES
+from captum_focalogic.search.strategies import SEARCHES
 
 
 class ReadingName(StrEnum):

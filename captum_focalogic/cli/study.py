@@ -10,7 +10,7 @@ from typer.core import TyperGroup
 from captum_focalogic.cli import options
 from captum_focalogic.cli.explain import ReadingName
 from captum_focalogic.cli.failing import TracebackOption, says_what_went_wrong
-from captum_focalogic.search.named import SEARCHES
+from captum_focalogic.search.strategies import SEARCHES
 
 
 class _RunUnlessNamed(TyperGroup):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from captum_focalogic.ground_truth import GroundTruthSource
-from captum_focalogic.search.settings import check_whole
+from captum_focalogic.search.run import check_whole
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study import Item, Model, Plan, Recipe
 from captum_focalogic.study.plan import identity_of

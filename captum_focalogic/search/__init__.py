@@ -1,16 +1,15 @@
 """Searches for final states: pure functions over bits, without torch (paper section 3.2)."""
 
 from captum_focalogic.search.ascending import Ascending
-from captum_focalogic.search.auto import auto_strategy
 from captum_focalogic.search.beam import Beam
 from captum_focalogic.search.certificate import READINGS, Certificate, Reading
 from captum_focalogic.search.chains import Chains
-from captum_focalogic.search.enumerate import enumerate_final_states
 from captum_focalogic.search.exhaustive import Exhaustive
 from captum_focalogic.search.frugal import Frugal
 from captum_focalogic.search.hitting_sets import HittingSets
 from captum_focalogic.search.record import Evaluated
-from captum_focalogic.search.run import Run, SearchResult, Strategy
+from captum_focalogic.search.run import Run, SearchResult, Strategy, enumerate_final_states
+from captum_focalogic.search.strategies import auto_strategy
 
 __all__ = [
     "READINGS",

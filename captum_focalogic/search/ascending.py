@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from captum_focalogic.errors import InputError
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
-from captum_focalogic.search.run import Outcome, Problem, Search, Stopped
-from captum_focalogic.search.settings import check_whole
+from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, check_whole
 from captum_focalogic.search.states import Bools, Packed
 
 CHUNK = 1 << 16

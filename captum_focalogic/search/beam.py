@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 from captum_focalogic.errors import InputError
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
-from captum_focalogic.search.levels import Children
-from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts
-from captum_focalogic.search.settings import check_whole
+from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts, check_whole
 from captum_focalogic.search.states import Bools, Packed
 
 Scope = Literal["state", "level"]
@@ -76,7 +74,7 @@ class Beam:
             return _outcome(final, "no", "interrupted" if isinstance(why, KeyboardInterrupt) else None)
         return _outcome(final, "no" if pruned else "yes")
 
-    def _best(self, family: Children, verdicts: Verdicts, problem: Problem) -> Bools:
+    def _best(self, family: "Children", verdicts: Verdicts, problem: Problem) -> Bools:
         """Which distinct children stay."""
         confidence = np.where(np.isnan(verdicts.score), -np.inf, verdicts.score)
         rows = (
@@ -87,6 +85,41 @@ class Beam:
         keep = np.zeros(len(family.distinct), dtype=np.bool_)
         keep[rows] = True
         return keep
+
+
+@dataclass(frozen=True)
+class Children:
+    """The children of a level, each once, and who descends from whom.
+
+    Attributes
+    ----------
+    level : (L, W) uint64
+        The parents.
+    distinct : (C, W) uint64
+        Their children, each once, in ascending order of their keys.
+    which, parent, dropped : (K,) int64
+        For every pair of a parent and a child: row in ``distinct``, row in ``level``, column dropped.
+    """
+
+    level: Packed
+    distinct: Packed
+    which: NDArray[np.int64]
+    parent: NDArray[np.int64]
+    dropped: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, level: Packed, num_regions: int) -> "Children":
+        """The children of these states."""
+        children, parent, dropped = st.children(level, num_regions)
+        _, first, which = np.unique(st.sort_keys(children), return_index=True, return_inverse=True)
+        return cls(level, children[first], which.reshape(-1), parent, dropped)
+
+    def parents_without_child(self, known: Bools, valid: Bools) -> Packed:
+        """Parents all of whose children are known and invalid; ``known`` and ``valid`` are (C,)."""
+        open_child = ~known | valid
+        reducible = np.zeros(len(self.level), dtype=np.bool_)
+        reducible[self.parent[open_child[self.which]]] = True
+        return self.level[~reducible]
 
 
 def _outcome(final: list[Packed], complete: Completeness, stopped: StopReason | None = None) -> Outcome:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
-from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts
-from captum_focalogic.search.settings import check_probability, check_whole
+from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts, check_probability, check_whole
 from captum_focalogic.search.states import Bools, Packed
 
 CONFIDENCE_LOST = 0.05

@@ -10,17 +10,18 @@ from captum_focalogic.search import bitmap
 from captum_focalogic.search import states as st
 from captum_focalogic.search.bitmap import Bitmap
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
-from captum_focalogic.search.levels import distinct_children, without_open_child
-from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts
-from captum_focalogic.search.settings import check_whole
+from captum_focalogic.search.record import MAX_LISTED, Violations
+from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts, check_whole
 from captum_focalogic.search.states import Bools, Packed
-from captum_focalogic.search.violations import MAX_LISTED, Violations
 
 CHUNK = 1 << 16
 """States asked at once; a smaller level is one batch."""
 
 BITMAP_REGIONS = 24
 """Up to here a bitmap of all region sets is faster than sorted lists of states."""
+
+MERGE = 1 << 20
+"""Children gathered, duplicates included, before they are merged."""
 
 FEW = 1 << 14
 """Evaluations up to which all pairs are compared for violations, not only neighbours."""
@@ -153,3 +154,35 @@ def _neighbour_violations(judged: Bitmap, valid: Bitmap, num_regions: int) -> Vi
             small.append(pairs & ~unit)
         total += found
     return Violations(np.concatenate(small), np.concatenate(large), total, num_regions)
+
+
+def distinct_children(level: Packed, num_regions: int, limit: int) -> Packed | None:
+    """The distinct children of distinct states, in ascending order of their keys; None if more than ``limit``.
+
+    Works column by column, so that the duplicates of a large level are never in memory all at once.
+    """
+    merged = st.empty(num_regions)
+    parts: list[Packed] = []
+    pending = 0
+    for unit in st.unit_masks(num_regions):
+        having = level[(level & unit).any(axis=1)]
+        parts.append(having & ~unit)
+        pending += len(having)
+        if pending > max(MERGE, len(merged)):
+            merged = st.unique(np.concatenate([merged, *parts]))
+            parts, pending = [], 0
+            if len(merged) > limit:
+                return None
+    merged = st.unique(np.concatenate([merged, *parts]))
+    return None if len(merged) > limit else merged
+
+
+def without_open_child(level: Packed, frontier: Packed, is_open: Bools, num_regions: int) -> Packed:
+    """States of ``level`` none of whose children is open; ``frontier`` (sorted) holds them all, ``is_open`` is (C,)."""
+    keys = st.sort_keys(frontier)
+    reducible = np.zeros(len(level), dtype=np.bool_)
+    for unit in st.unit_masks(num_regions):
+        having = np.flatnonzero((level & unit).any(axis=1) & ~reducible)
+        place = np.searchsorted(keys, st.sort_keys(level[having] & ~unit))
+        reducible[having] = is_open[place]
+    return level[~reducible]

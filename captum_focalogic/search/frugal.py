@@ -8,11 +8,9 @@ import numpy as np
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
 from captum_focalogic.search.chains import Sampler
-from captum_focalogic.search.hitting_sets import Explorer
-from captum_focalogic.search.region_map import RegionMap
-from captum_focalogic.search.run import Outcome, Problem, Search, Stopped
-from captum_focalogic.search.settings import check_probability, check_whole
-from captum_focalogic.search.violations import find_violations
+from captum_focalogic.search.hitting_sets import Explorer, RegionMap
+from captum_focalogic.search.record import find_violations
+from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, check_probability, check_whole
 
 
 @dataclass(frozen=True)

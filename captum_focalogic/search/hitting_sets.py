@@ -2,18 +2,17 @@
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from types import TracebackType
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
-from captum_focalogic.search.region_map import RegionMap
-from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts
-from captum_focalogic.search.settings import check_whole
-from captum_focalogic.search.shrinking import shrink
+from captum_focalogic.search.record import find_violations
+from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts, check_whole
 from captum_focalogic.search.states import Bools, Packed
-from captum_focalogic.search.violations import find_violations
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class HittingSets:
 class Explorer:
     """One exploration of a map; final states go to ``found`` as soon as they are verified."""
 
-    def __init__(self, problem: Problem, undecided: RegionMap, found: list[Packed], width: int, seed: int) -> None:
+    def __init__(self, problem: Problem, undecided: "RegionMap", found: list[Packed], width: int, seed: int) -> None:
         self._width = width
         self._rng = np.random.default_rng(seed)
         self._problem = problem
@@ -141,6 +140,142 @@ class Explorer:
                         self._map.decide_above(end.value)
             done = _contains_any(seeds, np.concatenate(self._found))
             active = [i for i in active if not done[i]]
+
+
+class RegionMap:
+    """The region sets that no verdict decides if the model is monotone.
+
+    A valid set decides everything above it, an invalid one everything below it: one clause each (the map of MARCO,
+    Liffiton et al. 2016). Close it, or use it as a context manager, to free the solver.
+    """
+
+    def __init__(self, num_regions: int) -> None:
+        from pysat.solvers import Solver
+
+        self.num_regions = num_regions
+        self._solver = Solver(name="minisat22")
+        self._units = st.unit_masks(num_regions)
+        self._whole = st.full(num_regions)
+        self._valid = st.empty(num_regions)
+        self._last_variable = num_regions
+        # First solutions keep many regions then; the solver forgets it in time, so they are grown all the same.
+        self._solver.set_phases(range(1, num_regions + 1))
+
+    def __enter__(self) -> "RegionMap":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._solver.delete()
+
+    def decide_above(self, valid: Packed) -> None:
+        """Everything that contains one of these sets is decided."""
+        self._valid = np.concatenate([self._valid, valid])
+        for columns in st.unpack(valid, self.num_regions):
+            self._solver.add_clause((-1 - np.flatnonzero(columns)).tolist())
+
+    def decide_below(self, invalid: Packed) -> None:
+        """Everything inside one of these sets is decided."""
+        for columns in st.unpack(invalid, self.num_regions):
+            self._solver.add_clause((1 + np.flatnonzero(~columns)).tolist())
+
+    def seeds(self, count: int) -> Packed:
+        """Distinct undecided sets, ``count`` at most, each with only decided sets above it; none if all is decided.
+
+        A clause that holds for this call alone keeps each from those before it: no subset of an earlier seed. A set
+        that is maximal under these clauses is maximal without them, since a superset of it breaks none of them.
+        """
+        self._last_variable += 1
+        switch = self._last_variable
+        seeds = st.empty(self.num_regions)
+        while len(seeds) < count and self._solver.solve(assumptions=[switch]):
+            seed = self._grow(self._solver.get_model())
+            seeds = np.concatenate([seeds, seed])
+            outside = np.flatnonzero(~st.unpack(seed, self.num_regions)[0])
+            self._solver.add_clause([-switch, *(1 + outside).tolist()])
+        self._solver.add_clause([-switch])
+        return seeds
+
+    def _grow(self, model: list[int]) -> Packed:
+        """A maximal undecided set that contains the model's."""
+        kept = np.ones((1, self.num_regions), dtype=np.bool_)
+        kept[0, [-literal - 1 for literal in model if -self.num_regions <= literal < 0]] = False
+        seed = st.pack(kept)
+        while True:
+            missing = self._valid & ~seed
+            completing = missing[np.bitwise_count(missing).sum(axis=1) == 1]
+            free = self._whole & ~seed & ~np.bitwise_or.reduce(completing, axis=0)
+            if not free.any():
+                return seed
+            seed |= self._units[np.flatnonzero(st.unpack(free, self.num_regions)[0])[0]]
+
+
+Shrink = Generator[Packed, Bools, Packed]
+"""Yields states (B, W), is sent whether they are valid (B,), returns the final state (1, W)."""
+
+
+def shrink(valid_set: Packed, num_regions: int, expected: float, rng: np.random.Generator) -> Shrink:
+    """Find a valid subset of a valid set whose single deletions are all invalid.
+
+    Regions are dropped a chunk at a time, in random order. A chunk that cannot be dropped is halved until one region of
+    it is found that cannot, as in QuickXplain (Junker 2004); chunks double while they can be dropped and halve when
+    they cannot. That region is taken to stay necessary, which holds on monotone models only. So at the end every single
+    deletion is asked, and where one is valid after all, the search goes on from there. The result is right on any
+    model.
+
+    Parameters
+    ----------
+    valid_set : (1, W) uint64
+        A set known to be valid.
+    num_regions : int
+        M.
+    expected : float
+        Regions that the result may have, which sets the size of the first chunk.
+    rng : numpy.random.Generator
+        Decides the order.
+    """
+    current = valid_set
+    while True:
+        current = yield from _drop_chunks(current, num_regions, expected, rng)
+        children, _, _ = st.children(current, num_regions)
+        valid = (yield children) if len(children) else np.zeros(0, dtype=np.bool_)
+        if not valid.any():
+            return current
+        current = children[[np.argmax(valid)]]
+
+
+def _drop_chunks(current: Packed, num_regions: int, expected: float, rng: np.random.Generator) -> Shrink:
+    units = st.unit_masks(num_regions)
+    todo = rng.permutation(np.flatnonzero(st.unpack(current, num_regions)[0]))
+    size = max(1, int(len(todo) / (1 + expected)))
+    successes = 0
+    while len(todo):
+        chunk, rest = todo[:size], todo[size:]
+        smaller = _without(current, chunk, units)
+        if (yield smaller)[0]:
+            current, todo = smaller, rest
+            successes += 1
+            # From one region at a time only a second success leads back to chunks: where regions that can be
+            # dropped alternate with others, chunks of two cost more than they save.
+            if size > 1 or successes > 1:
+                size *= 2
+            continue
+        while len(chunk) > 1:
+            half, other = chunk[: len(chunk) // 2], chunk[len(chunk) // 2 :]
+            smaller = _without(current, half, units)
+            if (yield smaller)[0]:
+                current, chunk = smaller, other
+            else:
+                chunk, rest = half, np.concatenate([other, rest])
+        todo = rest
+        size, successes = max(1, size // 2), 0
+    return current
+
+
+def _without(current: Packed, columns: NDArray[np.int64], units: Packed) -> Packed:
+    smaller: Packed = current & ~np.bitwise_or.reduce(units[columns], axis=0)
+    return smaller
 
 
 def _contains_any(states: Packed, others: Packed) -> Bools:

@@ -18,7 +18,7 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Thresholds
 from captum_focalogic.search import Reading, Strategy
-from captum_focalogic.search.named import check_reading
+from captum_focalogic.search.strategies import check_reading
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study.items import Item, Model, Recipe
 

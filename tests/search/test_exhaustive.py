@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.search import Exhaustive, bitmap, enumerate_final_states, exhaustive
-from captum_focalogic.search import states as st
+from captum_focalogic.search import Exhaustive, enumerate_final_states, exhaustive
 
 
 @hs.composite
@@ -86,38 +85,6 @@ def test_neighbouring_violations_of_a_large_search():
     pairs = {(v, w) for v, w in pairs if v in asked and table[v]}
     assert result.certificate.violations == len(pairs)
     assert {tuple(map(int, lattice.index(pair))) for pair in result.violations} == pairs
-
-
-@given(hs.integers(1, 9), hs.integers(0, 2**32 - 1))
-@settings(max_examples=50, deadline=None)
-def test_bitmaps_hold_sets(num_regions, seed):
-    rng = np.random.default_rng(seed)
-    members = {int(i) for i in np.flatnonzero(rng.random(1 << num_regions) < rng.random())}
-    family = bitmap.nothing(num_regions)
-    whole = bitmap.nothing(num_regions)
-    for i in range(1 << num_regions):
-        whole[i // 64] |= np.uint64(1) << np.uint64(i % 64)
-    chunks = list(bitmap.chunks(whole, 17))
-    for chunk in chunks:
-        chunk.add(np.isin(chunk.states[:, 0], np.array(sorted(members), dtype=np.uint64)), family)
-    assert sorted(bitmap.list_sets(family)[:, 0].tolist()) == sorted(members)
-    assert bitmap.count(family) == len(members)
-    below = {i & ~(1 << j) for i in members for j in lattice.bits(i)}
-    assert bitmap.list_sets(bitmap.children(family, num_regions))[:, 0].tolist() == sorted(below)
-    above = {i | 1 << j for i in members for j in range(num_regions) if not i >> j & 1}
-    assert bitmap.list_sets(bitmap.parents(family, num_regions))[:, 0].tolist() == sorted(above)
-
-
-@pytest.mark.parametrize("num_regions", [1, 3, 6, 7, 64, 65, 130])
-def test_packing_is_undone_by_unpacking(num_regions):
-    states = np.random.default_rng(num_regions).random((20, num_regions)) < 0.5
-    packed = st.pack(states)
-    assert (st.unpack(packed, num_regions) == states).all()
-    assert (st.cardinality(packed) == states.sum(axis=1)).all()
-    for row, word in ((0, 0), (7, num_regions // 64 if num_regions % 64 else num_regions // 64 - 1)):
-        bits = [j for j in range(64 * word, min(num_regions, 64 * word + 64)) if states[row, j]]
-        assert int(packed[row, word]) == sum(1 << (j % 64) for j in bits)
-    assert {tuple(s) for s in states} == {tuple(s) for s in st.unpack(st.unique(packed), num_regions)}
 
 
 @pytest.mark.parametrize("size", [0, 1.5, True])

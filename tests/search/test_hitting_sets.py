@@ -10,8 +10,7 @@ from hypothesis import strategies as hs
 from captum_focalogic.errors import InputError
 from captum_focalogic.search import HittingSets, enumerate_final_states
 from captum_focalogic.search import states as st
-from captum_focalogic.search.region_map import RegionMap
-from captum_focalogic.search.shrinking import shrink
+from captum_focalogic.search.hitting_sets import RegionMap, shrink
 
 
 def search(table, strategy=None, **budget):

@@ -175,11 +175,11 @@ def test_an_interrupt_between_two_requests_keeps_what_was_found(strategy, after)
 
 INSIDE = [
     (Exhaustive(), "captum_focalogic.search.bitmap.children"),
-    (Beam(2), "captum_focalogic.search.levels.st.children"),
+    (Beam(2), "captum_focalogic.search.beam.st.children"),
     (Ascending(), "captum_focalogic.search.ascending._grow"),
     (Chains(), "captum_focalogic.search.chains._pick"),
-    (HittingSets(), "captum_focalogic.search.region_map.RegionMap.seeds"),
-    (Frugal(), "captum_focalogic.search.region_map.RegionMap.decide_above"),
+    (HittingSets(), "captum_focalogic.search.hitting_sets.RegionMap.seeds"),
+    (Frugal(), "captum_focalogic.search.hitting_sets.RegionMap.decide_above"),
 ]
 
 
