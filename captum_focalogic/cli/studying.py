@@ -20,18 +20,18 @@ from captum_focalogic.study import (
     Item,
     Local,
     Model,
-    Plan,
-    Recipe,
+    ModelFactory,
+    StudySettings,
     compare_runs,
     data_from_text,
     read_rows,
     read_settings,
-    run_plan,
+    run_items,
     summarise,
 )
 from captum_focalogic.study.examples import Example, write_examples
 from captum_focalogic.study.page import write_page
-from captum_focalogic.study.plan import Identified, recipe_of
+from captum_focalogic.study.settings import Identified, model_factory
 from captum_focalogic.study.store import write_whole
 from captum_focalogic.study.tables import comparison_csv, comparison_latex, write_tables
 
@@ -124,10 +124,10 @@ def carry_out(wish: Wish) -> None:
     segmenter = find_segmenter(wish.segmenter)
     model = make_model(wish.model, wish.weights)
     truth = find_truth(wish.truth, model)
-    identity = recipe_of(model).identity
+    identity = model_factory(model).identity
     make = partial(make_model, _absolute(wish.model), None if wish.weights is None else str(_weights(wish.weights)))
-    plan = Plan(
-        Recipe(make if wish.engine == "ray" else lambda: model, identity),
+    plan = StudySettings(
+        ModelFactory(make if wish.engine == "ray" else lambda: model, identity),
         segmenter,
         truth,
         match,
@@ -141,7 +141,7 @@ def carry_out(wish: Wish) -> None:
         device=device,
     )
     items = data_from_text(wish.data, model.labels, wish.limit)
-    rows = run_plan(plan, items, wish.out, engine=_engine(wish, device), show_progress=wish.progress)
+    rows = run_items(plan, items, wish.out, engine=_engine(wish, device), show_progress=wish.progress)
     _finish(wish, plan, items, rows, model)
 
 
@@ -173,7 +173,7 @@ def compare_two(run_a: Path, run_b: Path, out: Path | None, resamples: int) -> N
         print_facts({"": "", "Written": str(out)})
 
 
-def _finish(wish: Wish, plan: Plan, items: list[Item], rows: "pa.Table", model: Model) -> None:
+def _finish(wish: Wish, plan: StudySettings, items: list[Item], rows: "pa.Table", model: Model) -> None:
     summary = summarise(rows, class_names=model.labels)
     print(summary)
     examples: list[Example] = write_examples(plan, items, rows, wish.out, wish.examples) if wish.examples else []
@@ -228,7 +228,7 @@ def _by_label(kind: str, rest: str) -> Callable[..., Any]:
 def _engine(wish: Wish, device: str) -> Engine:
     if wish.engine == "local":
         return Local() if wish.workers is None else Local(loaders=wish.workers)
-    from captum_focalogic.study.ray_engine import RayEngine
+    from captum_focalogic.study.engines import RayEngine
 
     gpu = device.startswith("cuda")
     usual = torch.cuda.device_count() if gpu else max(1, torch.get_num_threads() // wish.cpus)

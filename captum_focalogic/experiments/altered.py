@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from captum_focalogic.experiments.workshop import Workshop
-from captum_focalogic.study import Item, Plan, Sample
+from captum_focalogic.study import Item, Sample, StudySettings
 from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.study.items import Model
 
@@ -60,7 +60,7 @@ def _sample(seen: Seen) -> Sample:
     return Sample(seen.image, seen.regions.numpy(), truth, seen.label)
 
 
-def seen_items(workshop: Workshop, name: str, plan: Plan, items: Sequence[Item]) -> list[Seen]:
+def seen_items(workshop: Workshop, name: str, plan: StudySettings, items: Sequence[Item]) -> list[Seen]:
     """Images as a plan's model sees them, cut and with their truth; those that cannot be read are left out.
 
     Parameters
@@ -69,7 +69,7 @@ def seen_items(workshop: Workshop, name: str, plan: Plan, items: Sequence[Item])
         Keeps them, because cutting may take long.
     name : str
         Under which.
-    plan : Plan
+    plan : StudySettings
     items : sequence of Item
     """
 
@@ -107,7 +107,7 @@ def _parts(prepared: Prepared) -> dict[str, Tensor]:
 
 
 def altered(
-    workshop: Workshop, name: str, how: str, plan: Plan, seen: Sequence[Seen], alter: Alter
+    workshop: Workshop, name: str, how: str, plan: StudySettings, seen: Sequence[Seen], alter: Alter
 ) -> tuple[list[Seen], list[dict[str, Tensor]]]:
     """Images in an altered form, and what else the alteration tells of each.
 
@@ -119,7 +119,7 @@ def altered(
         Under which.
     how : str
         All that the alteration depends on beside the plan.
-    plan : Plan
+    plan : StudySettings
         Whose model it is.
     seen : sequence of Seen
         The images as they are.
@@ -160,10 +160,10 @@ def _batches(seen: Sequence[Seen]) -> Iterator[list[int]]:
         yield from (places[start : start + BATCH] for start in range(0, len(places), BATCH))
 
 
-def as_seen(plan: Plan) -> Plan:
+def as_seen(plan: StudySettings) -> StudySettings:
     """A plan for images that bring their regions and their truth."""
     return replace(plan, segmenter=None, truth=True)
 
 
-def _identity(plan: Plan, items: Sequence[Item]) -> str:
-    return json.dumps(plan.settings(items), sort_keys=True)
+def _identity(plan: StudySettings, items: Sequence[Item]) -> str:
+    return json.dumps(plan.record(items), sort_keys=True)

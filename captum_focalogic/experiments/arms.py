@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from captum_focalogic.experiments.workshop import Workshop
-from captum_focalogic.study import Item, Mean, Plan, Summary, summarise
+from captum_focalogic.study import Item, Mean, StudySettings, Summary, summarise
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,7 +40,7 @@ class Trial:
 
     Attributes
     ----------
-    plan : Plan
+    plan : StudySettings
         How the images are explained.
     items : sequence of Item
         The images.
@@ -48,7 +48,7 @@ class Trial:
         Numbers that belong to the arm and not to single images, such as an attack's success rate.
     """
 
-    plan: Plan
+    plan: StudySettings
     items: Sequence[Item]
     facts: Mapping[str, float] = field(default_factory=dict)
 

@@ -15,7 +15,7 @@ from captum_focalogic.experiments.findings import FEWEST, Finding, untestable
 from captum_focalogic.experiments.outcome import Outcome
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
 from captum_focalogic.experiments.workshop import Workshop
-from captum_focalogic.study import Plan
+from captum_focalogic.study import StudySettings
 from captum_focalogic.tables import Table
 
 MODEL = "torchvision:resnet50"
@@ -67,7 +67,7 @@ def _arm(config: Config, name: str, what: str, terms: Terms) -> Arm[Series]:
     return Arm(name, what, run)
 
 
-def _of(config: Config) -> tuple[Plan, list[Subject]]:
+def _of(config: Config) -> tuple[StudySettings, list[Subject]]:
     if isinstance(config, Embedded):
         classes = tuple(RULES)
         items = scene_items(_count(config), classes=classes)

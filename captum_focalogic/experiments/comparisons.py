@@ -28,7 +28,7 @@ from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, SkippedError
 from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.focus import Focus
-from captum_focalogic.study import Item, Plan
+from captum_focalogic.study import Item, StudySettings
 from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.study.rows import error_text
 from captum_focalogic.study.store import write_whole
@@ -106,7 +106,9 @@ class Terms:
         return [method if isinstance(method, str) else method.name for method in self.methods]
 
 
-def compare_all(workshop: Workshop, name: str, plan: Plan, subjects: Sequence[Subject], terms: Terms) -> Series:
+def compare_all(
+    workshop: Workshop, name: str, plan: StudySettings, subjects: Sequence[Subject], terms: Terms
+) -> Series:
     """Compare methods on images; what an earlier attempt has finished is read from its files.
 
     Parameters
@@ -114,7 +116,7 @@ def compare_all(workshop: Workshop, name: str, plan: Plan, subjects: Sequence[Su
     workshop : Workshop
     name : str
         Of the series, and of its folder.
-    plan : Plan
+    plan : StudySettings
         Model, regions, truth, baseline, criterion and budget.
     subjects : sequence of Subject
     terms : Terms
@@ -160,7 +162,7 @@ def _watched(subjects: Sequence[Subject], name: str, show: bool) -> Iterable[Sub
 
 
 def _compare(explainer: Explainer, prepared: Prepared, subject: Subject, terms: Terms) -> Comparison:
-    plan, forward = explainer.plan, explainer.model.forward
+    plan, forward = explainer.settings, explainer.model.forward
     inputs = prepared.image[None].to(plan.device)
     mask = torch.from_numpy(prepared.label_map)[None, None].to(plan.device)
     return compare(
@@ -189,10 +191,10 @@ def _bare(forward: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
     return function
 
 
-def _identity(plan: Plan, subject: Subject, terms: Terms) -> dict[str, Any]:
+def _identity(plan: StudySettings, subject: Subject, terms: Terms) -> dict[str, Any]:
     """All that a comparison depends on, as JSON values."""
     told = {
-        **plan.settings([subject.item]),
+        **plan.record([subject.item]),
         "rule": str(subject.rule),
         "methods": terms.names,
         "equal_budget": terms.equal_budget,
@@ -232,7 +234,7 @@ def _result_fields(result: MethodResult, heat_maps: bool) -> dict[str, Any]:
     }
 
 
-def _read(path: Path, identity: Mapping[str, Any], plan: Plan, prepared: Prepared) -> Comparison | None:
+def _read(path: Path, identity: Mapping[str, Any], plan: StudySettings, prepared: Prepared) -> Comparison | None:
     """A comparison from its file; None if there is none, or only one of something else."""
     if not path.is_file():
         return None

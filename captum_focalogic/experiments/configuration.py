@@ -10,8 +10,8 @@ import torch
 from captum_focalogic.ground_truth import GroundTruthSource
 from captum_focalogic.search.run import check_whole
 from captum_focalogic.segmenters import Segmenter
-from captum_focalogic.study import Item, Model, Plan, Recipe
-from captum_focalogic.study.plan import identity_of
+from captum_focalogic.study import Item, Model, ModelFactory, StudySettings
+from captum_focalogic.study.settings import setting_text
 
 
 @dataclass(frozen=True)
@@ -115,14 +115,14 @@ class ImageNet:
             torch.manual_seed(self.seed)
             return self.finder.model(name, self.weights)
 
-    def plan(self, name: str, model: Model, **how: Any) -> Plan:
+    def plan(self, name: str, model: Model, **how: Any) -> StudySettings:
         """How the pictures are explained; ``how`` are fields of the plan that differ from the usual."""
         usual: dict[str, Any] = {
             "segmenter": self.finder.segmenter(self.segmenter),
             "truth": self.finder.truth(self.truth, model),
             "device": self.device,
         }
-        return Plan(Recipe(lambda: model, f"{name}, {identity_of(model.forward)}"), **{**usual, **how})
+        return StudySettings(ModelFactory(lambda: model, f"{name}, {setting_text(model.forward)}"), **{**usual, **how})
 
     def find_items(self, model: Model | None = None) -> list[Item]:
         """The pictures to explain; their classes are numbered as the model's where it knows their names."""

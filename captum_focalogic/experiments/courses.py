@@ -15,7 +15,7 @@ from captum_focalogic.experiments.arms import Trial
 from captum_focalogic.experiments.configuration import Embedded
 from captum_focalogic.experiments.scenes import ALL_CLASSES, accuracy_on, fresh_scenes, scene_items, scene_plan
 from captum_focalogic.experiments.workshop import Workshop
-from captum_focalogic.study.plan import identity_of
+from captum_focalogic.study.settings import setting_text
 
 BROAD, SPECIALISED = "broad", "specialised"
 """Names of the two trainings."""
@@ -101,7 +101,7 @@ def _weights_after(
     workshop: Workshop, name: str, how: TrainingConfig, classes: Sequence[int], epoch: int
 ) -> dict[str, Tensor]:
     """Weights after an epoch: kept from before, or else made by a training that keeps those of other epochs too."""
-    identity = f"{SceneNetwork(len(classes))} {identity_of(how)} {tuple(classes)}"
+    identity = f"{SceneNetwork(len(classes))} {setting_text(how)} {tuple(classes)}"
 
     def make() -> dict[str, Tensor]:
         wanted: dict[str, Tensor] = {}

@@ -13,7 +13,7 @@ from captum_focalogic.experiments.attack import Attack, attacked
 from captum_focalogic.experiments.categories import target_elsewhere
 from captum_focalogic.experiments.noise import HIGHEST, TOLERANCE, classes_of, largest_noise, noise_of, with_noise
 from captum_focalogic.experiments.workshop import Workshop
-from captum_focalogic.study import Item, Model, Plan
+from captum_focalogic.study import Item, Model, StudySettings
 
 _UNREADABLE = "none of the pictures could be read"
 
@@ -37,7 +37,7 @@ class Subject:
         Of noise and targets.
     """
 
-    plan: Callable[[Workshop], Plan]
+    plan: Callable[[Workshop], StudySettings]
     items: Callable[[Model], list[Item]]
     categories: Callable[[Model], Sequence[str | None] | None]
     attack: Attack

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.study import Item, Model, image_folder
-from captum_focalogic.study.plan import identity_of
+from captum_focalogic.study.settings import setting_text
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def fine_tuned(workshop: Workshop, name: str, pretrained: Model, folder: Path, h
     with seeded(how.seed):
         module = with_new_head(pretrained, len(classes))
     files = [(item.id, (folder / item.id).stat().st_size) for item in items]
-    identity = f"{identity_of(module)} {identity_of(how)} {files}"
+    identity = f"{setting_text(module)} {setting_text(how)} {files}"
 
     def make() -> dict[str, Tensor]:
         with seeded(how.seed):

@@ -15,7 +15,7 @@ from captum_focalogic.experiments.tables import measure_table
 from captum_focalogic.experiments.tiny_chat import tiny_chat
 from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.search import Frugal, HittingSets, Strategy
-from captum_focalogic.study import Item, Model, Plan, Recipe
+from captum_focalogic.study import Item, Model, ModelFactory, StudySettings
 
 MODEL = "chat:Qwen/Qwen2-VL-2B-Instruct"
 """The paper's model, asked about the classes of the pictures, where no model is named."""
@@ -55,8 +55,10 @@ EXPERIMENT = Experiment("Multimodal language models", "figure 10", arms, conclud
 def _random(config: Embedded, name: str, search: Strategy) -> Arm[Result]:
     def make(_: Workshop) -> Trial:
         identity = f"tiny Qwen2-VL, random weights, seed {config.seed}"
-        recipe = Recipe(lambda: Model(tiny_chat(CLASS_NAMES, config.seed), identity, labels=CLASS_NAMES), identity)
-        return Trial(Plan(recipe, search=search, max_evaluations=EVALUATIONS), scene_items(_count(config)))
+        recipe = ModelFactory(
+            lambda: Model(tiny_chat(CLASS_NAMES, config.seed), identity, labels=CLASS_NAMES), identity
+        )
+        return Trial(StudySettings(recipe, search=search, max_evaluations=EVALUATIONS), scene_items(_count(config)))
 
     what = (
         f"ask a small Qwen2-VL with random weights about {_count(config)} scenes, {name}, {EVALUATIONS} questions each"

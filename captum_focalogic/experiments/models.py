@@ -31,7 +31,7 @@ from captum_focalogic.experiments.scenes import accuracy_on, fresh_scenes, scene
 from captum_focalogic.experiments.tables import measure_table
 from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.study import MEASURES, Mean
-from captum_focalogic.study.plan import identity_of
+from captum_focalogic.study.settings import setting_text
 
 MODELS: tuple[str, ...] = (
     "torchvision:mobilenet_v2",
@@ -111,7 +111,7 @@ def _contrastive(config: Embedded, workshop: Workshop) -> nn.Module:
         return train_contrastive(how, scenes, workshop.show_progress).state_dict()
 
     model = Contrastive()
-    model.load_state_dict(workshop.tensors(CONTRASTIVE, f"{model} {identity_of(how)}", make))
+    model.load_state_dict(workshop.tensors(CONTRASTIVE, f"{model} {setting_text(how)}", make))
     return zero_shot(model.eval(), networks.SIDE)
 
 

@@ -17,7 +17,7 @@ from captum_focalogic.experiments.finetuning import FineTuning, Pictures, fit_pi
 from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.integrations.torchvision import RANDOM
 from captum_focalogic.study import Item, Model
-from captum_focalogic.study.plan import identity_of
+from captum_focalogic.study.settings import setting_text
 
 MODEL = "torchvision:resnet50"
 """What is trained if no model is asked for."""
@@ -173,7 +173,7 @@ def _trained(
         how = replace(how, learning_rate=how.head_learning_rate)
     with seeded(how.seed):
         module = with_new_head(pretrained, classes)
-    identity = f"{identity_of(module)} {identity_of(how)} {[(item.id, item.label) for item in items]}"
+    identity = f"{setting_text(module)} {setting_text(how)} {[(item.id, item.label) for item in items]}"
     stages = Stages(workshop, course, module, Pictures(items, pretrained), how, identity)
     module.load_state_dict(stages.after(epoch))
     return module.cpu().eval()
@@ -197,5 +197,5 @@ def _accuracy(config: ImageNet, workshop: Workshop, model: Model, held_out: Sequ
                 right += int((on.forward(images.to(config.device)).argmax(dim=1).cpu() == labels).sum())
         return {RIGHT: torch.tensor(right / len(items), dtype=torch.float64)}
 
-    identity = f"{identity_of(model.forward)} {[item.id for item in items]}"
+    identity = f"{setting_text(model.forward)} {[item.id for item in items]}"
     return float(workshop.tensors(f"{model.name}, accuracy", identity, make)[RIGHT])

@@ -11,7 +11,7 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.findings import FEWEST, Estimate, Finding, untestable
 from captum_focalogic.experiments.published import Published
 from captum_focalogic.segmenters import Segmenter
-from captum_focalogic.study import Item, Plan, mean_of
+from captum_focalogic.study import Item, StudySettings, mean_of
 from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.tables import Table
 
@@ -36,7 +36,7 @@ class Counts:
     failed: int = 0
 
 
-def count_regions(plan: Plan, items: Sequence[Item], steps: Mapping[str, Cut]) -> Counts:
+def count_regions(plan: StudySettings, items: Sequence[Item], steps: Mapping[str, Cut]) -> Counts:
     """Cut images, as the plan's model sees them, in several ways.
 
     Raises

@@ -38,7 +38,7 @@ from captum_focalogic.experiments.tables import measure_table
 from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.ground_truth import MaskFiles
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS
-from captum_focalogic.study import Model, Plan, image_folder
+from captum_focalogic.study import Model, StudySettings, image_folder
 from captum_focalogic.tables import Table
 
 Claim = tuple[str, str, str, Callable[[str, str, Estimate | None], Finding]]
@@ -166,7 +166,7 @@ def _imagenet(config: ImageNet) -> Arms:
     def model() -> Model:
         return config.find_model(name)
 
-    def plan(_: Workshop) -> Plan:
+    def plan(_: Workshop) -> StudySettings:
         return config.plan(name, model())
 
     subject = Subject(plan, config.find_items, _categories, Attack(), config.seed)
@@ -206,7 +206,7 @@ def _arm_of(part: str) -> str:
     return f"biased-{part}" if part in BIASES else part
 
 
-def _generated_plan(config: ImageNet, generated: Path, model: Model) -> Plan:
+def _generated_plan(config: ImageNet, generated: Path, model: Model) -> StudySettings:
     masks = generated / "masks"
     own = {"truth": MaskFiles(masks.resolve())} if masks.is_dir() else {}
     return config.plan(model.name, model, **own)

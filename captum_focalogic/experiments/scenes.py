@@ -13,8 +13,8 @@ from captum_focalogic.demo.rules import CLASS_NAMES, RULES
 from captum_focalogic.demo.scenes import SceneConfig, draw_scene
 from captum_focalogic.demo.train import OnEpoch, TrainingConfig, train
 from captum_focalogic.experiments.workshop import Workshop
-from captum_focalogic.study import Item, Model, Plan, Recipe, Sample
-from captum_focalogic.study.plan import identity_of
+from captum_focalogic.study import Item, Model, ModelFactory, Sample, StudySettings
+from captum_focalogic.study.settings import setting_text
 
 ALL_CLASSES: tuple[int, ...] = tuple(range(len(CLASS_NAMES)))
 """Labels of the scenes, "other" among them."""
@@ -93,14 +93,14 @@ def trained(
         return train(config, given, workshop.show_progress, network, on_epoch)[0].state_dict()
 
     model = network()
-    model.load_state_dict(workshop.tensors(name, f"{model} {identity_of(config)}", make))
+    model.load_state_dict(workshop.tensors(name, f"{model} {setting_text(config)}", make))
     return model.eval()
 
 
-def scene_plan(model: nn.Module, name: str, **how: object) -> Plan:
+def scene_plan(model: nn.Module, name: str, **how: object) -> StudySettings:
     """How scenes are explained: every state of their own regions, black where a region is dropped."""
     labelled = Model(model, name, labels=CLASS_NAMES)
-    return Plan(Recipe(lambda: labelled, f"{name}, {identity_of(model)}"), **how)  # type: ignore[arg-type]
+    return StudySettings(ModelFactory(lambda: labelled, f"{name}, {setting_text(model)}"), **how)  # type: ignore[arg-type]
 
 
 def fresh_scenes(config: SceneConfig | None = None, classes: Sequence[int] = ALL_CLASSES) -> tuple[Tensor, Tensor]:

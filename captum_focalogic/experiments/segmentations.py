@@ -11,7 +11,7 @@ from captum_focalogic.experiments.savings import Cut
 from captum_focalogic.integrations.scikit_image import Felzenszwalb
 from captum_focalogic.regions import MIN_AREA
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
-from captum_focalogic.study.plan import Identified
+from captum_focalogic.study.settings import Identified
 
 Kind = Literal["reference", "setting", "segmenter", "stress"]
 """What the others are held against; the same segmenter set otherwise; another segmenter; a grid, blind to the image."""

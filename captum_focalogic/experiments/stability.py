@@ -31,7 +31,7 @@ from captum_focalogic.experiments.thresholds import THRESHOLDS, lost, object_ove
 from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.ground_truth import Match
 from captum_focalogic.segmenters import Grid
-from captum_focalogic.study import MEASURES, Plan
+from captum_focalogic.study import MEASURES, StudySettings
 from captum_focalogic.tables import Table
 
 MODEL = "torchvision:resnet50"
@@ -95,7 +95,7 @@ def _arm(config: Config, way: Segmentation) -> Arm[Result]:
 
 def _counting(config: Config) -> Arm[Counts]:
     def run(_: Workshop) -> Counts:
-        plan: Plan
+        plan: StudySettings
         if isinstance(config, Embedded):
             plan = scene_plan(load_model(), "demo", segmenter=Grid(), truth=False)
             items = scene_items(config.images, SceneConfig(size=COUNTED_SIZE))

@@ -10,7 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from captum_focalogic.study import Engine, Item, Plan, run_plan
+from captum_focalogic.study import Engine, Item, StudySettings, run_items
 from captum_focalogic.study.store import write_whole
 
 if TYPE_CHECKING:
@@ -37,10 +37,10 @@ class Workshop:
     engine: Engine | None = None
     show_progress: bool = False
 
-    def study(self, name: str, plan: Plan, items: Sequence[Item]) -> "pa.Table":
+    def study(self, name: str, plan: StudySettings, items: Sequence[Item]) -> "pa.Table":
         """The rows of a study in a subfolder of this name, made or completed."""
         folder = self.folder / "runs" / file_name(name)
-        return run_plan(plan, items, folder, engine=self.engine, show_progress=self.show_progress)
+        return run_items(plan, items, folder, engine=self.engine, show_progress=self.show_progress)
 
     def tensors(self, name: str, identity: str, make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Tensors that take long to make, such as trained weights: read if they were made before, else made and kept.

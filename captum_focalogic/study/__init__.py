@@ -3,18 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 from captum_focalogic.errors import StudyError
-from captum_focalogic.study.comparison import Comparison, compare_rows, compare_runs
 from captum_focalogic.study.data import data_from_text, hugging_face, image_folder, listed, scenes
-from captum_focalogic.study.engines import Engine, Local
-from captum_focalogic.study.items import Item, Model, Recipe, Sample
-from captum_focalogic.study.plan import Plan
+from captum_focalogic.study.engines import Engine, Local, RayEngine
+from captum_focalogic.study.items import Item, Model, ModelFactory, Sample
 from captum_focalogic.study.rows import MEASURES, same_rows, states_of
-from captum_focalogic.study.run import run_plan, run_study
+from captum_focalogic.study.run import run_items, run_study
+from captum_focalogic.study.settings import StudySettings
 from captum_focalogic.study.store import read_rows, read_settings
-from captum_focalogic.study.summary import Mean, Summary, mean_of, summarise
+from captum_focalogic.study.summary import Comparison, Mean, Summary, compare_rows, compare_runs, mean_of, summarise
 
 if TYPE_CHECKING:
-    from captum_focalogic.study.ray_engine import RayEngine
     from captum_focalogic.study.torch_metrics import FocusDivergence, FocusPrecision, FocusRecall
 
 __all__ = [
@@ -28,11 +26,11 @@ __all__ = [
     "Local",
     "Mean",
     "Model",
-    "Plan",
+    "ModelFactory",
     "RayEngine",
-    "Recipe",
     "Sample",
     "StudyError",
+    "StudySettings",
     "Summary",
     "compare_rows",
     "compare_runs",
@@ -43,7 +41,7 @@ __all__ = [
     "mean_of",
     "read_rows",
     "read_settings",
-    "run_plan",
+    "run_items",
     "run_study",
     "same_rows",
     "scenes",
@@ -55,7 +53,6 @@ _ON_USE = {
     "FocusDivergence": "torch_metrics",
     "FocusPrecision": "torch_metrics",
     "FocusRecall": "torch_metrics",
-    "RayEngine": "ray_engine",
 }
 """Names whose modules need packages that everything else here does without."""
 

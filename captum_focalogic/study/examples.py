@@ -15,7 +15,7 @@ from captum_focalogic.figures.overlays import overlay
 from captum_focalogic.report.html import Entry, write_report
 from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.study.items import Item
-from captum_focalogic.study.plan import Plan
+from captum_focalogic.study.settings import StudySettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -56,12 +56,14 @@ def worst(rows: "pa.Table", count: int) -> list[dict[str, Any]]:
     return [row for *_, row in sorted(defined, key=lambda entry: entry[:3])[:count]]
 
 
-def write_examples(plan: Plan, items: Sequence[Item], rows: "pa.Table", run: Path, count: int = 8) -> list[Example]:
+def write_examples(
+    settings: StudySettings, items: Sequence[Item], rows: "pa.Table", run: Path, count: int = 8
+) -> list[Example]:
     """Explain the worst images once more and write a report of each.
 
     Parameters
     ----------
-    plan : Plan
+    settings : StudySettings
         How the study explained them.
     items : sequence of Item
         The study's images.
@@ -75,7 +77,7 @@ def write_examples(plan: Plan, items: Sequence[Item], rows: "pa.Table", run: Pat
     chosen = worst(rows, count)
     if not chosen:
         return []
-    explainer = Explainer(plan)
+    explainer = Explainer(settings)
     found = []
     for row in chosen:
         prepared = explainer.prepare(row["index"], items[row["index"]])
@@ -88,16 +90,16 @@ def _example(explainer: Explainer, item: Item, prepared: Prepared, row: dict[str
     focus = explainer.focus(prepared)
     image = prepared.image.detach().float().cpu().numpy()
     predicted, label = (_named(explainer, row[name]) for name in ("prediction", "label"))
-    plan = explainer.plan
+    settings = explainer.settings
     entry = Entry(
         focus,
         image,
         title=item.id,
         label=predicted,
         truth=prepared.truth,
-        match=plan.match,
-        thresholds=plan.thresholds,
-        settings={"model": explainer.model.name, "baseline": plan.baseline, "label": label},
+        match=settings.match,
+        thresholds=settings.thresholds,
+        settings={"model": explainer.model.name, "baseline": settings.baseline, "label": label},
     )
     link = f"{FOLDER}/{row['index']:08d}.html"
     write_report(run / link, [entry], item.id)

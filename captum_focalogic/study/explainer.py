@@ -21,8 +21,8 @@ from captum_focalogic.oracle.forward import as_rows
 from captum_focalogic.regions import Labels, as_label_map
 from captum_focalogic.segmenters import Grid, LabelMapFile, Slic
 from captum_focalogic.study.items import Item, Model, Sample
-from captum_focalogic.study.plan import Group, Plan
 from captum_focalogic.study.rows import Answer, Row, error_row, row_of
+from captum_focalogic.study.settings import Group, StudySettings
 
 OnJudged = Callable[[int], object]
 
@@ -105,19 +105,19 @@ def fit_labels(
 
 
 class Explainer:
-    """Carries out a plan, with one copy of its model.
+    """Explains images under a study's settings, with one copy of its model.
 
     Parameters
     ----------
-    plan : Plan
+    settings : StudySettings
         How images are explained.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self.model: Model = plan.model.make().on(plan.device)
-        self._baseline = baseline_from_text(plan.baseline)
-        self._segmenter = plan.segmenter or Slic()
+    def __init__(self, settings: StudySettings) -> None:
+        self.settings = settings
+        self.model: Model = settings.model.make().on(settings.device)
+        self._baseline = baseline_from_text(settings.baseline)
+        self._segmenter = settings.segmenter or Slic()
         self._one_at_a_time = threading.Lock()
         self._takes_channels_last: bool | None = None
 
@@ -131,12 +131,12 @@ class Explainer:
             image = sample.image if isinstance(sample.image, Tensor) else self.model.see(sample.image)
             if image.dim() != 3:
                 raise InputError(f"an image must be (3, H, W); got shape {tuple(image.shape)}")
-            if self.plan.segmenter is None and sample.label_map is not None:
+            if self.settings.segmenter is None and sample.label_map is not None:
                 label_map = fit_labels(sample.label_map, sample.image, image, self.model)
             else:
                 label_map = self._cut(image)
             truth = self._truth(item.id, label, image, sample)
-            matched = None if truth is None else match_regions(label_map, truth, self.plan.match)
+            matched = None if truth is None else match_regions(label_map, truth, self.settings.match)
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
@@ -182,7 +182,7 @@ class Explainer:
             return as_label_map(self._segmenter(image), size)
 
     def _truth(self, name: str, label: int | None, image: Tensor, sample: Sample) -> GroundTruth | None:
-        source, found = self.plan.truth, sample.truth
+        source, found = self.settings.truth, sample.truth
         if source is False:
             return None
         if source is not True:
@@ -210,7 +210,7 @@ class Explainer:
             row = error_row(image.index, image.id, image.label, error)
             return [{**row, "load_seconds": image.seconds, "explain_seconds": time.perf_counter() - start}]
         rows = [
-            row_of(image.index, image.id, image.label, answer, focus, image.matched, self.plan.thresholds)
+            row_of(image.index, image.id, image.label, answer, focus, image.matched, self.settings.thresholds)
             for image, (focus, answer) in zip(images, asked, strict=True)
         ]
         seconds = (time.perf_counter() - start) / max(1, sum(row["evaluations"] for row in rows))
@@ -236,21 +236,21 @@ class Explainer:
         return inputs.to(memory_format=torch.channels_last) if self._takes_channels_last else inputs
 
     def _ask(self, images: list[Prepared], on_judged: OnJudged) -> list[tuple[Focus, Answer]]:
-        plan = self.plan
-        inputs = self._laid_out(torch.stack([image.image for image in images]).to(plan.device))
-        masks = torch.stack([torch.from_numpy(image.label_map) for image in images])[:, None].to(plan.device)
+        settings = self.settings
+        inputs = self._laid_out(torch.stack([image.image for image in images]).to(settings.device))
+        masks = torch.stack([torch.from_numpy(image.label_map) for image in images])[:, None].to(settings.device)
         listener = _Listener(self.model.forward, len(images), on_judged)
         focuses = FocaLogic(
             listener,
-            search=plan.search,
-            reading=plan.reading,
-            criterion=plan.criterion,
-            max_evaluations=plan.max_evaluations,
+            search=settings.search,
+            reading=settings.reading,
+            criterion=settings.criterion,
+            max_evaluations=settings.max_evaluations,
         ).explain(
             inputs,
             baselines=self._baseline(inputs, masks),
             feature_mask=masks,
-            perturbations_per_eval=max(1, plan.batch // len(images)),
+            perturbations_per_eval=max(1, settings.batch // len(images)),
         )
         if any(focus.certificate.stopped == "interrupted" for focus in focuses):
             raise KeyboardInterrupt

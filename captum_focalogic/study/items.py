@@ -97,7 +97,7 @@ class Model:
 
 
 @dataclass(frozen=True, eq=False)
-class Recipe:
+class ModelFactory:
     """A model that is made where it is needed, once in every worker.
 
     Attributes

@@ -1,19 +1,21 @@
 """Run a study: explain every image of a data set, and keep the rows."""
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
+from tqdm import tqdm
 
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study.engines import Engine, Local
-from captum_focalogic.study.items import Item, Model, Recipe, check_items
-from captum_focalogic.study.plan import Plan, recipe_of
-from captum_focalogic.study.progress import Progress
+from captum_focalogic.study.items import Item, Model, ModelFactory, check_items
+from captum_focalogic.study.settings import StudySettings, model_factory
 from captum_focalogic.study.store import open_store, read_rows
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 def run_study(
     items: Sequence[Item],
-    model: Callable[[Tensor], Any] | Model | Recipe,
+    model: Callable[[Tensor], Any] | Model | ModelFactory,
     segmenter: Segmenter | None = None,
     truth: GroundTruthSource | bool = True,
     out: str | Path = "focalogic-study",
@@ -40,7 +42,7 @@ def run_study(
     ----------
     items : sequence of Item
         The images; see :mod:`captum_focalogic.study.data` for those of folders, lists and the embedded scenes.
-    model : callable, Model or Recipe
+    model : callable, Model or ModelFactory
         Who is studied: a module or a function of images (N, 3, H, W) in [0, 1].
     segmenter : callable, optional
         Cuts images; by default each item's own regions, and SLIC with 12 regions for items without.
@@ -58,7 +60,7 @@ def run_study(
     shard_rows, shard_seconds
         Rows are written after so many of them, or so long; what waits is lost if the process is killed, and done again.
     **how
-        Other fields of :class:`~captum_focalogic.study.plan.Plan`: ``search``, ``reading``, ``criterion``,
+        Other fields of :class:`~captum_focalogic.study.settings.StudySettings`: ``search``, ``reading``, ``criterion``,
         ``baseline``, ``max_evaluations``, ``batch``, ``group``, ``thresholds``, ``device``.
 
     Returns
@@ -84,8 +86,8 @@ def run_study(
     """
     check_items(items)
     matching = Match.from_text(match) if isinstance(match, str) else match
-    return run_plan(
-        Plan(recipe_of(model), segmenter, truth, matching, **how),
+    return run_items(
+        StudySettings(model_factory(model), segmenter, truth, matching, **how),
         items,
         out,
         engine=engine,
@@ -95,8 +97,8 @@ def run_study(
     )
 
 
-def run_plan(
-    plan: Plan,
+def run_items(
+    settings: StudySettings,
     items: Sequence[Item],
     out: str | Path,
     *,
@@ -105,18 +107,59 @@ def run_plan(
     shard_rows: int = 256,
     shard_seconds: float = 10.0,
 ) -> "pa.Table":
-    """Carry out a plan; see :func:`run_study` for everything else."""
+    """Explain items under settings that are made; see :func:`run_study` for everything else."""
     check_items(items)
-    settings = plan.settings(items)
-    with open_store(out, settings, shard_rows=shard_rows, shard_seconds=shard_seconds) as store, _quiet():
-        groups = plan.groups(items, store.done)
+    with open_store(out, settings.record(items), shard_rows=shard_rows, shard_seconds=shard_seconds) as store, _quiet():
+        groups = settings.groups(items, store.done)
         with Progress(len(items), len(store.done), show_progress) as progress:
-            working = (engine or Local()).run(plan, groups, progress.judged) if groups else iter(())
+            working = (engine or Local()).run(settings, groups, progress.judged) if groups else iter(())
             for rows in working:
                 before = len(store.done)
                 store.add(rows)
                 progress.finished(len(store.done) - before, sum(row.get("error") is not None for row in rows))
     return read_rows(out)
+
+
+class Progress:
+    """A bar with images a second, evaluations a second and the time that is left.
+
+    Parameters
+    ----------
+    total, done : int
+        Images of the study, and those finished by earlier runs.
+    shown : bool
+        Whether to show anything.
+    """
+
+    def __init__(self, total: int, done: int, shown: bool) -> None:
+        self.evaluations = 0
+        self.errors = 0
+        self._start = time.monotonic()
+        # rate and time left are about this run: smoothing=0 averages over it, since groups come in bursts
+        self._bar = tqdm(total=total, initial=done, unit="image", desc="study", smoothing=0, disable=not shown)
+
+    def judged(self, count: int) -> None:
+        """So many more states were evaluated."""
+        self.evaluations += count
+        seconds = max(time.monotonic() - self._start, 1e-9)
+        self._bar.set_postfix_str(f"{self.evaluations / seconds:,.0f} evaluations/s{self._told()}", refresh=False)
+        self._bar.update(0)
+
+    def finished(self, images: int, errors: int) -> None:
+        """So many more images have their rows, some of them for errors."""
+        self.errors += errors
+        self._bar.update(images)
+
+    def _told(self) -> str:
+        return f", {self.errors} error(s)" if self.errors else ""
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
 
 
 @contextmanager

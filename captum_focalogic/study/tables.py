@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING
 
 from captum_focalogic.study.rows import MEASURES
 from captum_focalogic.study.store import write_whole
-from captum_focalogic.study.summary import Mean, Summary
 from captum_focalogic.tables import UNDEFINED, Column, Table
 
 if TYPE_CHECKING:
-    from captum_focalogic.study.comparison import Comparison
+    from captum_focalogic.study.summary import Comparison, Mean, Summary
 
 
-def text_table(summary: Summary) -> str:
+def text_table(summary: "Summary") -> str:
     """A summary for people to read: one table a reading, then what else there is to say."""
     return "\n\n".join([*(_means(summary, reading).text() for reading in summary.readings), *remarks(summary)])
 
 
-def remarks(summary: Summary) -> list[str]:
+def remarks(summary: "Summary") -> list[str]:
     """What the tables leave out, in sentences."""
     said = [f"Intervals: {summary.confidence:.0%}, bootstrap over images."]
     for reading in summary.readings:
@@ -37,7 +36,7 @@ def remarks(summary: Summary) -> list[str]:
     return said
 
 
-def csv_table(summary: Summary) -> str:
+def csv_table(summary: "Summary") -> str:
     """Every mean of a summary, one a line."""
     header = ["grouping", "group", "images", "errors", "column", "mean", "low", "high", "count", "undefined"]
     rows = [
@@ -59,7 +58,7 @@ def csv_table(summary: Summary) -> str:
     return Table(header, rows).csv()
 
 
-def latex_table(summary: Summary) -> str:
+def latex_table(summary: "Summary") -> str:
     """A summary as LaTeX tables (booktabs), one a reading."""
     parts = []
     for reading in summary.readings:
@@ -70,7 +69,7 @@ def latex_table(summary: Summary) -> str:
     return "\n".join(parts)
 
 
-def write_tables(summary: Summary, folder: Path) -> list[Path]:
+def write_tables(summary: "Summary", folder: Path) -> list[Path]:
     """Write summary.txt, summary.csv and summary.tex; returns the files."""
     written = []
     for name, text in (("txt", f"{summary}\n"), ("csv", csv_table(summary)), ("tex", latex_table(summary))):
@@ -108,7 +107,7 @@ def comparison_latex(comparison: "Comparison") -> str:
     return _differences(comparison).latex()
 
 
-def _means(summary: Summary, reading: str) -> Table:
+def _means(summary: "Summary", reading: str) -> Table:
     """The means of one reading, a line a group."""
     numbers = [Column(title, form=".2f") for title in ("states", "regions")]
     rows = [
@@ -142,7 +141,7 @@ def _differences(comparison: "Comparison") -> Table:
     return Table(["", "pairs", *runs, "difference", Column("p", form=".4f")], rows)
 
 
-def _percent(mean: Mean) -> str:
+def _percent(mean: "Mean") -> str:
     return UNDEFINED if not mean.count else f"{100 * mean.value:.1f} %"
 
 

@@ -14,7 +14,7 @@ ray = pytest.importorskip("ray", reason="needs ray (the ray extra)")
 
 from captum_focalogic.demo import load_model  # noqa: E402
 from captum_focalogic.study import RayEngine, run_study, same_rows, scenes  # noqa: E402
-from captum_focalogic.study.ray_engine import start_ray  # noqa: E402
+from captum_focalogic.study.engines import start_ray  # noqa: E402
 
 SCENES = 240
 

@@ -10,7 +10,7 @@ import torch
 from captum_focalogic.experiments.altered import altered, as_seen, seen_items
 from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.segmenters import Grid
-from captum_focalogic.study import Item, Model, Plan, Recipe, Sample
+from captum_focalogic.study import Item, Model, ModelFactory, Sample, StudySettings
 
 
 class Counting:
@@ -45,7 +45,7 @@ def items():
 
 def plan(segmenter):
     model = Model(lambda images: images.mean(dim=(2, 3)), "mean")
-    return Plan(Recipe(lambda: model, "mean"), segmenter)
+    return StudySettings(ModelFactory(lambda: model, "mean"), segmenter)
 
 
 def test_images_are_seen_once_with_regions_and_truth(tmp_path, items):

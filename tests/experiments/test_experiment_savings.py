@@ -11,8 +11,8 @@ from captum_focalogic.experiments.findings import Estimate
 from captum_focalogic.experiments.published import REGIONS_SAVED
 from captum_focalogic.experiments.savings import Counts, count_regions, saved, saves, savings_table
 from captum_focalogic.segmenters import Grid
-from captum_focalogic.study import Item, Plan
-from captum_focalogic.study.plan import recipe_of
+from captum_focalogic.study import Item, StudySettings
+from captum_focalogic.study.settings import model_factory
 
 
 def test_saved_is_the_mean_share_of_each_image():
@@ -47,7 +47,7 @@ def _torn():
 
 
 def test_regions_are_counted_image_by_image():
-    plan = Plan(recipe_of(Brightest()), Grid(2, 2), False)
+    plan = StudySettings(model_factory(Brightest()), Grid(2, 2), False)
     items = [*patch_items(3), Item("torn", _torn)]
     counts = count_regions(plan, items, {"fine": lambda: Grid(4, 4), "by colour": lambda: _by_brightest_half})
     assert counts.failed == 1
@@ -67,7 +67,9 @@ def _by_brightest_half(image: torch.Tensor) -> np.ndarray:
 
 def test_nothing_to_count_is_an_error():
     with pytest.raises(InputError, match="none of 1 images"):
-        count_regions(Plan(recipe_of(Brightest()), Grid(2, 2), False), [Item("torn", _torn)], {"fine": Grid})
+        count_regions(
+            StudySettings(model_factory(Brightest()), Grid(2, 2), False), [Item("torn", _torn)], {"fine": Grid}
+        )
 
 
 def test_counts_keep_their_order():

@@ -21,7 +21,7 @@ from captum_focalogic.segmenters import Grid
 from captum_focalogic.study import Item, Model, Sample, data_from_text, hugging_face, image_folder, run_study
 from captum_focalogic.study.data import class_numbers
 from captum_focalogic.study.explainer import Explainer, Prepared
-from captum_focalogic.study.plan import Plan, recipe_of
+from captum_focalogic.study.settings import StudySettings, model_factory
 
 
 def test_scenes_bring_their_regions_truth_and_class() -> None:
@@ -228,7 +228,7 @@ def test_truth_that_is_found_by_the_name_of_the_class() -> None:
         return GroundTruth(masks, (label,) * len(masks))
 
     model = Model(Brightest(), labels=["ant, pismire", "bee", "moth"])
-    explainer = Explainer(Plan(recipe_of(model), Grid(1, 2), source))
+    explainer = Explainer(StudySettings(model_factory(model), Grid(1, 2), source))
     items = [Item(str(label), lambda: Sample(torch.zeros(3, 4, 6)), label) for label in (0, 1, 2, None, 3, -1)]
     prepared = [explainer.prepare(index, item) for index, item in enumerate(items)]
     masks = [image.truth.masks if image.truth else None for image in prepared if isinstance(image, Prepared)]

@@ -31,7 +31,7 @@ from captum_focalogic.study import (
     Item,
     Local,
     Model,
-    Recipe,
+    ModelFactory,
     Sample,
     StudyError,
     image_folder,
@@ -41,8 +41,8 @@ from captum_focalogic.study import (
     scenes,
     states_of,
 )
-from captum_focalogic.study.plan import recipe_of
 from captum_focalogic.study.rows import as_table
+from captum_focalogic.study.settings import model_factory
 
 
 def study(out: Path, count: int = 20, broken: tuple[int, ...] = (), **how: Any) -> Any:
@@ -198,7 +198,7 @@ def test_an_interrupt_keeps_whole_rows_only(tmp_path: Path) -> None:
     def once() -> Any:
         return run_study(
             patch_items(20),
-            Recipe(lambda: Model(interrupted), "brightest"),
+            ModelFactory(lambda: Model(interrupted), "brightest"),
             GRID,
             out=tmp_path / "run",
             group=4,
@@ -245,7 +245,7 @@ def test_images_of_different_sizes_share_a_group(tmp_path: Path) -> None:
 def test_finished_studies_are_read_and_not_run(tmp_path: Path) -> None:
     whole = study(tmp_path)
 
-    unasked = Recipe(lambda: pytest.fail("no model is needed"), recipe_of(Brightest()).identity)
+    unasked = ModelFactory(lambda: pytest.fail("no model is needed"), model_factory(Brightest()).identity)
     again = run_study(patch_items(20), unasked, GRID, out=tmp_path, group=4, batch=16)
     assert same_rows(whole, again)
 

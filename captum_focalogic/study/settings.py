@@ -1,4 +1,4 @@
-"""How every image of a study is explained: everything that its rows depend on."""
+"""The settings of a study: how every image is explained, and so everything that its rows depend on."""
 
 import dataclasses
 import hashlib
@@ -20,19 +20,19 @@ from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Thresholds
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.strategies import check_reading
 from captum_focalogic.segmenters import Segmenter
-from captum_focalogic.study.items import Item, Model, Recipe
+from captum_focalogic.study.items import Item, Model, ModelFactory
 
 Group = list[tuple[int, Item]]
 """Images that share their batches, each with its place in the study."""
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class StudySettings:
     """How every image is explained.
 
     Attributes
     ----------
-    model : Recipe
+    model : ModelFactory
         Who is studied.
     segmenter : callable, optional
         Cuts images; by default each image's own regions, and SLIC with 12 regions for those without.
@@ -57,7 +57,7 @@ class Plan:
         Where the model runs.
     """
 
-    model: Recipe
+    model: ModelFactory
     segmenter: Segmenter | None = None
     truth: GroundTruthSource | bool = True
     match: Match = DEFAULT_MATCH
@@ -82,24 +82,24 @@ class Plan:
         if isinstance(self.criterion, str):
             parse_criterion(self.criterion)
 
-    def settings(self, items: Sequence[Item]) -> dict[str, Any]:
-        """What identifies a run of this plan over these images, as JSON values."""
+    def record(self, items: Sequence[Item]) -> dict[str, Any]:
+        """What tells a run with these settings over these images from others, as JSON values."""
         return {
             "package": f"captum-focalogic {__version__}",
             "images": len(items),
             "data": _digest(f"{item.id}\0{item.label}".encode() for item in items),
             "model": self.model.identity,
-            "segmenter": identity_of(self.segmenter),
-            "truth": identity_of(self.truth),
-            "match": identity_of(self.match),
-            "search": identity_of(self.search),
+            "segmenter": setting_text(self.segmenter),
+            "truth": setting_text(self.truth),
+            "match": setting_text(self.match),
+            "search": setting_text(self.search),
             "reading": self.reading,
-            "criterion": identity_of(self.criterion),
+            "criterion": setting_text(self.criterion),
             "baseline": self.baseline,
             "max_evaluations": self.max_evaluations,
             "batch": self.batch,
             "group": self.group,
-            "thresholds": identity_of(self.thresholds),
+            "thresholds": setting_text(self.thresholds),
             "device": torch.device(self.device).type,
         }
 
@@ -134,18 +134,18 @@ class Identified:
         return self.function(*arguments)
 
 
-def recipe_of(model: Callable[[Tensor], Any] | Model | Recipe) -> Recipe:
-    """A recipe for a model that is at hand."""
-    if isinstance(model, Recipe):
+def model_factory(model: Callable[[Tensor], Any] | Model | ModelFactory) -> ModelFactory:
+    """A factory of a model that is at hand."""
+    if isinstance(model, ModelFactory):
         return model
     if not callable(model) and not isinstance(model, Model):
-        raise InputError(f"model must be a module, a function of images, a Model or a Recipe; got {model!r}")
+        raise InputError(f"model must be a module, a function of images, a Model or a ModelFactory; got {model!r}")
     made = model if isinstance(model, Model) else Model(model, name=_name(model))
-    return Recipe(lambda: made, f"{made.name}, {identity_of(made.forward)}")
+    return ModelFactory(lambda: made, f"{made.name}, {setting_text(made.forward)}")
 
 
-def identity_of(thing: Any) -> Any:
-    """What tells a setting from another one, the same in every process.
+def setting_text(thing: Any) -> Any:
+    """A text that tells a setting from another one, the same in every process.
 
     Numbers, texts and dataclasses are told by their values, modules by their weights, functions by their names, and
     anything with an attribute ``identity``, a text, by that.
@@ -157,7 +157,7 @@ def identity_of(thing: Any) -> Any:
     if isinstance(thing, nn.Module):
         return f"{type(thing).__qualname__} {_weights(thing)}"
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        fields = {item.name: identity_of(getattr(thing, item.name)) for item in dataclasses.fields(thing)}
+        fields = {item.name: setting_text(getattr(thing, item.name)) for item in dataclasses.fields(thing)}
         return f"{type(thing).__qualname__}({', '.join(f'{name}={value}' for name, value in fields.items())})"
     text = repr(thing)
     return text if "object at 0x" not in text and "<" not in text else _name(thing)
