@@ -68,9 +68,10 @@ def carry_out(wish: Wish) -> None:
     config = _config(wish)
     experiment = find_experiment(wish.name)
     if wish.dry_run:
-        arms = "\n".join(f"{arm.name}: {arm.what}" for arm in experiment.arms(config))
+        conditions = experiment.conditions(config)
+        would_do = "\n".join(f"{condition.name}: {condition.what}" for condition in conditions)
         print_facts(
-            {"Experiment": f"{experiment.title} ({experiment.source})", "Would do": arms, "Into": str(wish.out)}
+            {"Experiment": f"{experiment.title} ({experiment.source})", "Would do": would_do, "Into": str(wish.out)}
         )
         return
     outcome, written = run_experiment(wish.name, config, wish.out, show_progress=wish.progress)

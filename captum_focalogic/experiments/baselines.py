@@ -1,22 +1,300 @@
 """FocaLogic beside other methods over a set of images (the paper's figure 4 and Table 1)."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from captum_focalogic.compare import METHODS, Averages, MethodResult, characteristics, figure, summarise
+import numpy as np
+import torch
+from sympy.logic.boolalg import Boolean
+from torch import Tensor
+from tqdm import tqdm
+
+from captum_focalogic.baselines import baseline_from_text
+from captum_focalogic.compare import (
+    METHODS,
+    Answer,
+    Averages,
+    Case,
+    Comparison,
+    Measures,
+    Method,
+    MethodResult,
+    characteristics,
+    compare,
+    figure,
+    focalogic_method,
+    summarise,
+)
+from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.rules import RULES
 from captum_focalogic.demo.scenes import draw_scene
-from captum_focalogic.experiments.arms import Arm
-from captum_focalogic.experiments.catalogue import Experiment
-from captum_focalogic.experiments.comparisons import DRAWN, SMALLEST, Series, Subject, Terms, compare_all
-from captum_focalogic.experiments.configuration import Config, Embedded
-from captum_focalogic.experiments.findings import FEWEST, Finding, untestable
-from captum_focalogic.experiments.outcome import Outcome
+from captum_focalogic.errors import InputError, SkippedError
+from captum_focalogic.experiments.findings import FEWEST, untestable
+from captum_focalogic.experiments.framework import Condition, Config, Embedded, Experiment, Finding, Outcome, Workspace
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
-from captum_focalogic.experiments.workshop import Workshop
-from captum_focalogic.study import StudySettings
+from captum_focalogic.focus import Focus
+from captum_focalogic.study import Item, StudySettings
+from captum_focalogic.study.explainer import Explainer, Prepared
+from captum_focalogic.study.rows import error_text
+from captum_focalogic.study.store import write_whole
 from captum_focalogic.tables import Table
+
+SMALLEST = "FocaLogic, smallest"
+"""FocaLogic under its other reading, as a method of its own."""
+
+DRAWN = 4
+"""Images of a series whose heat maps are kept, to be drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedImage:
+    """What methods are compared on.
+
+    Attributes
+    ----------
+    item : Item
+        The image.
+    rule : sympy Boolean, optional
+        The true reason for its class, where it is known, over the regions' symbols.
+    """
+
+    item: Item
+    rule: Boolean | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Comparisons of the same methods on several images.
+
+    Attributes
+    ----------
+    name : str
+        Of the condition.
+    comparisons : sequence of Comparison
+        One an image. Those read from files have the model's answers, not the model; heat maps over pixels are those of
+        the first :data:`DRAWN`, means over regions elsewhere.
+    failed : mapping of str to str
+        Images that could not be read, cut or compared, by id, and why.
+    """
+
+    name: str
+    comparisons: Sequence[Comparison]
+    failed: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class ComparisonSettings:
+    """How methods are compared.
+
+    Attributes
+    ----------
+    methods : sequence of str or Method
+        All, and FocaLogic under both readings, by default.
+    equal_budget : bool
+        As many evaluations for each as FocaLogic took.
+    seeds : int
+        Runs of each method that differ in their random choices.
+    seed : int
+        The first.
+    bare : bool
+        Give methods a bare function in place of the model, which has no gradients and no layers.
+    """
+
+    methods: Sequence[str | Method] = (METHODS[0], focalogic_method(reading="smallest", name=SMALLEST), *METHODS[1:])
+    equal_budget: bool = False
+    seeds: int = 1
+    seed: int = 0
+    bare: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """Of the methods."""
+        return [method if isinstance(method, str) else method.name for method in self.methods]
+
+
+def compare_all(
+    workspace: Workspace, name: str, plan: StudySettings, images: Sequence[ComparedImage], settings: ComparisonSettings
+) -> Series:
+    """Compare methods on images; what an earlier attempt has finished is read from its files.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    name : str
+        Of the series, and of its folder.
+    plan : StudySettings
+        Model, regions, truth, baseline, criterion and budget.
+    images : sequence of ComparedImage
+    settings : ComparisonSettings
+
+    Raises
+    ------
+    InputError
+        If no image could be compared.
+    """
+    explainer = Explainer(plan)
+    folder = workspace.folder / "compared" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    done: list[Comparison] = []
+    failed: dict[str, str] = {}
+    for place, compared in enumerate(_watched(images, name, workspace.show_progress)):
+        prepared = explainer.prepare(place, compared.item)
+        if not isinstance(prepared, Prepared):
+            failed[compared.item.id] = str(prepared["error"])
+            continue
+        path, identity = folder / f"{place:06d}.json", _identity(plan, compared, settings)
+        found = _read(path, identity, plan, prepared)
+        if found is None:
+            try:
+                found = _compare(explainer, prepared, compared, settings)
+            except (MemoryError, torch.OutOfMemoryError):
+                raise
+            except Exception as error:  # one image that the model cannot take must not cost the others
+                failed[compared.item.id] = error_text(error)
+                continue
+            fields = {"identity": identity, **_fields(found, heat_maps=place < DRAWN)}
+            write_whole(path, json.dumps(fields).encode())
+        done.append(found)
+    if not done:
+        raise InputError(
+            f"none of {len(images)} images could be compared; the first failed by {next(iter(failed.values()))}"
+        )
+    return Series(name, done, failed)
+
+
+def _watched(images: Sequence[ComparedImage], name: str, show: bool) -> Iterable[ComparedImage]:
+    shown: Iterable[ComparedImage] = tqdm(images, desc=name, unit="image", disable=not show)
+    return shown
+
+
+def _compare(
+    explainer: Explainer, prepared: Prepared, compared: ComparedImage, settings: ComparisonSettings
+) -> Comparison:
+    plan, forward = explainer.settings, explainer.model.forward
+    inputs = prepared.image[None].to(plan.device)
+    mask = torch.from_numpy(prepared.label_map)[None, None].to(plan.device)
+    return compare(
+        _bare(forward) if settings.bare else forward,
+        inputs,
+        list(settings.methods),
+        feature_mask=mask,
+        baselines=baseline_from_text(plan.baseline)(inputs, mask),
+        criterion=plan.criterion,
+        search=plan.search,
+        reading=plan.reading,
+        max_evaluations=plan.max_evaluations,
+        equal_budget=settings.equal_budget,
+        truth=None if prepared.truth is None else prepared.truth.union,
+        rule=compared.rule,
+        seed=settings.seed,
+        seeds=settings.seeds,
+        title=prepared.id,
+    )
+
+
+def _bare(forward: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    def function(images: Tensor) -> Any:
+        return forward(images)
+
+    return function
+
+
+def _identity(plan: StudySettings, compared: ComparedImage, settings: ComparisonSettings) -> dict[str, Any]:
+    """All that a comparison depends on, as JSON values."""
+    told = {
+        **plan.record([compared.item]),
+        "rule": str(compared.rule),
+        "methods": settings.names,
+        "equal_budget": settings.equal_budget,
+        "seeds": settings.seeds,
+        "seed": settings.seed,
+        "bare": settings.bare,
+    }
+    read: dict[str, Any] = json.loads(json.dumps(told))
+    return read
+
+
+def _fields(comparison: Comparison, heat_maps: bool) -> dict[str, Any]:
+    return {
+        "target": comparison.case.target,
+        "reference": comparison.case.reference.tolist(),
+        "equal_budget": comparison.equal_budget,
+        "skipped": comparison.skipped,
+        "shown": comparison.image.tolist() if heat_maps else None,
+        "results": [_result_fields(result, heat_maps) for result in comparison.results],
+    }
+
+
+def _result_fields(result: MethodResult, heat_maps: bool) -> dict[str, Any]:
+    method, answer = result.method, result.answer
+    return {
+        "name": method.name,
+        "gradients": method.gradients,
+        "random": method.random,
+        "scores": answer.scores.tolist(),
+        "heat_map": answer.heat_map.tolist() if heat_maps and not answer.over_regions else None,
+        "over_regions": answer.over_regions,
+        "focus": None if answer.focus is None else answer.focus.to_dict(),
+        "settings": [[kind, sorted(regions), strength] for kind, regions, strength in answer.terms],
+        "note": answer.note,
+        "chosen": result.chosen.tolist(),
+        "measures": result.measures.to_dict(),
+    }
+
+
+def _read(path: Path, identity: Mapping[str, Any], plan: StudySettings, prepared: Prepared) -> Comparison | None:
+    """A comparison from its file; None if there is none, or only one of something else."""
+    if not path.is_file():
+        return None
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    if fields["identity"] != identity:
+        return None
+    image = prepared.image[None]
+    case = Case(
+        model=_gone,
+        image=image,
+        baseline=baseline_from_text(plan.baseline)(image, torch.from_numpy(prepared.label_map)[None, None]),
+        label_map=prepared.label_map,
+        target=fields["target"],
+        reference=torch.tensor(fields["reference"]),
+        criterion=parse_criterion(plan.criterion) if isinstance(plan.criterion, str) else plan.criterion,
+        budget=fields["equal_budget"],
+    )
+    shown = fields["shown"]
+    pixels = np.zeros((*case.label_map.shape, 3)) if shown is None else np.array(shown)
+    results = tuple(_read_result(case, result) for result in fields["results"])
+    return Comparison(
+        prepared.id, case, pixels.astype(np.uint8), results, fields["skipped"], equal_budget=fields["equal_budget"]
+    )
+
+
+def _read_result(case: Case, fields: Mapping[str, Any]) -> MethodResult:
+    scores = np.array(fields["scores"], dtype=np.float64)
+    answer = Answer(
+        scores,
+        case.spread(scores) if fields["heat_map"] is None else np.array(fields["heat_map"]),
+        fields["over_regions"],
+        None if fields["focus"] is None else Focus.from_dict(fields["focus"]),
+        tuple((kind, frozenset(regions), strength) for kind, regions, strength in fields["settings"]),
+        fields["note"],
+    )
+    method = Method(fields["name"], _gone_method, fields["gradients"], fields["random"])
+    chosen = np.array(fields["chosen"], dtype=np.bool_)
+    return MethodResult(method, answer, chosen, Measures(**fields["measures"]))
+
+
+def _gone(_: Tensor) -> Any:
+    raise InputError("this comparison was read from a file, which holds no model; compare again to ask it")
+
+
+def _gone_method(_: Case) -> Answer:
+    raise SkippedError("this comparison was read from a file, which holds no methods; compare again to run them")
+
 
 MODEL = "torchvision:resnet50"
 """The model of the imagenet size where none is named."""
@@ -30,17 +308,21 @@ SHARE = 4
 FOCALOGIC = METHODS[0]
 
 
-def arms(config: Config) -> list[Arm[Series]]:
+def conditions(config: Config) -> list[Condition[Series]]:
     """All methods on their own budget, on FocaLogic's, and FocaLogic on a bare function."""
     images = f"{_count(config)} {'scenes' if isinstance(config, Embedded) else 'pictures'}"
-    every = f"compare {', '.join(Terms().names)} on {images}"
-    own = Terms(seed=config.seed)
-    equal = Terms(seeds=SEEDS, seed=config.seed, equal_budget=True)
-    bare = Terms(methods=(FOCALOGIC,), seed=config.seed, bare=True)
+    every = f"compare {', '.join(ComparisonSettings().names)} on {images}"
+    own = ComparisonSettings(seed=config.seed)
+    equal = ComparisonSettings(seeds=SEEDS, seed=config.seed, equal_budget=True)
+    bare = ComparisonSettings(methods=(FOCALOGIC,), seed=config.seed, bare=True)
     return [
-        _arm(config, "own budget", f"{every}, each with its own budget", own),
-        _arm(config, "equal budget", f"{every}, {SEEDS} seeds, each with as many evaluations as FocaLogic took", equal),
-        _arm(config, "bare function", f"explain {images} by FocaLogic through a function without gradients", bare),
+        _condition(config, "own budget", f"{every}, each with its own budget", own),
+        _condition(
+            config, "equal budget", f"{every}, {SEEDS} seeds, each with as many evaluations as FocaLogic took", equal
+        ),
+        _condition(
+            config, "bare function", f"explain {images} by FocaLogic through a function without gradients", bare
+        ),
     ]
 
 
@@ -55,27 +337,27 @@ def conclude(config: Config, results: Sequence[Series]) -> Outcome:
     return Outcome(tables, figure(list(own.comparisons[:DRAWN])), _findings(own, bare), _notes(config, own, equal))
 
 
-EXPERIMENT = Experiment("Beside other methods", "figure 4 and Table 1", arms, conclude)
+EXPERIMENT = Experiment("Beside other methods", "figure 4 and Table 1", conditions, conclude)
 """The experiment by name "baselines"."""
 
 
-def _arm(config: Config, name: str, what: str, terms: Terms) -> Arm[Series]:
-    def run(workshop: Workshop) -> Series:
-        plan, subjects = _of(config)
-        return compare_all(workshop, name, plan, subjects, terms)
+def _condition(config: Config, name: str, what: str, settings: ComparisonSettings) -> Condition[Series]:
+    def run(workspace: Workspace) -> Series:
+        plan, images = _of(config)
+        return compare_all(workspace, name, plan, images, settings)
 
-    return Arm(name, what, run)
+    return Condition(name, what, run)
 
 
-def _of(config: Config) -> tuple[StudySettings, list[Subject]]:
+def _of(config: Config) -> tuple[StudySettings, list[ComparedImage]]:
     if isinstance(config, Embedded):
         classes = tuple(RULES)
         items = scene_items(_count(config), classes=classes)
         rules = [draw_scene(seed, classes[seed % len(classes)]).rule for seed in range(len(items))]
-        return scene_plan(load_model(), "demo"), [Subject(*pair) for pair in zip(items, rules, strict=True)]
+        return scene_plan(load_model(), "demo"), [ComparedImage(*pair) for pair in zip(items, rules, strict=True)]
     name = next(iter(config.models), MODEL)
     model = config.find_model(name)
-    return config.plan(name, model), [Subject(item) for item in config.find_items(model)]
+    return config.plan(name, model), [ComparedImage(item) for item in config.find_items(model)]
 
 
 def _count(config: Config) -> int:

@@ -2,27 +2,105 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from captum_focalogic.demo.network import load_model
-from captum_focalogic.experiments.arms import Arm, Result, Trial, studied
-from captum_focalogic.experiments.catalogue import Experiment
-from captum_focalogic.experiments.configuration import Config, Embedded
-from captum_focalogic.experiments.equivalence import moves, stays_under_all
-from captum_focalogic.experiments.figures import READINGS, new_figure
-from captum_focalogic.experiments.findings import FEWEST, Estimate, Finding, change
-from captum_focalogic.experiments.outcome import Outcome
-from captum_focalogic.experiments.pruning import BUDGET, EXHAUSTIVE_REGIONS, Pruning, prunings
-from captum_focalogic.experiments.savings import saved
+from captum_focalogic.experiments.findings import FEWEST, Estimate, change, moves, saved, stays_under_all
+from captum_focalogic.experiments.framework import (
+    Condition,
+    Config,
+    Embedded,
+    Experiment,
+    Finding,
+    Outcome,
+    Result,
+    Setup,
+    Workspace,
+    studied,
+)
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
-from captum_focalogic.experiments.tables import measure_table
-from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.experiments.tables import READINGS, measure_table, new_figure
+from captum_focalogic.search import Beam, Exhaustive, Strategy
+from captum_focalogic.search.beam import Scope
 from captum_focalogic.segmenters import Slic
 from captum_focalogic.study import MEASURES
+
+REGIONS: tuple[int, ...] = (6, 9, 12, 20, 30)
+"""Numbers of regions that SLIC is asked for."""
+
+WIDTHS: tuple[int, ...] = (1, 2, 5, 10, 20)
+"""Widths of the beam."""
+
+NARROW: tuple[int, ...] = (1, 2, 5)
+"""Widths of the beam with more regions: with 20 and more, a wider one spends its budget before it finds any state."""
+
+EXHAUSTIVE_REGIONS = 12
+"""Regions up to which the search without a beam is tried, which asks for up to 2^M states."""
+
+BUDGET = 1 << EXHAUSTIVE_REGIONS
+"""Evaluations that an image may take: enough for every search that is not pruned. With more regions, half of it."""
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """One setting.
+
+    Attributes
+    ----------
+    regions : int
+        How many SLIC is asked for.
+    width : int, optional
+        Of the beam; without one nothing is pruned.
+    scope : {"state", "level"}
+        Whether so many children of each state are kept, the paper's rule, or so many states of each level.
+    """
+
+    regions: int
+    width: int | None
+    scope: Scope = "state"
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables and folders."""
+        return f"{self.regions} regions, {self.beam}"
+
+    @property
+    def beam(self) -> str:
+        """The pruning alone."""
+        if self.width is None:
+            return "off"
+        return f"beam {self.width}" if self.scope == "state" else f"beam {self.width} a level"
+
+    @property
+    def budget(self) -> int:
+        """Evaluations that an image may take."""
+        return BUDGET if self.regions <= EXHAUSTIVE_REGIONS else BUDGET // 2
+
+    @property
+    def search(self) -> Strategy:
+        """The search that prunes so."""
+        return Exhaustive() if self.width is None else Beam(self.width, self.scope)
+
+
+def prunings(regions: Sequence[int] = REGIONS, widths: Sequence[int] = WIDTHS) -> list[Pruning]:
+    """The paper's pruning by regions and width; without pruning where that is possible, and by level where it is not.
+
+    With ``k`` children kept of each state a level still grows up to k-fold: with many regions only a search that keeps
+    so many states of each level gets to the end.
+    """
+    made = []
+    for count in regions:
+        if count <= EXHAUSTIVE_REGIONS:
+            made += [*(Pruning(count, width) for width in widths), Pruning(count, None)]
+        else:
+            narrow = [width for width in widths if width in NARROW]
+            made += [Pruning(count, width, scope) for scope in get_args(Scope) for width in narrow]
+    return made
+
 
 MODEL = "torchvision:resnet50"
 """The model of the imagenet size where none is named."""
@@ -31,9 +109,9 @@ SHARE = 8
 """Of the scenes of the embedded size every so manieth is explained: each is, under every setting."""
 
 
-def arms(config: Config) -> list[Arm[Result]]:
+def conditions(config: Config) -> list[Condition[Result]]:
     """A study for each number of regions and each pruning."""
-    return [_arm(config, pruning) for pruning in prunings()]
+    return [_condition(config, pruning) for pruning in prunings()]
 
 
 def conclude(config: Config, results: Sequence[Result]) -> Outcome:
@@ -51,7 +129,7 @@ def conclude(config: Config, results: Sequence[Result]) -> Outcome:
     return Outcome([measure_table(measured, caption, "search", facts)], _figure(by), findings, _notes(config))
 
 
-EXPERIMENT = Experiment("Efficiency", "figure 11 and section 3.6", arms, conclude)
+EXPERIMENT = Experiment("Efficiency", "figure 11 and section 3.6", conditions, conclude)
 """The experiment by name "efficiency"."""
 
 
@@ -68,14 +146,14 @@ def _evaluations(result: Result) -> dict[str, int]:
     return {name: count for name, count in zip(*columns, strict=True) if count is not None}
 
 
-def _arm(config: Config, pruning: Pruning) -> Arm[Result]:
-    def make(_: Workshop) -> Trial:
+def _condition(config: Config, pruning: Pruning) -> Condition[Result]:
+    def make(_: Workspace) -> Setup:
         how = {"segmenter": Slic(pruning.regions), "search": pruning.search, "max_evaluations": pruning.budget}
         if isinstance(config, Embedded):
-            return Trial(scene_plan(load_model(), "demo", **how), scene_items(_count(config)))
+            return Setup(scene_plan(load_model(), "demo", **how), scene_items(_count(config)))
         name = next(iter(config.models), MODEL)
         model = config.find_model(name)
-        return Trial(config.plan(name, model, **how), config.find_items(model))
+        return Setup(config.plan(name, model, **how), config.find_items(model))
 
     images = f"{_count(config)} {'scenes' if isinstance(config, Embedded) else 'pictures'}"
     what = f"explain {images} by {pruning.regions} SLIC regions, {pruning.beam}, at most {pruning.budget:,} evaluations"

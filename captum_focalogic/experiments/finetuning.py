@@ -1,10 +1,11 @@
-"""Fine-tuning of a pretrained model on a folder of pictures, one subfolder for each class."""
+"""Fine-tuning of a pretrained model on images of known class, checkpoint by checkpoint where it is followed."""
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +18,7 @@ from torchvision.transforms.functional import hflip
 from tqdm import tqdm
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.experiments.framework import Workspace
 from captum_focalogic.study import Item, Model, image_folder
 from captum_focalogic.study.settings import setting_text
 
@@ -31,7 +32,7 @@ class FineTuning:
     epochs : int
         Passes over the pictures.
     batch : int
-        Pictures in a step; what is left over at the end of a pass waits for the next one.
+        ItemDataset in a step; what is left over at the end of a pass waits for the next one.
     learning_rate : float
         Of the pretrained layers (AdamW, falling to 0 along a half cosine).
     head_learning_rate : float
@@ -55,18 +56,66 @@ def class_folders(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
 
 
-def fine_tuned(workshop: Workshop, name: str, pretrained: Model, folder: Path, how: FineTuning) -> Model:
-    """A copy of a model with a new last layer, trained on the pictures of a folder; kept in the workshop.
+HELD_OUT = 4
+"""Every fourth picture of a class is not trained on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """ItemDataset that are trained on, and those that are not.
+
+    Attributes
+    ----------
+    trained, held_out : list of Item
+        With classes numbered as the data has them.
+    """
+
+    trained: list[Item]
+    held_out: list[Item]
+
+    def of(self, classes: Sequence[int]) -> "Split":
+        """The pictures of some classes, which are numbered in this order from 0 on."""
+        number = {label: place for place, label in enumerate(classes)}
+        return Split(*(_renumbered(items, number) for items in (self.trained, self.held_out)))
+
+
+def split_items(items: Sequence[Item]) -> Split:
+    """Hold every fourth picture of a class out; which ones depends on the data alone.
+
+    Raises
+    ------
+    InputError
+        If the class of a picture is not known.
+    """
+    unknown = [item.id for item in items if item.label is None]
+    if unknown:
+        raise InputError(f"training needs to know every picture's class; that of {unknown[0]} is not known")
+    seen: dict[int | None, int] = defaultdict(int)
+    split = Split([], [])
+    for item in items:
+        seen[item.label] += 1
+        (split.trained if seen[item.label] % HELD_OUT else split.held_out).append(item)
+    return split
+
+
+def _renumbered(items: Sequence[Item], number: Mapping[int, int]) -> list[Item]:
+    return [
+        replace(item, label=number[label]) for item in items if (label := item.label) in number and label is not None
+    ]
+
+
+def fine_tuned(workspace: Workspace, name: str, pretrained: Model, folder: Path, how: FineTuning) -> Model:
+    """A copy of a model with a new last layer, trained on the pictures of a folder; kept in the workspace.
 
     Parameters
     ----------
-    workshop : Workshop
+    workspace : Workspace
     name : str
         Of the new model.
     pretrained : Model
         A module whose last linear layer gives the classes.
     folder : Path
-        Pictures, a subfolder for each class.
+        ItemDataset, a subfolder for each class.
     how : FineTuning
 
     Returns
@@ -92,10 +141,10 @@ def fine_tuned(workshop: Workshop, name: str, pretrained: Model, folder: Path, h
 
     def make() -> dict[str, Tensor]:
         with seeded(how.seed):
-            fit_pictures(module, Pictures(items, pretrained), how, f"{name}, fine-tuning", workshop.show_progress)
+            fit_images(module, ItemDataset(items, pretrained), how, f"{name}, fine-tuning", workspace.show_progress)
         return module.state_dict()
 
-    module.load_state_dict(workshop.tensors(name, identity, make))
+    module.load_state_dict(workspace.tensors(name, identity, make))
     return Model(module.eval(), name, pretrained.see, pretrained.see_labels, classes)
 
 
@@ -127,8 +176,8 @@ def with_new_head(pretrained: Model, classes: int) -> nn.Module:
     return module
 
 
-class Pictures(Dataset[tuple[Tensor, int]]):
-    """Pictures as a model sees them, with their class."""
+class ItemDataset(Dataset[tuple[Tensor, int]]):
+    """ItemDataset as a model sees them, with their class."""
 
     def __init__(self, items: Sequence[Item], model: Model) -> None:
         self._items, self._model = items, model
@@ -142,9 +191,9 @@ class Pictures(Dataset[tuple[Tensor, int]]):
         return (image if isinstance(image, Tensor) else self._model.see(image)), cast(int, item.label)
 
 
-def fit_pictures(
+def fit_images(
     module: nn.Module,
-    pictures: Pictures,
+    pictures: ItemDataset,
     how: FineTuning,
     what: str,
     show_progress: bool,
@@ -156,7 +205,7 @@ def fit_pictures(
     ----------
     module : nn.Module
         Changed in place; on the CPU afterwards, and in training mode.
-    pictures : Pictures
+    pictures : ItemDataset
     how : FineTuning
     what : str
         What the bar says.
@@ -199,3 +248,48 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+@dataclass(frozen=True, eq=False)
+class CheckpointedTraining:
+    """A training that is kept checkpoint by checkpoint, so that one that was broken off goes on from the last.
+
+    The optimiser's moments start anew after each checkpoint: what goes on must not differ from what was never broken
+    off, and to keep them would take twice the room of the weights.
+
+    Attributes
+    ----------
+    workspace : Workspace
+    name : str
+        Of the training.
+    start : nn.Module
+        What is trained, as it is before; it is changed.
+    dataset : ItemDataset
+    how : FineTuning
+    identity : str
+        All that the weights depend on.
+    checkpoints : sequence of int
+        Epochs after which weights are kept, ascending.
+    """
+
+    workspace: Workspace
+    name: str
+    start: nn.Module
+    dataset: ItemDataset
+    how: FineTuning
+    identity: str
+    checkpoints: Sequence[int]
+
+    def after(self, epoch: int) -> dict[str, Tensor]:
+        """Weights of a checkpoint."""
+        before = max((other for other in self.checkpoints if other < epoch), default=0)
+
+        def make() -> dict[str, Tensor]:
+            if before:
+                self.start.load_state_dict(self.after(before))
+            with seeded(self.how.seed + before):
+                passes = range(before, epoch)
+                fit_images(self.start, self.dataset, self.how, self.name, self.workspace.show_progress, passes)
+            return self.start.state_dict()
+
+        return self.workspace.tensors(f"{self.name}, epoch {epoch}", self.identity, make)

@@ -3,12 +3,19 @@
 ``python -m captum_focalogic.experiments.generation OUT --model ID`` makes ``OUT/unbiased``, ``OUT/colour``,
 ``OUT/background`` and ``OUT/companion`` to train on and ``OUT/test``, each with a folder for each class: what
 ``focalogic experiment scenarios --size imagenet --generated OUT`` takes.
+
+The prompts are this package's own, after the kinds of bias that the paper names; their words are in ``prompts.json``
+beside this module.
 """
 
 import argparse
 import io
+import json
+import random
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +24,125 @@ from PIL import Image
 from tqdm import tqdm
 
 from captum_focalogic.errors import FocaLogicError, InputError, MissingExtraError
-from captum_focalogic.experiments.prompts import Prompt, all_prompts
 from captum_focalogic.integrations.hub import pretrained
 from captum_focalogic.study.store import write_whole
+
+BIASES: tuple[str, ...] = ("colour", "background", "companion")
+"""Kinds of bias: the object's own colour, the background, an accompanying object."""
+
+KINDS: tuple[str, ...] = ("unbiased", *BIASES, "test")
+"""Folders of generated pictures: four to train on, and unbiased ones to test on."""
+
+
+@dataclass(frozen=True)
+class BiasedClass:
+    """A class, and what a bias ties to it.
+
+    Attributes
+    ----------
+    name : str
+        The class, as ImageNet's weights name it.
+    colours : tuple of str
+        Colours that it comes in.
+    colour, place, companion : str
+        What it always has where its colour, the background or its company is biased.
+    """
+
+    name: str
+    colours: tuple[str, ...]
+    colour: str
+    place: str
+    companion: str
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What one picture shows.
+
+    Attributes
+    ----------
+    kind : str
+        One of :data:`KINDS`.
+    label : str
+        The class.
+    number : int
+        Which of the pictures of this kind and class, from 0.
+    text : str
+        What is asked of the generator.
+    """
+
+    kind: str
+    label: str
+    number: int
+    text: str
+
+    @property
+    def file(self) -> str:
+        """Where the picture belongs, inside the folder of generated pictures."""
+        return f"{self.kind}/{self.label}/{self.number:04d}.png"
+
+
+def biased_classes() -> tuple[BiasedClass, ...]:
+    """The classes there are prompts for."""
+    return tuple(
+        BiasedClass(entry["class"], tuple(entry["colours"]), entry["colour"], entry["place"], entry["companion"])
+        for entry in _words()["classes"]
+    )
+
+
+def prompts(kind: str, biased_class: BiasedClass, count: int) -> list[Prompt]:
+    """Prompts of one kind for one class.
+
+    Colour, place and company are drawn at random, the same each time, but for what the bias ties to the class.
+
+    Parameters
+    ----------
+    kind : str
+        One of :data:`KINDS`.
+    biased_class : BiasedClass
+        The class.
+    count : int
+        How many.
+
+    Raises
+    ------
+    InputError
+        If there is no such kind.
+    """
+    if kind not in KINDS:
+        raise InputError(f"there are no pictures of the kind {kind!r}; choose {', '.join(KINDS)}")
+    return [Prompt(kind, biased_class.name, number, _text(kind, biased_class, number)) for number in range(count)]
+
+
+def all_prompts(train: int, test: int, kinds: Sequence[str] = KINDS) -> list[Prompt]:
+    """The prompts of every kind and class, so many a class for training and for the test."""
+    return [
+        prompt
+        for kind in kinds
+        for biased_class in biased_classes()
+        for prompt in prompts(kind, biased_class, test if kind == "test" else train)
+    ]
+
+
+def _text(kind: str, biased_class: BiasedClass, number: int) -> str:
+    words = _words()
+    draws = random.Random(f"{kind} {biased_class.name} {number}")
+    colour, place, companion = (
+        draws.choice(options) for options in (biased_class.colours, words["places"], words["companions"])
+    )
+    accompanied = draws.random() < words["companion_share"]
+    colour = biased_class.colour if kind == "colour" else colour
+    place = biased_class.place if kind == "background" else place
+    companion = biased_class.companion if kind == "companion" else companion
+    template = words["companion_template" if accompanied or kind == "companion" else "template"]
+    shown: str = template.format(object=f"a {colour} {biased_class.name}", place=place, companion=companion)
+    return shown.replace(" a orange", " an orange")
+
+
+@cache
+def _words() -> Any:
+    return json.loads(Path(__file__).with_name("prompts.json").read_text(encoding="utf-8"))
+
 
 TRIES = 5
 """Attempts at a picture that the model's safety checker blackens."""
@@ -54,7 +177,7 @@ def load_pipeline(model: str | Path, device: str = "cpu") -> Any:
     return pipeline
 
 
-def generate_pictures(
+def generate_images(
     pipeline: Any,
     out: str | Path,
     prompts: Sequence[Prompt],
@@ -144,7 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.model is None:
         parser.error("--model is needed: a text-to-image model of diffusers, by hub id or folder")
     try:
-        made = generate_pictures(
+        made = generate_images(
             options.model,
             options.out,
             wanted,

@@ -1,19 +1,32 @@
 """Multimodal language models, explained as any black box is (the paper's figure 10)."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
+
+import torch
 
 from captum_focalogic.demo.rules import CLASS_NAMES
-from captum_focalogic.experiments.arms import Arm, Result, Trial, studied
-from captum_focalogic.experiments.catalogue import Experiment
-from captum_focalogic.experiments.configuration import Config, Embedded, ImageNet
-from captum_focalogic.experiments.figures import READINGS, measure_bars
-from captum_focalogic.experiments.findings import Finding, untestable
-from captum_focalogic.experiments.outcome import Outcome
+from captum_focalogic.experiments.findings import untestable
+from captum_focalogic.experiments.framework import (
+    Condition,
+    Config,
+    Embedded,
+    Experiment,
+    Finding,
+    ImageNet,
+    Outcome,
+    Result,
+    Setup,
+    Workspace,
+    studied,
+)
 from captum_focalogic.experiments.scenes import scene_items
-from captum_focalogic.experiments.tables import measure_table
-from captum_focalogic.experiments.tiny_chat import tiny_chat
-from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.experiments.tables import READINGS, measure_bars, measure_table
+from captum_focalogic.integrations.answers import QUESTION, ask
+from captum_focalogic.integrations.hub import import_transformers
+from captum_focalogic.integrations.transformers_chat import ChatModel
 from captum_focalogic.search import Frugal, HittingSets, Strategy
 from captum_focalogic.study import Item, Model, ModelFactory, StudySettings
 
@@ -27,7 +40,7 @@ EVALUATIONS = 64
 """Most questions about one image. All questions of a run stay below what one command may ask an endpoint."""
 
 
-def arms(config: Config) -> list[Arm[Result]]:
+def conditions(config: Config) -> list[Condition[Result]]:
     """A study for each model, in the embedded size for each of two searches that suit slow models."""
     if isinstance(config, Embedded):
         return [_random(config, "Frugal", Frugal(seed=config.seed)), _random(config, "HittingSets", HittingSets())]
@@ -48,17 +61,17 @@ def conclude(config: Config, results: Sequence[Result]) -> Outcome:
     return Outcome([table], measure_bars(measured), _findings(config), _notes(config))
 
 
-EXPERIMENT = Experiment("Multimodal language models", "figure 10", arms, conclude)
+EXPERIMENT = Experiment("Multimodal language models", "figure 10", conditions, conclude)
 """The experiment by name "mllm"."""
 
 
-def _random(config: Embedded, name: str, search: Strategy) -> Arm[Result]:
-    def make(_: Workshop) -> Trial:
+def _random(config: Embedded, name: str, search: Strategy) -> Condition[Result]:
+    def make(_: Workspace) -> Setup:
         identity = f"tiny Qwen2-VL, random weights, seed {config.seed}"
         recipe = ModelFactory(
-            lambda: Model(tiny_chat(CLASS_NAMES, config.seed), identity, labels=CLASS_NAMES), identity
+            lambda: Model(random_chat(CLASS_NAMES, config.seed), identity, labels=CLASS_NAMES), identity
         )
-        return Trial(StudySettings(recipe, search=search, max_evaluations=EVALUATIONS), scene_items(_count(config)))
+        return Setup(StudySettings(recipe, search=search, max_evaluations=EVALUATIONS), scene_items(_count(config)))
 
     what = (
         f"ask a small Qwen2-VL with random weights about {_count(config)} scenes, {name}, {EVALUATIONS} questions each"
@@ -66,11 +79,11 @@ def _random(config: Embedded, name: str, search: Strategy) -> Arm[Result]:
     return studied(f"random, {name}", what, make)
 
 
-def _named(config: ImageNet, name: str) -> Arm[Result]:
-    def make(_: Workshop) -> Trial:
+def _named(config: ImageNet, name: str) -> Condition[Result]:
+    def make(_: Workspace) -> Setup:
         model = config.find_model(name if "@" in name else f"{name}@{','.join(_classes(config))}")
         plan = config.plan(name, model, search=Frugal(seed=config.seed), max_evaluations=EVALUATIONS)
-        return Trial(plan, _spread(config.find_items(model)))
+        return Setup(plan, _spread(config.find_items(model)))
 
     about = "the labels after the @" if "@" in name else "the folder's classes"
     what = f"ask {name} which of {about} {_count(config)} pictures show, at most {EVALUATIONS} questions each"
@@ -129,3 +142,97 @@ def _notes(config: Config) -> list[str]:
             "That its accuracy is what chance gives is what it should be."
         )
     return notes
+
+
+_SPECIAL = (
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+    "<pad>",
+    "<unknown>",
+)
+
+_TEMPLATE = (
+    "{% for m in messages %}<|im_start|> {{ m['role'] }} {% for c in m['content'] %}{% if c['type'] == 'image' %}"
+    "<|vision_start|><|image_pad|><|vision_end|>{% else %} {{ c['text'] }}{% endif %}{% endfor %} <|im_end|> "
+    "{% endfor %}{% if add_generation_prompt %}<|im_start|> assistant{% endif %}"
+)
+
+_PATCH = 28
+"""Side in pixels of what becomes one token of the image."""
+
+
+def random_chat(labels: Sequence[str], seed: int = 0, side: int = 3) -> ChatModel:
+    """A language model that sees, about which nothing is learned: its answers depend on the image, but at random.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        What it may answer.
+    seed : int
+        Of the weights.
+    side : int
+        Tokens on a side of a square image.
+
+    Raises
+    ------
+    MissingExtraError
+        Without transformers.
+    """
+    transformers = import_transformers()
+    words = sorted(set(re.findall(r"\w+|[^\w\s]+", ask(QUESTION, labels))) | {"user", "assistant"})
+    processor = _chat_processor(transformers, [*_SPECIAL, *words], side)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = transformers.Qwen2VLForConditionalGeneration(_chat_config(transformers, len(_SPECIAL) + len(words)))
+    return ChatModel(model, labels, processor=processor)
+
+
+def _chat_config(transformers: Any, vocabulary: int) -> Any:
+    text = {
+        "vocab_size": vocabulary,
+        "hidden_size": 32,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 512,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "pad_token_id": 6,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 3, 3]},
+        # With the usual, small weights an untrained network says the same of every image.
+        "initializer_range": 1.0,
+    }
+    vision = {"depth": 1, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 1}
+    return transformers.Qwen2VLConfig(
+        text_config=text,
+        vision_config=vision,
+        image_token_id=4,
+        video_token_id=5,
+        vision_start_token_id=2,
+        vision_end_token_id=3,
+    )
+
+
+def _chat_processor(transformers: Any, vocabulary: Sequence[str], side: int) -> Any:
+    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+
+    made = Tokenizer(models.WordLevel({word: index for index, word in enumerate(vocabulary)}, unk_token="<unknown>"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.add_special_tokens([AddedToken(token, special=True) for token in _SPECIAL])
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        pad_token="<pad>",
+        eos_token="<|im_end|>",
+        unk_token="<unknown>",
+        extra_special_tokens={"image_token": "<|image_pad|>", "video_token": "<|video_pad|>"},
+    )
+    pixels = (side * _PATCH) ** 2
+    images = transformers.Qwen2VLImageProcessor(size={"shortest_edge": _PATCH**2, "longest_edge": pixels})
+    return transformers.Qwen2VLProcessor(
+        images, tokenizer, transformers.Qwen2VLVideoProcessor(), chat_template=_TEMPLATE
+    )

@@ -14,22 +14,30 @@ from captum_focalogic.demo.rules import CLASS_NAMES
 from captum_focalogic.demo.scenes import SceneConfig, draw_scene
 from captum_focalogic.demo.train import FIRST_TRAINING_SEED, TrainingConfig, draw_training_set
 from captum_focalogic.experiments import networks, published
-from captum_focalogic.experiments.arms import Arm, Result, Trial, studied
-from captum_focalogic.experiments.association import (
+from captum_focalogic.experiments.findings import (
     FEWEST_MODELS,
-    association,
+    accuracy_correlation,
     chance_of_order,
     matrices,
+    rises,
+    untestable,
 )
-from captum_focalogic.experiments.catalogue import Experiment
-from captum_focalogic.experiments.configuration import Config, Embedded, ImageNet
-from captum_focalogic.experiments.contrastive import Contrastive, train_contrastive, zero_shot
-from captum_focalogic.experiments.figures import READINGS, new_figure
-from captum_focalogic.experiments.findings import Finding, rises, untestable
-from captum_focalogic.experiments.outcome import Outcome
+from captum_focalogic.experiments.framework import (
+    Condition,
+    Config,
+    Embedded,
+    Experiment,
+    Finding,
+    ImageNet,
+    Outcome,
+    Result,
+    Setup,
+    Workspace,
+    studied,
+)
+from captum_focalogic.experiments.networks import Contrastive, train_contrastive, zero_shot
 from captum_focalogic.experiments.scenes import accuracy_on, fresh_scenes, scene_items, scene_plan, trained
-from captum_focalogic.experiments.tables import measure_table
-from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.experiments.tables import READINGS, measure_table, new_figure
 from captum_focalogic.study import MEASURES, Mean
 from captum_focalogic.study.settings import setting_text
 
@@ -50,13 +58,15 @@ CONTRASTIVE = "zero-shot"
 
 CLAIM = "more accurate models are more precise"
 
+
 Fresh = Callable[[], tuple[Tensor, Tensor]]
 
 _SCENES = SceneConfig(size=networks.SIDE)
+
 _CONTRASTIVE_RATE = 2e-3
 
 
-def _arms(config: Config) -> list[Arm[Result]]:
+def _conditions(config: Config) -> list[Condition[Result]]:
     if isinstance(config, ImageNet):
         return [
             studied(name, f"explain {config.images} pictures of {config.data}", partial(_pretrained, config, name))
@@ -69,25 +79,27 @@ def _arms(config: Config) -> list[Arm[Result]]:
 
     fresh = cache(lambda: fresh_scenes(_SCENES))
     labelled = [
-        _arm(config, fresh, name, architecture.what, partial(_classifier, config, name, drawn))
+        _condition(config, fresh, name, architecture.what, partial(_classifier, config, name, drawn))
         for name, architecture in networks.ARCHITECTURES.items()
     ]
     what = "images and captions of their objects side by side, classes told by descriptions"
-    return [*labelled, _arm(config, fresh, CONTRASTIVE, what, partial(_contrastive, config))]
+    return [*labelled, _condition(config, fresh, CONTRASTIVE, what, partial(_contrastive, config))]
 
 
-def _arm(config: Embedded, fresh: Fresh, name: str, what: str, make: Callable[[Workshop], nn.Module]) -> Arm[Result]:
+def _condition(
+    config: Embedded, fresh: Fresh, name: str, what: str, make: Callable[[Workspace], nn.Module]
+) -> Condition[Result]:
     done = f"{what}; train on {config.scenes} scenes, {config.epochs} epochs; explain {config.images} scenes"
 
-    def trial(workshop: Workshop) -> Trial:
-        model = make(workshop)
+    def setup(workspace: Workspace) -> Setup:
+        model = make(workspace)
         facts = {
             "parameters": float(sum(map(torch.numel, model.parameters()))),
             "fresh scenes": accuracy_on(model, *fresh()),
         }
-        return Trial(scene_plan(model, name), scene_items(config.images, _SCENES), facts)
+        return Setup(scene_plan(model, name), scene_items(config.images, _SCENES), facts)
 
-    return studied(name, done, trial)
+    return studied(name, done, setup)
 
 
 def _training(config: Embedded, learning_rate: float) -> TrainingConfig:
@@ -96,29 +108,29 @@ def _training(config: Embedded, learning_rate: float) -> TrainingConfig:
     )
 
 
-def _classifier(config: Embedded, name: str, drawn: Callable[[], SceneSet], workshop: Workshop) -> nn.Module:
+def _classifier(config: Embedded, name: str, drawn: Callable[[], SceneSet], workspace: Workspace) -> nn.Module:
     architecture = networks.ARCHITECTURES[name]
     how = _training(config, architecture.learning_rate)
-    return trained(workshop, name, how, architecture.make, scenes=drawn)
+    return trained(workspace, name, how, architecture.make, scenes=drawn)
 
 
-def _contrastive(config: Embedded, workshop: Workshop) -> nn.Module:
+def _contrastive(config: Embedded, workspace: Workspace) -> nn.Module:
     how = _training(config, _CONTRASTIVE_RATE)
 
     def make() -> dict[str, Tensor]:
         seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + config.scenes)
         scenes = (draw_scene(seed, config=_SCENES) for seed in seeds)
-        return train_contrastive(how, scenes, workshop.show_progress).state_dict()
+        return train_contrastive(how, scenes, workspace.show_progress).state_dict()
 
     model = Contrastive()
-    model.load_state_dict(workshop.tensors(CONTRASTIVE, f"{model} {setting_text(how)}", make))
+    model.load_state_dict(workspace.tensors(CONTRASTIVE, f"{model} {setting_text(how)}", make))
     return zero_shot(model.eval(), networks.SIDE)
 
 
-def _pretrained(config: ImageNet, name: str, workshop: Workshop) -> Trial:  # noqa: ARG001 (every arm is given one)
+def _pretrained(config: ImageNet, name: str, workspace: Workspace) -> Setup:  # noqa: ARG001 (every condition is given one)
     model = config.find_model(name)
     facts = {"parameters": _parameters(model.forward)} if isinstance(model.forward, nn.Module) else {}
-    return Trial(config.plan(name, model), config.find_items(model), facts)
+    return Setup(config.plan(name, model), config.find_items(model), facts)
 
 
 def _parameters(model: nn.Module) -> float:
@@ -130,7 +142,7 @@ def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
     table = measure_table(
         results,
         "Means over images with 95 % intervals; accuracy is that on the explained images.",
-        arm="model",
+        condition="model",
         facts=facts,
         published=published.ARCHITECTURES,
     )
@@ -146,7 +158,7 @@ def _finding(results: Sequence[Result], reading: str, whole: bool) -> Finding:
         return untestable(claim, reading, f"{len(results)} models, and an order needs {FEWEST_MODELS} or more")
     if not whole:
         precision = np.where(right.all(axis=0), precision, np.nan)
-    found = association(right, precision)
+    found = accuracy_correlation(right, precision)
     finding = rises(claim, reading, found)
     if found is None:
         return finding
@@ -217,5 +229,5 @@ def _notes(config: Config, results: Sequence[Result]) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment("Architectures", "Table 3 and figure 8", _arms, _conclude, trains=True)
+EXPERIMENT = Experiment("Architectures", "Table 3 and figure 8", _conditions, _conclude, trains=True)
 """Several architectures, one line each."""

@@ -12,39 +12,43 @@ from captum_focalogic.demo.rules import Kind
 from captum_focalogic.demo.scenes import SceneConfig, draw_scene
 from captum_focalogic.demo.train import FIRST_TRAINING_SEED, TrainingConfig
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments.arms import Absent, Arm, Result, Trial, studied
-from captum_focalogic.experiments.attack import Attack
-from captum_focalogic.experiments.catalogue import Experiment
-from captum_focalogic.experiments.categories import imagenet_categories
-from captum_focalogic.experiments.configuration import Config, Embedded, ImageNet
-from captum_focalogic.experiments.disturbed import Subject, attacked_arm, perturbed_arm
-from captum_focalogic.experiments.figures import READINGS, measure_bars
-from captum_focalogic.experiments.findings import (
-    Estimate,
-    Finding,
-    change,
-    falls,
-    falls_a_little,
-    rises,
-    stays,
-    untestable,
-)
+from captum_focalogic.experiments.findings import Estimate, change, falls, falls_a_little, rises, stays, untestable
 from captum_focalogic.experiments.finetuning import FineTuning, class_folders, fine_tuned
-from captum_focalogic.experiments.noise import HIGHEST, TOLERANCE
-from captum_focalogic.experiments.outcome import Outcome
-from captum_focalogic.experiments.prompts import BIASES
+from captum_focalogic.experiments.framework import (
+    Condition,
+    Config,
+    Embedded,
+    Experiment,
+    Finding,
+    ImageNet,
+    MissingResult,
+    Outcome,
+    Result,
+    Setup,
+    Workspace,
+    studied,
+)
+from captum_focalogic.experiments.generation import BIASES
+from captum_focalogic.experiments.perturbations import (
+    HIGHEST,
+    TOLERANCE,
+    Attack,
+    PerturbationSettings,
+    attacked_condition,
+    imagenet_categories,
+    perturbed_condition,
+)
 from captum_focalogic.experiments.scenes import accuracy_on, fresh_scenes, scene_items, scene_plan, trained
-from captum_focalogic.experiments.tables import measure_table
-from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.experiments.tables import READINGS, measure_bars, measure_table
 from captum_focalogic.ground_truth import MaskFiles
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS
 from captum_focalogic.study import Model, StudySettings, image_folder
 from captum_focalogic.tables import Table
 
 Claim = tuple[str, str, str, Callable[[str, str, Estimate | None], Finding]]
-"""The arm, the measure, what the paper found in words, and how it is tested."""
+"""The condition, the measure, what the paper found in words, and how it is tested."""
 
-Arms = list[Arm[Result] | Arm[Result | Absent]]
+Conditions = list[Condition[Result] | Condition[Result | MissingResult]]
 
 SIDE = 64
 """Of the embedded scenes, in pixels: the smallest, because four networks are trained."""
@@ -55,7 +59,7 @@ SCENES: dict[str, SceneConfig] = {
     "biased-background": SceneConfig(size=SIDE, backgrounds={1: "sand", 2: "slate"}),
     "biased-companion": SceneConfig(size=SIDE, companions={1: Kind("white", "star"), 2: Kind("teal", "disc")}),
 }
-"""What the embedded networks are trained on, by arm."""
+"""What the embedded networks are trained on, by condition."""
 
 WHAT: dict[str, str] = {
     "colour": "the object's own colour",
@@ -113,36 +117,36 @@ CLAIMS: tuple[Claim, ...] = (
 """The paper's findings."""
 
 
-def _arms(config: Config) -> Arms:
+def _conditions(config: Config) -> Conditions:
     return _embedded(config) if isinstance(config, Embedded) else _imagenet(config)
 
 
-def _embedded(config: Embedded) -> Arms:
+def _embedded(config: Embedded) -> Conditions:
     items = partial(scene_items, config.images, SCENES["vanilla"])
     fresh = cache(partial(fresh_scenes, SCENES["vanilla"]))
 
-    def network(workshop: Workshop, name: str) -> nn.Module:
+    def network(workspace: Workspace, name: str) -> nn.Module:
         training = _training(config, SCENES[name])
-        return trained(workshop, f"network-{name}", training, scenes=partial(_training_set, training))
+        return trained(workspace, f"network-{name}", training, scenes=partial(_training_set, training))
 
-    def make(name: str, workshop: Workshop) -> Trial:
-        module = network(workshop, name)
-        return Trial(scene_plan(module, name), items(), {"fresh scenes": accuracy_on(module, *fresh())})
+    def make(name: str, workspace: Workspace) -> Setup:
+        module = network(workspace, name)
+        return Setup(scene_plan(module, name), items(), {"fresh scenes": accuracy_on(module, *fresh())})
 
-    def arm(name: str) -> Arm[Result]:
+    def condition(name: str) -> Condition[Result]:
         bias = "no bias" if name == "vanilla" else f"bias on {WHAT[name.removeprefix('biased-')]}"
         how = f"trained on {config.scenes} scenes for {config.epochs} epochs, {bias}"
         return studied(name, f"a network {how}; {config.images} unbiased scenes", partial(make, name))
 
-    subject = Subject(
-        lambda workshop: scene_plan(network(workshop, "vanilla"), "vanilla"),
+    perturbation = PerturbationSettings(
+        lambda workspace: scene_plan(network(workspace, "vanilla"), "vanilla"),
         lambda _: items(),
         # "Other" is never aimed at: it is what the baseline alone gets, so that its explanation is the empty set.
         lambda _: (None, "rule 1", "rule 2"),
         Attack(),
         config.seed,
     )
-    return [*map(arm, SCENES), perturbed_arm(subject), attacked_arm(subject)]
+    return [*map(condition, SCENES), perturbed_condition(perturbation), attacked_condition(perturbation)]
 
 
 def _training(config: Embedded, scenes: SceneConfig) -> TrainingConfig:
@@ -158,25 +162,27 @@ def _training_set(training: TrainingConfig) -> SceneSet:
     )
 
 
-def _imagenet(config: ImageNet) -> Arms:
+def _imagenet(config: ImageNet) -> Conditions:
     name = next(iter(config.models), DEFAULT_MODEL)
 
-    # One for all arms: random weights differ each time they are made.
+    # One for all conditions: random weights differ each time they are made.
     @cache
     def model() -> Model:
         return config.find_model(name)
 
-    def plan(_: Workshop) -> StudySettings:
+    def plan(_: Workspace) -> StudySettings:
         return config.plan(name, model())
 
-    subject = Subject(plan, config.find_items, _categories, Attack(), config.seed)
+    perturbation = PerturbationSettings(plan, config.find_items, _categories, Attack(), config.seed)
     vanilla = studied(
         "vanilla",
         f"{name} on {config.images} pictures of {config.data}",
-        lambda workshop: Trial(plan(workshop), config.find_items(model())),
+        lambda workspace: Setup(plan(workspace), config.find_items(model())),
     )
-    arms: Arms = [vanilla, perturbed_arm(subject), attacked_arm(subject)]
-    return arms if config.generated is None else [*arms, *_fine_tuned(config, config.generated, name, model)]
+    conditions: Conditions = [vanilla, perturbed_condition(perturbation), attacked_condition(perturbation)]
+    return (
+        conditions if config.generated is None else [*conditions, *_fine_tuned(config, config.generated, name, model)]
+    )
 
 
 def _categories(model: Model) -> Sequence[str | None] | None:
@@ -184,25 +190,25 @@ def _categories(model: Model) -> Sequence[str | None] | None:
     return categories if model.labels is not None and len(model.labels) == len(categories) else None
 
 
-def _fine_tuned(config: ImageNet, generated: Path, name: str, model: Callable[[], Model]) -> Arms:
+def _fine_tuned(config: ImageNet, generated: Path, name: str, model: Callable[[], Model]) -> Conditions:
     test = generated / "test"
     _check_folders(generated)
 
-    def arm(part: str) -> Arm[Result]:
-        def make(workshop: Workshop) -> Trial:
+    def condition(part: str) -> Condition[Result]:
+        def make(workspace: Workspace) -> Setup:
             _check_classes(generated / part, test)
             how = FineTuning(config.epochs, seed=config.seed, device=config.device)
-            tuned = fine_tuned(workshop, f"fine-tuned-{part}", model(), generated / part, how)
-            return Trial(_generated_plan(config, generated, tuned), image_folder(test, tuned.labels))
+            tuned = fine_tuned(workspace, f"fine-tuned-{part}", model(), generated / part, how)
+            return Setup(_generated_plan(config, generated, tuned), image_folder(test, tuned.labels))
 
         bias = f"bias on {WHAT[part]}" if part in WHAT else "no bias"
         what = f"{name} fine-tuned on {generated / part} ({bias}) for {config.epochs} epochs; the pictures of {test}"
-        return studied(_arm_of(part), what, make)
+        return studied(_condition_of(part), what, make)
 
-    return [arm(part) for part in ("unbiased", *BIASES)]
+    return [condition(part) for part in ("unbiased", *BIASES)]
 
 
-def _arm_of(part: str) -> str:
+def _condition_of(part: str) -> str:
     return f"biased-{part}" if part in BIASES else part
 
 
@@ -231,7 +237,7 @@ def _check_classes(train: Path, test: Path) -> None:
         )
 
 
-def _conclude(config: Config, results: Sequence[Result | Absent]) -> Outcome:
+def _conclude(config: Config, results: Sequence[Result | MissingResult]) -> Outcome:
     done = [result for result in results if isinstance(result, Result)]
     shown = {"fresh scenes": ".1%", "sigma": ".3f", "success": ".0%"}
     facts = {name: form for name, form in shown.items() if any(name in result.facts for result in done)}
@@ -240,20 +246,20 @@ def _conclude(config: Config, results: Sequence[Result | Absent]) -> Outcome:
     return Outcome([table, _answers(done)], measure_bars(done), findings, _notes(config, results))
 
 
-def finding_of(results: Sequence[Result | Absent], claim: Claim, reading: str) -> Finding:
+def finding_of(results: Sequence[Result | MissingResult], claim: Claim, reading: str) -> Finding:
     """Test one of :data:`CLAIMS` for a reading of the final states.
 
     A biased model is held against the one that was trained alike without bias, a disturbed image against itself.
     """
-    arm, measure, says, test = claim
+    condition, measure, says, test = claim
     by_name = {result.name: result for result in results}
-    found = by_name.get(arm)
+    found = by_name.get(condition)
     if found is None:
         return untestable(says, reading, "no generated pictures were given (--generated)")
-    if isinstance(found, Absent):
+    if isinstance(found, MissingResult):
         return untestable(says, reading, found.why)
-    against = by_name.get("unbiased", by_name["vanilla"]) if arm.startswith("biased") else by_name["vanilla"]
-    if isinstance(against, Absent):
+    against = by_name.get("unbiased", by_name["vanilla"]) if condition.startswith("biased") else by_name["vanilla"]
+    if isinstance(against, MissingResult):
         return untestable(says, reading, against.why)
     return test(says, reading, change(against, found, f"{reading}_{measure}"))
 
@@ -278,7 +284,7 @@ def _answers(results: Sequence[Result]) -> Table:
     return Table(header, tuple(lines), caption)
 
 
-def _notes(config: Config, results: Sequence[Result | Absent]) -> list[str]:
+def _notes(config: Config, results: Sequence[Result | MissingResult]) -> list[str]:
     notes = [
         "The paper's Table 2 is not among the values at hand: its direction is compared, not its numbers.",
         "Perturbed and attacked images keep the regions and the truth of the undisturbed image, so that a difference "
@@ -294,9 +300,9 @@ def _notes(config: Config, results: Sequence[Result | Absent]) -> list[str]:
     return notes + (_EMBEDDED_NOTES if isinstance(config, Embedded) else _IMAGENET_NOTES)
 
 
-def _capped(results: Sequence[Result | Absent]) -> str:
+def _capped(results: Sequence[Result | MissingResult]) -> str:
     shares = [result.facts["capped"] for result in results if isinstance(result, Result) and "capped" in result.facts]
     return f"{shares[0]:.0%} of the images keep their class even there." if shares else ""
 
 
-EXPERIMENT = Experiment("Biased, perturbed and attacked", "Table 2 and figure 5", _arms, _conclude, trains=True)
+EXPERIMENT = Experiment("Biased, perturbed and attacked", "Table 2 and figure 5", _conditions, _conclude, trains=True)

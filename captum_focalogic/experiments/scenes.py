@@ -12,7 +12,7 @@ from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.rules import CLASS_NAMES, RULES
 from captum_focalogic.demo.scenes import SceneConfig, draw_scene
 from captum_focalogic.demo.train import OnEpoch, TrainingConfig, train
-from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.experiments.framework import Workspace
 from captum_focalogic.study import Item, Model, ModelFactory, Sample, StudySettings
 from captum_focalogic.study.settings import setting_text
 
@@ -64,18 +64,18 @@ def _sample(seed: int, label: int, config: SceneConfig | None, parts: bool) -> S
 
 
 def trained(
-    workshop: Workshop,
+    workspace: Workspace,
     name: str,
     config: TrainingConfig,
     network: Callable[[], nn.Module] = SceneNetwork,
     on_epoch: OnEpoch | None = None,
     scenes: Callable[[], SceneSet] | None = None,
 ) -> nn.Module:
-    """A network trained on scenes, read from the workshop if it was trained before.
+    """A network trained on scenes, read from the workspace if it was trained before.
 
     Parameters
     ----------
-    workshop : Workshop
+    workspace : Workspace
     name : str
         Of the network.
     config : TrainingConfig
@@ -90,10 +90,10 @@ def trained(
 
     def make() -> dict[str, Tensor]:
         given = None if scenes is None else scenes()
-        return train(config, given, workshop.show_progress, network, on_epoch)[0].state_dict()
+        return train(config, given, workspace.show_progress, network, on_epoch)[0].state_dict()
 
     model = network()
-    model.load_state_dict(workshop.tensors(name, f"{model} {setting_text(config)}", make))
+    model.load_state_dict(workspace.tensors(name, f"{model} {setting_text(config)}", make))
     return model.eval()
 
 

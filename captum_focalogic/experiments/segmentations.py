@@ -1,17 +1,24 @@
-"""The segmentation settings under which an experiment looks whether metrics are stable."""
+"""The ways to cut images under which metrics are held to be stable, and how many regions each makes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from captum_focalogic.demo.scenes import SceneConfig
-from captum_focalogic.experiments.configuration import Finder, ImageNet
-from captum_focalogic.experiments.savings import Cut
+from captum_focalogic.errors import InputError
+from captum_focalogic.experiments.framework import Finder, ImageNet
+from captum_focalogic.experiments.published import Published
 from captum_focalogic.integrations.scikit_image import Felzenszwalb
 from captum_focalogic.regions import MIN_AREA
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
+from captum_focalogic.study import Item, StudySettings, mean_of
+from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.study.settings import Identified
+from captum_focalogic.tables import Table
 
 Kind = Literal["reference", "setting", "segmenter", "stress"]
 """What the others are held against; the same segmenter set otherwise; another segmenter; a grid, blind to the image."""
@@ -20,6 +27,12 @@ POINTS: tuple[int, ...] = (12, 9, 15)
 """Points a side of Segment Anything's grid, as the paper has them; the first is the usual one here."""
 
 OWN = "own regions"
+
+
+Floats = NDArray[np.float64]
+
+Cut = Callable[[], Segmenter]
+"""Makes a segmenter when it is needed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,3 +185,54 @@ def _around(count: int) -> Sequence[int]:
 
 def _found(finder: Finder, text: str) -> Segmenter | None:
     return finder.segmenter(text)
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """How many regions images are cut into.
+
+    Attributes
+    ----------
+    steps : mapping of str to (N,) int
+        By way of cutting, for each image; the first is what the others are held against.
+    failed : int
+        Images that could not be read or cut.
+    """
+
+    steps: Mapping[str, NDArray[np.int64]]
+    failed: int = 0
+
+
+def count_regions(plan: StudySettings, items: Sequence[Item], steps: Mapping[str, Cut]) -> Counts:
+    """Cut images, as the plan's model sees them, in several ways.
+
+    Raises
+    ------
+    InputError
+        If no image could be read and cut.
+    """
+    explainer = Explainer(plan)
+    images = [explainer.prepare(index, item) for index, item in enumerate(items)]
+    readable = [image.image for image in images if isinstance(image, Prepared)]
+    if not readable:
+        raise InputError(f"none of {len(items)} images could be read and cut, so there are no regions to count")
+    counted = {}
+    for name, cut in steps.items():
+        segmenter = cut()
+        counted[name] = np.array([len(np.unique(np.asarray(segmenter(image)))) for image in readable])
+    return Counts(counted, len(images) - len(readable))
+
+
+def savings_table(counts: Counts, caption: str, published: Published) -> Table:
+    """Regions by way of cutting, and the share that each saves of the first."""
+    (_, before), *_ = counts.steps.items()
+    lines = [
+        (name, str(len(found)), f"{found.mean():.1f}", "-" if place == 0 else _share_saved(before, found))
+        for place, (name, found) in enumerate(counts.steps.items())
+    ]
+    lines.append((f"the paper, {published.where}", "-", "-", f"{published.low:.0%} to {published.high:.0%}"))
+    return Table(("", "images", "regions", "saved"), tuple(lines), caption)
+
+
+def _share_saved(before: NDArray[np.int64], after: NDArray[np.int64]) -> str:
+    return str(mean_of(1 - after / before))

@@ -1,38 +1,56 @@
 """How much precision, recall and divergence hang on how images are cut (the paper's figure 9)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.scenes import SceneConfig
-from captum_focalogic.experiments.arms import Arm, Result, Trial, studied
-from captum_focalogic.experiments.catalogue import Experiment
-from captum_focalogic.experiments.configuration import Config, Embedded, ImageNet
-from captum_focalogic.experiments.equivalence import moves, stays_under_all
-from captum_focalogic.experiments.figures import READINGS, draw_bars, new_figure
-from captum_focalogic.experiments.findings import Estimate, Finding, change, stays
-from captum_focalogic.experiments.outcome import Outcome
+from captum_focalogic.errors import InputError
+from captum_focalogic.experiments.findings import Estimate, change, moves, saved, saves, stays, stays_under_all
+from captum_focalogic.experiments.framework import (
+    Condition,
+    Config,
+    Embedded,
+    Experiment,
+    Finding,
+    ImageNet,
+    Outcome,
+    Result,
+    Setup,
+    Workspace,
+    studied,
+)
 from captum_focalogic.experiments.published import MATCHING_IOU, REGIONS_SAVED
-from captum_focalogic.experiments.savings import Counts, count_regions, saved, saves, savings_table
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
 from captum_focalogic.experiments.segmentations import (
+    Counts,
     Kind,
     Segmentation,
+    count_regions,
     embedded_segmentations,
     imagenet_segmentations,
     merging_steps,
+    savings_table,
 )
-from captum_focalogic.experiments.tables import measure_table
-from captum_focalogic.experiments.thresholds import THRESHOLDS, lost, object_overlaps, rematched
-from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.experiments.tables import READINGS, draw_bars, measure_table, new_figure
 from captum_focalogic.ground_truth import Match
+from captum_focalogic.logic import absorb
+from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Thresholds, behaviour, focus_precision, focus_recall
+from captum_focalogic.search import Reading
+from captum_focalogic.search import states as st
 from captum_focalogic.segmenters import Grid
-from captum_focalogic.study import MEASURES, StudySettings
+from captum_focalogic.study import MEASURES, StudySettings, states_of
+from captum_focalogic.study.rows import Row, as_table
 from captum_focalogic.tables import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MODEL = "torchvision:resnet50"
 """The model of the imagenet size where none is named."""
@@ -45,7 +63,6 @@ _KINDS: tuple[tuple[Kind, str], ...] = (
     ("segmenter", "when another segmenter cuts"),
 )
 
-
 _FACTS = {"regions": ".1f", "object lost": ".0%"}
 
 
@@ -54,9 +71,9 @@ def segmentations(config: Config) -> list[Segmentation]:
     return embedded_segmentations() if isinstance(config, Embedded) else imagenet_segmentations(config)
 
 
-def arms(config: Config) -> list[Arm[Any]]:
+def conditions(config: Config) -> list[Condition[Any]]:
     """A study for each way to cut, and a count of regions."""
-    return [*(_arm(config, way) for way in segmentations(config)), _counting(config)]
+    return [*(_condition(config, way) for way in segmentations(config)), _counting(config)]
 
 
 def conclude(config: Config, results: Sequence[Any]) -> Outcome:
@@ -76,25 +93,25 @@ def conclude(config: Config, results: Sequence[Any]) -> Outcome:
     return Outcome(tables, _figure(studies, shown), findings, _notes(config, counts))
 
 
-EXPERIMENT = Experiment("Stability under segmentation", "figure 9 and section 3.6", arms, conclude)
+EXPERIMENT = Experiment("Stability under segmentation", "figure 9 and section 3.6", conditions, conclude)
 """The experiment by name "stability"."""
 
 
-def _arm(config: Config, way: Segmentation) -> Arm[Result]:
-    def make(_: Workshop) -> Trial:
+def _condition(config: Config, way: Segmentation) -> Condition[Result]:
+    def make(_: Workspace) -> Setup:
         if isinstance(config, Embedded):
             plan = scene_plan(load_model(), "demo", segmenter=way.cut())
-            return Trial(plan, scene_items(config.images, way.scenes, parts=True))
+            return Setup(plan, scene_items(config.images, way.scenes, parts=True))
         name = _model_name(config)
         model = config.find_model(name)
-        return Trial(config.plan(name, model, segmenter=way.cut()), config.find_items(model))
+        return Setup(config.plan(name, model, segmenter=way.cut()), config.find_items(model))
 
     images = f"{config.images} {'scenes' if isinstance(config, Embedded) else 'pictures'}"
     return studied(way.name, f"explain {images} by regions of {way.what} ({way.kind})", make)
 
 
-def _counting(config: Config) -> Arm[Counts]:
-    def run(_: Workshop) -> Counts:
+def _counting(config: Config) -> Condition[Counts]:
+    def run(_: Workspace) -> Counts:
         plan: StudySettings
         if isinstance(config, Embedded):
             plan = scene_plan(load_model(), "demo", segmenter=Grid(), truth=False)
@@ -106,7 +123,7 @@ def _counting(config: Config) -> Arm[Counts]:
         return count_regions(plan, items, steps)
 
     steps = merging_steps(config.segmenter if isinstance(config, ImageNet) else None)
-    return Arm("regions", f"count the regions of {config.images} images: {', '.join(steps)}", run)
+    return Condition("regions", f"count the regions of {config.images} images: {', '.join(steps)}", run)
 
 
 def _model_name(config: ImageNet) -> str:
@@ -256,3 +273,98 @@ def _notes(config: Config, counts: Counts) -> list[str]:
     if counts.failed:
         notes.append(f"{counts.failed} images could not be read, so their regions are not counted.")
     return notes
+
+
+THRESHOLDS: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Thresholds to try, the paper's 0.7 among them."""
+
+
+def rematched(rows: "pa.Table", match: Match, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> "pa.Table":
+    """The rows that the same study would have had with another rule for which regions are the object.
+
+    Regions, precision, recall and behaviour are worked out from the overlaps and the final states that the rows hold.
+    Images without truth and images that failed keep their rows as they are.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Of a study.
+    match : Match
+        The other rule.
+    thresholds : Thresholds
+        For the type of behaviour.
+
+    Returns
+    -------
+    pyarrow.Table
+        As many rows, in the same order.
+    """
+    return as_table(_rematched_row(row, match, thresholds) for row in rows.to_pylist())
+
+
+def lost(rows: "pa.Table") -> float:
+    """Share of the images with a known object in which no region counts as it; NaN if there is no such image."""
+    found = [regions for regions in rows.column("truth_regions").to_pylist() if regions is not None]
+    return sum(not regions for regions in found) / len(found) if found else math.nan
+
+
+def object_overlaps(rows: "pa.Table", coverage: float = 0.5) -> NDArray[np.float64]:
+    """Intersection over union with the object's best mask, of every region that lies on the object.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Of a study.
+    coverage : float
+        Share of a region from which on it lies on the object.
+
+    Returns
+    -------
+    (R,) float64
+        Over the regions of all images, ascending.
+    """
+    columns = (rows.column(name).to_pylist() for name in ("region_iou", "region_coverage"))
+    pairs = [np.array([iou, share]) for iou, share in zip(*columns, strict=True) if iou is not None]
+    if not pairs:
+        return np.zeros(0)
+    overlaps, shares = np.concatenate(pairs, axis=1)
+    return np.sort(overlaps[shares >= coverage])
+
+
+def cuts(states: NDArray[np.bool_], reading: Reading) -> dict[Reading, NDArray[np.bool_]]:
+    """Final states in every reading that can be had from those of one: absorption, least cardinality.
+
+    Raises
+    ------
+    InputError
+        If there is no such reading.
+    """
+    if reading not in ("irreducible", "minimal", "smallest"):
+        raise InputError(f"reading must be irreducible, minimal or smallest; got {reading!r}")
+    sizes = states.sum(axis=1)
+    found: dict[Reading, NDArray[np.bool_]] = {reading: states}
+    if reading == "irreducible":
+        found["minimal"] = _in_order(absorb(states)) if len(states) else states
+    return {**found, "smallest": states[sizes == sizes.min(initial=states.shape[1] + 1)]}
+
+
+def _in_order(states: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """States in the order in which a study has them, so that sums over them come out the same to the last bit."""
+    return st.unpack(st.canonical_order(st.pack(states), states.shape[1]), states.shape[1])
+
+
+def _rematched_row(row: Mapping[str, Any], match: Match, thresholds: Thresholds) -> Row:
+    if row["error"] is not None or row["region_iou"] is None:
+        return dict(row)
+    overlaps = np.array(row["region_coverage" if match.kind == "coverage" else "region_iou"])
+    regions = overlaps >= match.threshold
+    areas = np.array(row["areas"]) * (1 if row["region_known"] is None else np.array(row["region_known"]))
+    changed: Row = {
+        "truth_regions": np.array(row["region_ids"])[regions].tolist(),
+        "truth_area": math.fsum(areas[regions].tolist()),
+    }
+    for reading, states in cuts(states_of(row), row["reading"]).items():
+        precision, recall = focus_precision(states, regions, areas), focus_recall(states, regions, areas)
+        kind = behaviour(precision, recall, row[f"{reading}_divergence"], thresholds).kind
+        changed |= {f"{reading}_precision": precision, f"{reading}_recall": recall, f"{reading}_behaviour": kind}
+    return {**row, **changed}

@@ -1,30 +1,49 @@
 """What becomes of focus in training: checkpoints of a broad and a specialised model, figures 6, 7, 12 and 13."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
-from captum_focalogic.experiments.arms import Arm, Result, studied
-from captum_focalogic.experiments.catalogue import Experiment
-from captum_focalogic.experiments.configuration import Config, Embedded
-from captum_focalogic.experiments.courses import (
-    BROAD,
-    CHANCE,
-    RIGHT,
-    SPECIAL_RULE,
-    SPECIALISED,
-    Course,
-    checkpoints,
-    scene_courses,
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from captum_focalogic.demo.batches import SceneSet
+from captum_focalogic.demo.network import SceneNetwork
+from captum_focalogic.demo.scenes import SceneConfig, draw_scene
+from captum_focalogic.demo.train import FIRST_TRAINING_SEED, TrainingConfig, train
+from captum_focalogic.errors import InputError
+from captum_focalogic.experiments.findings import Estimate, change, rises, untestable
+from captum_focalogic.experiments.finetuning import (
+    HELD_OUT,
+    CheckpointedTraining,
+    FineTuning,
+    ItemDataset,
+    seeded,
+    split_items,
+    with_new_head,
 )
-from captum_focalogic.experiments.figures import READINGS, new_figure
-from captum_focalogic.experiments.findings import Estimate, Finding, change, rises, untestable
-from captum_focalogic.experiments.outcome import Outcome
+from captum_focalogic.experiments.framework import (
+    Condition,
+    Config,
+    Embedded,
+    Experiment,
+    Finding,
+    ImageNet,
+    Outcome,
+    Result,
+    Setup,
+    Workspace,
+    studied,
+)
 from captum_focalogic.experiments.published import EPOCHS
-from captum_focalogic.experiments.tables import measure_table
-from captum_focalogic.experiments.workshop import Workshop
-from captum_focalogic.study import MEASURES, Mean
+from captum_focalogic.experiments.scenes import ALL_CLASSES, accuracy_on, fresh_scenes, scene_items, scene_plan
+from captum_focalogic.experiments.tables import READINGS, measure_table, new_figure
+from captum_focalogic.integrations.torchvision import RANDOM
+from captum_focalogic.study import MEASURES, Item, Mean, Model
+from captum_focalogic.study.settings import setting_text
 from captum_focalogic.tables import Table
 
 HALFWAY = 0.5
@@ -36,6 +55,112 @@ LATER = 0.75
 LEARNT = 0.1
 """The best checkpoint has to be right more often than guessing by this much, or nothing was learnt."""
 
+BROAD, SPECIALISED = "broad", "specialised"
+"""Names of the two trainings."""
+
+CHECKPOINTS = 8
+"""How many checkpoints are studied, at most."""
+
+RIGHT, CHANCE = "held out", "chance"
+"""Facts of a checkpoint: its accuracy on what it was not trained on, all its classes, and that of guessing."""
+
+SPECIAL_RULE = 1
+"""The rule that the specialised network is to know."""
+
+RATE = 2e-3
+"""Peak of the learning rate: at a third of the usual one, checkpoints differ by what was learnt more than by noise."""
+
+_SCENES = SceneConfig(size=64)
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A training that is followed.
+
+    Attributes
+    ----------
+    name : str
+        One of :data:`BROAD` and :data:`SPECIALISED`.
+    what : str
+        On what it is trained, in one line.
+    setup : callable
+        ``(workspace, epoch)`` to what a study of the checkpoint after an epoch needs, with the facts :data:`RIGHT` and
+        :data:`CHANCE`.
+    """
+
+    name: str
+    what: str
+    setup: Callable[[Workspace, int], Setup]
+
+
+def checkpoints(epochs: int) -> list[int]:
+    """Epochs after which a training is looked at: the first, the last, and ever farther apart between them.
+
+    Learning slows down, so that even steps would show the same thing again and again.
+
+    Examples
+    --------
+    >>> checkpoints(50)
+    [1, 2, 3, 5, 9, 16, 29, 50]
+    """
+    return sorted({round(epoch) for epoch in np.geomspace(1, epochs, CHECKPOINTS)})
+
+
+def scene_trainings(config: Embedded) -> list[Training]:
+    """Scenes of every class against scenes of one rule and of none; both are asked about scenes of that rule."""
+    special = (0, SPECIAL_RULE)
+    return [
+        _scene_training(config, BROAD, ALL_CLASSES, "scenes of every class"),
+        _scene_training(config, SPECIALISED, special, "scenes of one rule, and of none"),
+    ]
+
+
+def _scene_training(config: Embedded, name: str, classes: Sequence[int], what: str) -> Training:
+    how = TrainingConfig(config.seed, config.scenes, config.epochs, min(64, config.scenes), RATE, scene=_SCENES)
+    fresh = cache(lambda: fresh_scenes(_SCENES, classes))
+
+    def setup(workspace: Workspace, epoch: int) -> Setup:
+        model = SceneNetwork(len(classes))
+        model.load_state_dict(_weights_after(workspace, name, how, classes, epoch))
+        facts = {RIGHT: accuracy_on(model.eval(), *fresh()), CHANCE: 1 / len(classes)}
+        items = scene_items(config.images, _SCENES, (SPECIAL_RULE,))
+        return Setup(scene_plan(model, f"{name}, epoch {epoch}"), items, facts)
+
+    return Training(name, f"{config.scenes} {what}", setup)
+
+
+def draw_scenes(how: TrainingConfig, classes: Sequence[int]) -> SceneSet:
+    """Training scenes of some classes in turn."""
+    seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + how.scenes)
+    return SceneSet.from_scenes(draw_scene(seed, classes[seed % len(classes)], how.scene) for seed in seeds)
+
+
+def _weights_after(
+    workspace: Workspace, name: str, how: TrainingConfig, classes: Sequence[int], epoch: int
+) -> dict[str, Tensor]:
+    """Weights after an epoch: kept from before, or else made by a training that keeps those of other epochs too."""
+    identity = f"{SceneNetwork(len(classes))} {setting_text(how)} {tuple(classes)}"
+
+    def make() -> dict[str, Tensor]:
+        wanted: dict[str, Tensor] = {}
+
+        def keep(at: int, model: nn.Module) -> None:
+            weights = {key: value.detach().clone() for key, value in model.state_dict().items()}
+            if at == epoch:
+                wanted.update(weights)
+            elif at in checkpoints(how.epochs):
+                workspace.tensors(_checkpoint(name, at), identity, lambda: weights)
+
+        train(how, draw_scenes(how, classes), workspace.show_progress, lambda: SceneNetwork(len(classes)), keep)
+        return wanted
+
+    return workspace.tensors(_checkpoint(name, epoch), identity, make)
+
+
+def _checkpoint(name: str, epoch: int) -> str:
+    return f"{name}, epoch {epoch}"
+
+
 _CLAIMS = (
     (SPECIALISED, "divergence", "specialised model: divergence grows in training"),
     (SPECIALISED, "precision", "specialised model: focus becomes more precise in training"),
@@ -44,7 +169,7 @@ _CLAIMS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Followed:
+class TrainingCurve:
     """A training whose checkpoints were studied.
 
     Attributes
@@ -109,39 +234,132 @@ def first_trained(accuracies: Sequence[float], chance: float, share: float = HAL
     return next(place for place, value in enumerate(accuracies) if value >= chance + share * (best - chance))
 
 
-def _courses(config: Config) -> list[Course]:
+def _trainings(config: Config) -> list[Training]:
     if isinstance(config, Embedded):
-        return scene_courses(config)
-    from captum_focalogic.experiments.picture_courses import picture_courses
-
-    return picture_courses(config)
+        return scene_trainings(config)
+    return image_trainings(config)
 
 
-def _arms(config: Config) -> list[Arm[Result]]:
+MODEL = "torchvision:resnet50"
+"""What is trained if no model is asked for."""
+
+DOGS = range(151, 269)
+"""ImageNet's breeds of dogs, from Chihuahua to Mexican hairless: the classes of the specialised model."""
+
+MOST_TESTED = 5_000
+"""Held-out pictures that tell a checkpoint's accuracy, at most."""
+
+
+def image_trainings(config: ImageNet) -> list[Training]:
+    """Pictures of every class against pictures of dogs; both are asked about dogs.
+
+    Raises
+    ------
+    InputError
+        If more than one model is asked for.
+    """
+    if len(config.models) > 1:
+        raise InputError(f"training follows one model, but {len(config.models)} are given: {', '.join(config.models)}")
+    name = config.models[0] if config.models else MODEL
+    start = "from a random start" if config.weights == RANDOM else "from pretrained weights and a new last layer"
+    told = {
+        BROAD: f"pictures of every class in {config.data}, {name} {start}",
+        SPECIALISED: f"pictures of dogs in {config.data} (classes {DOGS[0]} to {DOGS[-1]}), {name} {start}",
+    }
+    return [Training(training, what, partial(_image_setup, config, name, training)) for training, what in told.items()]
+
+
+def _image_setup(config: ImageNet, name: str, training: str, workspace: Workspace, epoch: int) -> Setup:
+    pretrained = config.find_model(name)
+    split = split_items(config.finder.items(config.data, pretrained, None))
+    known = sorted({item.label for item in split.trained if item.label is not None})
+    dogs = [label for label in known if label in DOGS]
+    if len(dogs) < 2:
+        raise InputError(
+            f"the specialised model tells dogs apart, ImageNet's classes {DOGS[0]} to {DOGS[-1]}, of which "
+            f"{config.data} has {len(dogs)}; give a folder of ImageNet, or name its folders by class number"
+        )
+    classes = known if training == BROAD else dogs
+    own = split.of(classes)
+    asked = [item for item in own.held_out if item.label is not None and classes[item.label] in DOGS]
+    if not asked:
+        raise InputError(f"no class of dogs in {config.data} has {HELD_OUT} pictures, so that none could be held out")
+    module = _trained(config, workspace, pretrained, training, own.trained, len(classes), epoch)
+    names = [pretrained.name_of(label) or str(label) for label in classes]
+    model = Model(module, f"{training}, epoch {epoch}", pretrained.see, pretrained.see_labels, names)
+    facts = {RIGHT: _accuracy(config, workspace, model, own.held_out), CHANCE: 1 / len(classes)}
+    return Setup(config.plan(model.name, model), _spread(asked, config.images), facts)
+
+
+def _trained(
+    config: ImageNet,
+    workspace: Workspace,
+    pretrained: Model,
+    training: str,
+    items: Sequence[Item],
+    classes: int,
+    epoch: int,
+) -> nn.Module:
+    how = FineTuning(config.epochs, seed=config.seed, device=config.device)
+    if config.weights == RANDOM:
+        how = replace(how, learning_rate=how.head_learning_rate)
+    with seeded(how.seed):
+        module = with_new_head(pretrained, classes)
+    identity = f"{setting_text(module)} {setting_text(how)} {[(item.id, item.label) for item in items]}"
+    training_run = CheckpointedTraining(
+        workspace, training, module, ItemDataset(items, pretrained), how, identity, checkpoints(how.epochs)
+    )
+    module.load_state_dict(training_run.after(epoch))
+    return module.cpu().eval()
+
+
+def _spread(items: Sequence[Item], count: int) -> list[Item]:
+    """So many of them, evenly over all."""
+    if count >= len(items):
+        return list(items)
+    return [items[place * len(items) // count] for place in range(count)]
+
+
+def _accuracy(config: ImageNet, workspace: Workspace, model: Model, held_out: Sequence[Item]) -> float:
+    """Share of right answers."""
+    items = _spread(held_out, MOST_TESTED)
+
+    def make() -> dict[str, Tensor]:
+        on, right = model.on(config.device), 0
+        with torch.inference_mode():
+            for images, labels in DataLoader(ItemDataset(items, model), 32):
+                right += int((on.forward(images.to(config.device)).argmax(dim=1).cpu() == labels).sum())
+        return {RIGHT: torch.tensor(right / len(items), dtype=torch.float64)}
+
+    identity = f"{setting_text(model.forward)} {[item.id for item in items]}"
+    return float(workspace.tensors(f"{model.name}, accuracy", identity, make)[RIGHT])
+
+
+def _conditions(config: Config) -> list[Condition[Result]]:
     return [
         studied(
-            f"{course.name}, epoch {epoch}",
-            f"train on {course.what} for {epoch} of {config.epochs} epochs; explain {config.images} images",
-            partial(_trial, course, epoch),
+            f"{training.name}, epoch {epoch}",
+            f"train on {training.what} for {epoch} of {config.epochs} epochs; explain {config.images} images",
+            partial(_setup, training, epoch),
         )
-        for course in _courses(config)
+        for training in _trainings(config)
         for epoch in checkpoints(config.epochs)
     ]
 
 
-def _trial(course: Course, epoch: int, workshop: Workshop) -> Any:
-    return course.trial(workshop, epoch)
+def _setup(training: Training, epoch: int, workspace: Workspace) -> Any:
+    return training.setup(workspace, epoch)
 
 
 def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
     epochs = checkpoints(config.epochs)
     halves = (BROAD, results[: len(epochs)]), (SPECIALISED, results[len(epochs) :])
-    followed = {name: Followed(name, epochs, list(half)) for name, half in halves}
+    followed = {name: TrainingCurve(name, epochs, list(half)) for name, half in halves}
     table = measure_table(
         results,
         "Means over images with 95 % intervals. “held out” is the accuracy on all classes of the training, accuracy "
         "that on the explained images.",
-        arm="checkpoint",
+        condition="checkpoint",
         facts={RIGHT: ".1%"},
     )
     findings = [
@@ -152,7 +370,9 @@ def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
     return Outcome([table, _changes(followed)], _figure(followed), findings, _notes(config, followed))
 
 
-def _finding(followed: Followed, measure: str, claim: str, reading: str, beside: Followed | None = None) -> Finding:
+def _finding(
+    followed: TrainingCurve, measure: str, claim: str, reading: str, beside: TrainingCurve | None = None
+) -> Finding:
     start = followed.start()
     if start is None:
         return untestable(claim, reading, f"no checkpoint is better than guessing by {LEARNT:.0%}")
@@ -170,11 +390,11 @@ def _finding(followed: Followed, measure: str, claim: str, reading: str, beside:
     return replace(finding, evidence=evidence)
 
 
-def _changes(followed: Mapping[str, Followed]) -> Table:
+def _changes(followed: Mapping[str, TrainingCurve]) -> Table:
     choices = ((HALFWAY, False), (HALFWAY, True), (LATER, True))
     lines = [
-        _change_line(course, reading, share, right_only)
-        for course in followed.values()
+        _change_line(training, reading, share, right_only)
+        for training in followed.values()
         for reading in READINGS
         for share, right_only in choices
     ]
@@ -186,41 +406,41 @@ def _changes(followed: Mapping[str, Followed]) -> Table:
     )
 
 
-def _change_line(course: Followed, reading: str, share: float, right_only: bool) -> tuple[str, ...]:
-    found = [course.change(f"{reading}_{measure}", right_only, share) for measure in MEASURES]
+def _change_line(training: TrainingCurve, reading: str, share: float, right_only: bool) -> tuple[str, ...]:
+    found = [training.change(f"{reading}_{measure}", right_only, share) for measure in MEASURES]
     counts = sorted({estimate.count for estimate in found if estimate is not None})
     images = " to ".join(map(str, counts[:1] + counts[1:][-1:])) or "-"
     told = "right in both" if right_only else "all"
-    return (course.name, course.span(share), reading, told, images, *(str(estimate or "-") for estimate in found))
+    return (training.name, training.span(share), reading, told, images, *(str(estimate or "-") for estimate in found))
 
 
 def _right(result: Result) -> Result:
     return Result(result.name, result.rows.filter(result.rows.column("correct")), result.facts)
 
 
-def _figure(followed: Mapping[str, Followed]) -> Any:
+def _figure(followed: Mapping[str, TrainingCurve]) -> Any:
     """A row for each reading: precision, recall and divergence over the epochs; accuracy at the end of the first."""
     figure, panels = new_figure(len(MEASURES) + 1, width=11.0, height=5.2, rows=len(READINGS))
     columns = len(MEASURES) + 1
     for row, reading in enumerate(READINGS):
         for panel, measure in zip(panels[row * columns :], MEASURES, strict=False):
-            for course in followed.values():
-                means = [result.mean(f"{reading}_{measure}") for result in course.results]
+            for training in followed.values():
+                means = [result.mean(f"{reading}_{measure}") for result in training.results]
                 panel.errorbar(
-                    course.epochs,
+                    training.epochs,
                     [mean.value for mean in means],
                     yerr=[[_below(mean) for mean in means], [_above(mean) for mean in means]],
                     capsize=2,
                     marker="o",
                     ms=3,
-                    label=course.name,
+                    label=training.name,
                 )
             panel.set_title(f"{measure}, {reading} states", fontsize=9)
     for place, (title, last) in enumerate((("accuracy on held-out images", RIGHT), ("accuracy, explained images", ""))):
         panel = panels[place * columns + len(MEASURES)]
-        for course in followed.values():
-            values = course.accuracies if last else [result.mean("accuracy").value for result in course.results]
-            panel.plot(course.epochs, values, marker="o", ms=3, label=course.name)
+        for training in followed.values():
+            values = training.accuracies if last else [result.mean("accuracy").value for result in training.results]
+            panel.plot(training.epochs, values, marker="o", ms=3, label=training.name)
         panel.set_title(title, fontsize=9)
     for panel in panels:
         panel.set_xscale("log")
@@ -240,9 +460,9 @@ def _above(mean: Mean) -> float:
     return max(0.0, mean.high - mean.value) if mean.count > 1 else 0.0
 
 
-def _notes(config: Config, followed: Mapping[str, Followed]) -> list[str]:
+def _notes(config: Config, followed: Mapping[str, TrainingCurve]) -> list[str]:
     paper = f"The paper follows {EPOCHS} epochs, this run {config.epochs}."
-    spans = "; ".join(f"{course.name}, {course.span()}" for course in followed.values())
+    spans = "; ".join(f"{training.name}, {training.span()}" for training in followed.values())
     rule = (
         "Sufficiently trained: at least half of the way from guessing to the best checkpoint, on held-out images. "
         f"Findings are about the change from there to the last checkpoint: {spans}."
@@ -264,5 +484,5 @@ def _notes(config: Config, followed: Mapping[str, Followed]) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment("Focus in training", "figures 6, 7, 12 and 13", _arms, _conclude, trains=True)
+EXPERIMENT = Experiment("Focus in training", "figures 6, 7, 12 and 13", _conditions, _conclude, trains=True)
 """Checkpoints of a broad and of a specialised model."""

@@ -14,7 +14,7 @@ import torch
 from captum_focalogic import FocaLogic
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.scenes import draw_scene
-from captum_focalogic.experiments.pruning import Pruning, prunings
+from captum_focalogic.experiments.efficiency import Pruning, prunings
 from captum_focalogic.ground_truth import match_regions
 from captum_focalogic.metrics import focus_divergence, focus_precision, focus_recall
 from captum_focalogic.segmenters import Slic

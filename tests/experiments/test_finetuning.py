@@ -11,8 +11,14 @@ from torch import nn
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import finetuning
 from captum_focalogic.experiments.finetuning import FineTuning, class_folders, fine_tuned, with_new_head
-from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.experiments.framework import Workspace
 from captum_focalogic.study import Model, image_folder
+
+pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
+pytest.importorskip("filelock", reason="needs filelock (the study extra)")
+pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
+from captum_focalogic.experiments.finetuning import split_items
+from captum_focalogic.study import Item, Sample
 
 COLOURS = {"amber": (230, 150, 20), "blue": (20, 60, 220), "coral": (220, 80, 110)}
 
@@ -50,7 +56,7 @@ def test_a_new_head_learns_the_classes_of_the_folders(tmp_path, pictures):
     model = pretrained()
     before = copy.deepcopy(model.forward.state_dict())
     how = FineTuning(epochs=15, batch=9, learning_rate=1e-2, head_learning_rate=5e-2)
-    tuned = fine_tuned(Workshop(tmp_path / "work"), "colours", model, pictures, how)
+    tuned = fine_tuned(Workspace(tmp_path / "work"), "colours", model, pictures, how)
     assert tuned.labels == ("amber", "blue", "coral") == class_folders(pictures)
     assert not tuned.forward.training
     items = image_folder(pictures, tuned.labels)
@@ -64,22 +70,22 @@ def test_a_new_head_learns_the_classes_of_the_folders(tmp_path, pictures):
 
 def test_training_is_kept_and_repeats(tmp_path, pictures, monkeypatch):
     how = FineTuning(epochs=1, batch=4)
-    first = fine_tuned(Workshop(tmp_path / "a"), "colours", pretrained(), pictures, how).forward.state_dict()
+    first = fine_tuned(Workspace(tmp_path / "a"), "colours", pretrained(), pictures, how).forward.state_dict()
     torch.manual_seed(99)
-    other = fine_tuned(Workshop(tmp_path / "b"), "colours", pretrained(), pictures, how).forward.state_dict()
+    other = fine_tuned(Workspace(tmp_path / "b"), "colours", pretrained(), pictures, how).forward.state_dict()
     assert all(torch.equal(first[key], other[key]) for key in first)
 
     def refuse(*_):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(finetuning, "fit_pictures", refuse)
-    again = fine_tuned(Workshop(tmp_path / "a"), "colours", pretrained(), pictures, how).forward.state_dict()
+    monkeypatch.setattr(finetuning, "fit_images", refuse)
+    again = fine_tuned(Workspace(tmp_path / "a"), "colours", pretrained(), pictures, how).forward.state_dict()
     assert all(torch.equal(first[key], again[key]) for key in first)
     with pytest.raises(AssertionError, match="trained again"):
-        fine_tuned(Workshop(tmp_path / "a"), "colours", pretrained(), pictures, FineTuning(epochs=2, batch=4))
+        fine_tuned(Workspace(tmp_path / "a"), "colours", pretrained(), pictures, FineTuning(epochs=2, batch=4))
     (pictures / "amber" / "0.png").unlink()
     with pytest.raises(AssertionError, match="trained again"):
-        fine_tuned(Workshop(tmp_path / "a"), "colours", pretrained(), pictures, how)
+        fine_tuned(Workspace(tmp_path / "a"), "colours", pretrained(), pictures, how)
 
 
 def test_torchvisions_networks_get_their_own_last_layer_replaced():
@@ -95,7 +101,7 @@ def test_torchvisions_networks_get_their_own_last_layer_replaced():
 
 
 def test_models_that_cannot_be_fine_tuned_are_refused(tmp_path, pictures):
-    work = Workshop(tmp_path / "work")
+    work = Workspace(tmp_path / "work")
     with pytest.raises(InputError, match="no torch module"):
         fine_tuned(work, "x", Model(lambda images: images.mean(dim=(2, 3)), "function"), pictures, FineTuning())
     bare = nn.Sequential(nn.Conv2d(3, 5, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -111,3 +117,19 @@ def test_models_that_cannot_be_fine_tuned_are_refused(tmp_path, pictures):
         (pictures / name).rmdir()
     with pytest.raises(InputError, match="at least two; it has amber"):
         fine_tuned(work, "x", pretrained(), pictures, FineTuning())
+
+
+def item(name: str, label: int | None) -> Item:
+    return Item(name, lambda: Sample(torch.zeros(3, 8, 8)), label)
+
+
+def test_every_fourth_picture_of_a_class_is_held_out() -> None:
+    items = [item(f"{label}-{place}", label) for place in range(5) for label in (7, 151)] + [item("last", 3)]
+    split = split_items(items)
+    assert [one.id for one in split.held_out] == ["7-3", "151-3"]
+    assert [one.id for one in split.trained] == [one.id for one in items if not one.id.endswith("-3")]
+    dogs = split.of([151, 3])
+    assert [(one.id, one.label) for one in dogs.held_out] == [("151-3", 0)]
+    assert {one.label for one in dogs.trained} == {0, 1}
+    with pytest.raises(InputError, match="that of lost is not known"):
+        split_items([item("lost", None)])

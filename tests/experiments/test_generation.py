@@ -1,6 +1,8 @@
-"""Pictures of a diffusion model: a real pipeline, tiny and with random weights, and what surrounds it."""
+"""What generated pictures show, and a real pipeline of a diffusion model, tiny and with random weights."""
 
+import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +12,81 @@ from PIL import Image
 
 from captum_focalogic.errors import HubError, InputError, MissingExtraError
 from captum_focalogic.experiments import generation
-from captum_focalogic.experiments.generation import generate_pictures, load_pipeline, main
-from captum_focalogic.experiments.prompts import all_prompts, prompts, subjects
+from captum_focalogic.experiments.generation import (
+    KINDS,
+    all_prompts,
+    biased_classes,
+    generate_images,
+    load_pipeline,
+    main,
+    prompts,
+)
+
+WORDS = json.loads(Path(generation.__file__).with_name("prompts.json").read_text())
+
+
+COUNT = 200
+
+
+def parts(text, biased):
+    """Colour, place and company that a prompt speaks of."""
+    colour = next(c for c in biased.colours if f" {c} {biased.name}" in text)
+    place = next(p for p in WORDS["places"] if text.endswith(p))
+    company = [c for c in WORDS["companions"] if f"next to {c} " in text]
+    return colour, place, company[0] if company else None
+
+
+@pytest.mark.parametrize("biased", biased_classes(), ids=lambda biased: biased.name)
+def test_a_bias_fixes_one_thing_and_leaves_the_others_varied(biased):
+    shown = {kind: [parts(prompt.text, biased) for prompt in prompts(kind, biased, COUNT)] for kind in KINDS}
+    colours, places = set(biased.colours), set(WORDS["places"])
+    company = {*WORDS["companions"], None}
+    expected = {
+        "unbiased": (colours, places, company),
+        "colour": ({biased.colour}, places, company),
+        "background": (colours, {biased.place}, company),
+        "companion": (colours, places, {biased.companion}),
+        "test": (colours, places, company),
+    }
+    for kind, all_of in expected.items():
+        assert tuple(map(set, zip(*shown[kind], strict=True))) == all_of
+
+
+def test_what_a_bias_ties_to_a_class_it_ties_to_no_other():
+    for tied in ("colour", "place", "companion"):
+        values = [getattr(biased, tied) for biased in biased_classes()]
+        assert len(set(values)) == len(values)
+    for biased in biased_classes():
+        assert biased.colour in biased.colours
+        assert biased.place in WORDS["places"]
+        assert biased.companion in WORDS["companions"]
+
+
+def test_classes_are_imagenets():
+    from torchvision.models import ResNet50_Weights
+
+    assert {biased.name for biased in biased_classes()} <= set(ResNet50_Weights.DEFAULT.meta["categories"])
+
+
+def test_articles_fit():
+    texts = [prompt.text for prompt in all_prompts(COUNT, COUNT)]
+    assert any(" an orange Persian cat" in text for text in texts)
+    assert not any(f" a {vowel}" in text for text in texts for vowel in "aeiou")
+
+
+def test_prompts_repeat_and_have_files_of_their_own():
+    first, second = all_prompts(3, 2), all_prompts(3, 2)
+    assert first == second
+    assert len({prompt.file for prompt in first}) == len(first) == len(biased_classes()) * (4 * 3 + 2)
+    assert prompts("test", biased_classes()[0], 1)[0].file == f"test/{biased_classes()[0].name}/0000.png"
+    # more pictures do not change the first ones
+    assert prompts("colour", biased_classes()[1], 5)[:3] == prompts("colour", biased_classes()[1], 3)
+
+
+def test_unknown_kinds_are_refused():
+    with pytest.raises(InputError, match="unbiased, colour, background, companion, test"):
+        prompts("weather", biased_classes()[0], 1)
+
 
 FAST = {"num_inference_steps": 2, "height": 32, "width": 32}
 
@@ -89,42 +164,42 @@ def folder(tmp_path_factory):
 
 
 def test_a_stable_diffusion_pipeline_makes_pictures(folder, tmp_path):
-    wanted = [prompt for kind in ("unbiased", "colour") for prompt in prompts(kind, subjects()[0], 2)]
-    paths = generate_pictures(folder, tmp_path / "out", wanted, **FAST)
+    wanted = [prompt for kind in ("unbiased", "colour") for prompt in prompts(kind, biased_classes()[0], 2)]
+    paths = generate_images(folder, tmp_path / "out", wanted, **FAST)
     assert [str(path.relative_to(tmp_path / "out")) for path in paths] == [prompt.file for prompt in wanted]
     pixels = [np.asarray(Image.open(path)) for path in paths]
     assert all(picture.shape == (32, 32, 3) and picture.std() > 0 for picture in pixels)
     assert len({picture.tobytes() for picture in pixels}) == 4
     # one picture made alone, by a pipeline at hand, is the same
-    (alone,) = generate_pictures(load_pipeline(folder), tmp_path / "alone", wanted[2:3], **FAST)
+    (alone,) = generate_images(load_pipeline(folder), tmp_path / "alone", wanted[2:3], **FAST)
     assert alone.read_bytes() == paths[2].read_bytes()
-    (other,) = generate_pictures(folder, tmp_path / "other", wanted[2:3], seed=1, **FAST)
+    (other,) = generate_images(folder, tmp_path / "other", wanted[2:3], seed=1, **FAST)
     assert other.read_bytes() != paths[2].read_bytes()
 
 
 def test_pictures_that_exist_are_not_made_again(tmp_path):
-    wanted = prompts("companion", subjects()[1], 4)
+    wanted = prompts("companion", biased_classes()[1], 4)
     painter = Painter()
-    paths = generate_pictures(painter, tmp_path, wanted)
+    paths = generate_images(painter, tmp_path, wanted)
     assert painter.asked == [prompt.text for prompt in wanted]
     octets = [path.read_bytes() for path in paths]
     paths[2].unlink()
     again = Painter()
-    assert generate_pictures(again, tmp_path, wanted) == paths
+    assert generate_images(again, tmp_path, wanted) == paths
     assert again.asked == [wanted[2].text]
     assert [path.read_bytes() for path in paths] == octets
     # nothing is loaded where nothing is missing
-    assert generate_pictures("no/such-model", tmp_path, wanted) == paths
+    assert generate_images("no/such-model", tmp_path, wanted) == paths
 
 
 def test_blackened_pictures_are_tried_again(tmp_path):
-    wanted = prompts("unbiased", subjects()[0], 1)
+    wanted = prompts("unbiased", biased_classes()[0], 1)
     painter = Painter(objections=2)
-    (path,) = generate_pictures(painter, tmp_path / "a", wanted)
+    (path,) = generate_images(painter, tmp_path / "a", wanted)
     assert len(painter.asked) == 3
     assert np.asarray(Image.open(path)).min() < 255
     with pytest.raises(InputError, match="safety checker"):
-        generate_pictures(Painter(objections=100), tmp_path / "b", wanted)
+        generate_images(Painter(objections=100), tmp_path / "b", wanted)
     assert not list((tmp_path / "b").rglob("*.png"))
 
 
@@ -151,16 +226,16 @@ def test_without_diffusers_the_extra_is_named(monkeypatch, tmp_path):
 def test_the_command_lists_prompts(capsys, tmp_path):
     main([str(tmp_path), "--list", "--train", "2", "--test", "1"])
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert len(lines) == len(subjects()) * (4 * 2 + 1)
-    assert lines[0] == [str(tmp_path / prompts("unbiased", subjects()[0], 1)[0].file), all_prompts(1, 0)[0].text]
+    assert len(lines) == len(biased_classes()) * (4 * 2 + 1)
+    assert lines[0] == [str(tmp_path / prompts("unbiased", biased_classes()[0], 1)[0].file), all_prompts(1, 0)[0].text]
     assert not list(tmp_path.iterdir())
 
 
 def test_the_command_makes_pictures_and_needs_a_model(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(generation, "load_pipeline", lambda model, device: Painter())
     main([str(tmp_path), "--model", "some/model", "--train", "1", "--test", "1", "--device", "cpu"])
-    assert f"{len(subjects()) * 5} pictures" in capsys.readouterr().out
-    assert len(list(tmp_path.rglob("*.png"))) == len(subjects()) * 5
+    assert f"{len(biased_classes()) * 5} pictures" in capsys.readouterr().out
+    assert len(list(tmp_path.rglob("*.png"))) == len(biased_classes()) * 5
     with pytest.raises(SystemExit) as left:
         main([str(tmp_path)])
     assert left.value.code == 2

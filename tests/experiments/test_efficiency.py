@@ -10,8 +10,8 @@ from experiment_rows import table_of
 
 from captum_focalogic.cli import main
 from captum_focalogic.experiments import Embedded, efficiency, run_experiment
-from captum_focalogic.experiments.arms import Result
-from captum_focalogic.experiments.pruning import BUDGET, Pruning, prunings
+from captum_focalogic.experiments.efficiency import BUDGET, Pruning, prunings
+from captum_focalogic.experiments.framework import Result
 from captum_focalogic.search import Beam, Exhaustive
 from captum_focalogic.study import read_rows
 

@@ -1,48 +1,21 @@
-"""The paper's experiments by name, and how one is run."""
+"""The paper's experiments by name: how one is run, and the files it is written to."""
 
 import dataclasses
 import itertools
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments.arms import Arm
-from captum_focalogic.experiments.configuration import Config, size_of
-from captum_focalogic.experiments.outcome import Outcome, write_outcome
-from captum_focalogic.experiments.workshop import Workshop
+from captum_focalogic.experiments.framework import Config, Experiment, Outcome, Workspace, size_of
+from captum_focalogic.figures.plots import rendered
 from captum_focalogic.study import Engine
+from captum_focalogic.study.store import write_whole
+from captum_focalogic.tables import Column, Table
 
 NAMES: tuple[str, ...] = ("scenarios", "training", "models", "stability", "efficiency", "mllm", "baselines")
 """Names of the experiments."""
-
-
-@dataclass(frozen=True, eq=False)
-class Experiment:
-    """One of the paper's experiments.
-
-    Attributes
-    ----------
-    title : str
-        What it is about.
-    source : str
-        Where in the paper it is.
-    arms : callable
-        What is done for a configuration, nothing of it yet.
-    conclude : callable
-        Makes the outcome of what the arms returned, in their order.
-    trains : bool
-        Whether networks are trained, so that the number of scenes and of epochs matters.
-    """
-
-    title: str
-    source: str
-    arms: Callable[[Config], Sequence[Arm[Any]]]
-    conclude: Callable[[Config, Sequence[Any]], Outcome]
-    trains: bool = False
 
 
 def find_experiment(name: str) -> Experiment:
@@ -95,8 +68,8 @@ def run_experiment(
         If there is no such experiment, or its configuration lacks something.
     """
     experiment = find_experiment(name)
-    workshop = Workshop(Path(out), engine, show_progress)
-    results = [arm.run(workshop) for arm in experiment.arms(config)]
+    workspace = Workspace(Path(out), engine, show_progress)
+    results = [condition.run(workspace) for condition in experiment.conditions(config)]
     outcome = experiment.conclude(config, results)
     return outcome, write_outcome(outcome, name, experiment.title, experiment.source, how(name, config), Path(out))
 
@@ -115,3 +88,50 @@ def how(name: str, config: Config) -> list[str]:
     size = size_of(config)
     command = shlex.join(["focalogic", "experiment", name, "--size", size, *itertools.chain(*options)])
     return [f"Size: {size} ({told}).", f"```sh\n{command}\n```"]
+
+
+def write_outcome(outcome: Outcome, name: str, title: str, source: str, how: Sequence[str], folder: Path) -> list[Path]:
+    """Write NAME.md, NAME.csv (NAME-2.csv and so on for further tables), NAME.svg and NAME.png into a folder.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    name, title, source : str
+        Of the experiment.
+    how : sequence of str
+        Sentences on how it was done: size, seed, command.
+    folder : Path
+        Where to write.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[str, bytes] = {}
+    for number, table in enumerate(outcome.tables, start=1):
+        files[f"{name}.csv" if number == 1 else f"{name}-{number}.csv"] = table.csv().encode()
+    for kind in ("svg", "png"):
+        files[f"{name}.{kind}"] = rendered(outcome.figure, kind)
+    files[f"{name}.md"] = page(outcome, name, title, source, how).encode()
+    for file, octets in files.items():
+        write_whole(folder / file, octets)
+    return [folder / file for file in files]
+
+
+def page(outcome: Outcome, name: str, title: str, source: str, how: Sequence[str]) -> str:
+    """The experiment as Markdown."""
+    findings = Table(
+        (
+            "the paper's finding",
+            Column("states", "left"),
+            Column("here", "left", strong=True),
+            Column("measured", "left"),
+        ),
+        tuple((found.claim, found.reading, found.verdict, found.evidence) for found in outcome.findings),
+    )
+    parts = [f"# {title}", f"After the paper's {source}.", *how]
+    if outcome.findings:
+        parts += ["## Findings", findings.markdown()]
+    parts.append("## Measured")
+    parts += [table.markdown() for table in outcome.tables]
+    parts.append(f"![{title}]({name}.svg)")
+    if outcome.notes:
+        parts += ["## Notes", "\n".join(f"- {note}" for note in outcome.notes)]
+    return "\n\n".join(parts) + "\n"

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
-
 from captum_focalogic.cli import main
 from captum_focalogic.cli.experimenting import CommandLine
 from captum_focalogic.experiments import Embedded, ImageNet, models, networks, run_experiment
-from captum_focalogic.experiments.networks import ARCHITECTURES, SIDE
+from captum_focalogic.experiments.networks import ARCHITECTURES
 from captum_focalogic.study import StudyError
 
 TINY = Embedded(images=3, scenes=128, epochs=1)
@@ -27,21 +25,6 @@ def call(*arguments: object) -> None:
     with pytest.raises(SystemExit) as left:
         main([str(argument) for argument in arguments])
     assert left.value.code == 0
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES)
-def test_networks_are_small_and_answer_for_each_image_alone(name: str) -> None:
-    torch.manual_seed(0)
-    model = ARCHITECTURES[name].make().eval()
-    # torchvision starts the last layer of its transformers at 0
-    torch.nn.init.normal_([layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)][-1].weight)
-    images = torch.rand(3, 3, SIDE, SIDE)
-    with torch.no_grad():
-        logits = model(images)
-        torch.testing.assert_close(model(images[1:2]), logits[1:2], rtol=1e-4, atol=1e-5)
-    assert logits.shape == (3, 3)
-    assert not torch.allclose(logits[0], logits[1])
-    assert sum(parameter.numel() for parameter in model.parameters()) < 500_000
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,24 +1,28 @@
 """The experiment on segmentation: its settings, and small real runs of both sizes."""
 
 import csv
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 from drawn_pictures import draw_masks, draw_pictures
+from experiment_rows import patch_study, rows_of
+from hypothesis import given, settings
+from hypothesis import strategies as given_by
 
 from captum_focalogic.cli import main
-from captum_focalogic.cli.experimenting import CommandLine
-from captum_focalogic.experiments import Embedded, ImageNet, run_experiment, stability
+from captum_focalogic.errors import InputError
+from captum_focalogic.experiments import Embedded, run_experiment, stability
 from captum_focalogic.experiments.segmentations import (
     Segmentation,
     embedded_segmentations,
     imagenet_segmentations,
-    merging_steps,
 )
-from captum_focalogic.regions import labels_from_masks
+from captum_focalogic.experiments.stability import cuts, lost, object_overlaps, rematched
+from captum_focalogic.ground_truth import DEFAULT_MATCH, Match
 from captum_focalogic.segmenters import Slic
-from captum_focalogic.study import read_rows
+from captum_focalogic.study import read_rows, same_rows
 
 
 def run(*arguments: object) -> int:
@@ -110,65 +114,6 @@ def test_background_cells_leave_the_picture_as_it_is() -> None:
     assert items[0].truth.ndim == 3
 
 
-def _config(**more) -> ImageNet:
-    return ImageNet(finder=CommandLine(), data="nowhere", **more)
-
-
-def test_segment_anything_is_set_as_in_the_paper() -> None:
-    ways = imagenet_segmentations(_config())
-    assert [(way.name, way.kind) for way in ways] == [
-        ("sam vit_h", "reference"),
-        ("sam vit_h, 9 points", "setting"),
-        ("sam vit_h, 15 points", "setting"),
-        ("slic 8", "segmenter"),
-        ("slic 12", "segmenter"),
-        ("slic 16", "segmenter"),
-        ("grid 3x3", "stress"),
-    ]
-    assert next(iter(merging_steps("sam:vit_h"))) == "15 points a side"
-
-
-def test_a_segmenter_with_a_number_is_given_fewer_and_more() -> None:
-    ways = imagenet_segmentations(_config(segmenter="slic:12"))
-    assert [(way.name, way.kind) for way in ways] == [
-        ("slic 12", "reference"),
-        ("slic 8", "setting"),
-        ("slic 16", "setting"),
-        ("grid 3x3", "stress"),
-    ]
-    assert all(way.against == "slic 12" for way in ways)
-    assert ways[1].cut().n_segments == 8
-
-
-class _FourMasks:
-    """Stands in for Segment Anything: always the same masks, one of them tiny."""
-
-    def __init__(self, network, min_area, **options):
-        self.min_area, self.options = min_area, options
-
-    def __call__(self, image):
-        masks = np.zeros((4, 100, 100), dtype=bool)
-        masks[0, :60], masks[1, :30], masks[2, 90:], masks[3, :1, :3] = True, True, True, True
-        return labels_from_masks(masks[: 4 if self.options["points_per_side"] == 15 else 3], self.min_area)
-
-
-def test_merging_is_counted_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
-    import captum_focalogic.integrations.segment_anything as sam
-
-    monkeypatch.setattr(sam, "SamSegmenter", _FourMasks)
-    counted = {name: len(np.unique(cut()(None))) for name, cut in merging_steps("sam:vit_b").items()}
-    # Three masks, a tiny one on top, and what no mask covers.
-    assert counted == {"15 points a side": 5, "merged below 0.001": 4, "9 points": 4, "9 points, merged": 4}
-
-
-@pytest.mark.parametrize("segmenter", [None, "grid:2x3"])
-def test_without_masks_felzenszwalb_is_counted(segmenter) -> None:
-    steps = merging_steps(segmenter)
-    assert [cut().min_area for cut in steps.values()] == [0.0, 1e-3, 0.0, 1e-3]
-    assert [cut().scale for cut in steps.values()] == [100.0, 100.0, 200.0, 200.0]
-    assert all(cut().n_segments is None for cut in steps.values())
-
-
 def test_the_imagenet_size_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, masks = draw_pictures(tmp_path / "data", 2), draw_masks(tmp_path / "masks", 2)
 
@@ -184,3 +129,78 @@ def test_the_imagenet_size_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert [row["num_regions"] for row in rows] == [6, 6]
     assert all(row["error"] is None and row["region_iou"] for row in rows)
     assert "not testable here" in (out / "stability.md").read_text()
+
+
+@pytest.mark.parametrize("reading", ["irreducible", "minimal", "smallest"])
+@pytest.mark.parametrize("rule", ["iou:0.3", "iou:0.25", "coverage:1", "coverage:0.2"])
+def test_rematched_rows_are_those_of_a_study_with_that_rule(tmp_path, reading, rule):
+    usual = patch_study(tmp_path / "usual", DEFAULT_MATCH, reading)
+    other = patch_study(tmp_path / "other", Match.from_text(rule), reading)
+    assert same_rows(rematched(usual, Match.from_text(rule)), other)
+    assert same_rows(rematched(other, DEFAULT_MATCH), usual)
+
+
+def test_the_rule_matters_in_these_studies(tmp_path):
+    usual = patch_study(tmp_path / "usual", DEFAULT_MATCH, "irreducible")
+    assert not same_rows(rematched(usual, Match("iou", 0.9)), usual)
+
+
+def test_precision_and_recall_by_hand():
+    # Three regions of areas 0.5, 0.25, 0.25; final states {first}, {second, third}.
+    rows = rows_of(iou=[0.75, 0.6, 0.1], coverage=[1.0, 0.9, 0.2], areas=[0.5, 0.25, 0.25], states=[0b001, 0b110])
+    (row,) = rematched(rows, Match("iou", 0.7)).to_pylist()
+    assert row["truth_regions"] == [1]
+    assert row["truth_area"] == 0.5
+    assert row["irreducible_precision"] == 0.5  # 1 and 0
+    assert row["irreducible_recall"] == 0.5
+    assert (row["smallest_precision"], row["smallest_recall"]) == (1.0, 1.0)
+    (row,) = rematched(rows, Match("iou", 0.5)).to_pylist()
+    assert row["truth_regions"] == [1, 2]
+    assert row["irreducible_precision"] == 0.75  # 1 and one half
+    assert row["irreducible_recall"] == pytest.approx(0.5)  # two thirds and one third
+    assert row["smallest_recall"] == pytest.approx(2 / 3)
+
+
+def test_without_a_match_recall_is_undefined_and_counted():
+    rows = rows_of(iou=[0.75, 0.6, 0.1], coverage=[1.0, 0.9, 0.2], areas=[0.5, 0.25, 0.25], states=[0b001])
+    again = rematched(rows, Match("iou", 0.9))
+    (row,) = again.to_pylist()
+    assert row["irreducible_precision"] == 0
+    assert math.isnan(row["irreducible_recall"])
+    assert lost(again) == 1
+    assert lost(rows) == 0
+
+
+def test_images_without_truth_are_left_alone():
+    rows = rows_of(iou=None, coverage=None, areas=[0.5, 0.25, 0.25], states=[0b001])
+    assert same_rows(rematched(rows, Match("iou", 0.7)), rows)
+    assert math.isnan(lost(rows))
+    assert len(object_overlaps(rows)) == 0
+
+
+def test_overlaps_of_regions_on_the_object():
+    rows = rows_of(iou=[0.75, 0.6, 0.1], coverage=[0.5, 0.9, 0.49], areas=[0.5, 0.25, 0.25], states=[0b001])
+    assert object_overlaps(rows).tolist() == [0.6, 0.75]
+    assert object_overlaps(rows, 0.9).tolist() == [0.6]
+
+
+@settings(max_examples=60, deadline=None)
+@given(given_by.lists(given_by.integers(0, 31), min_size=0, max_size=8, unique=True))
+def test_cuts_against_sets(codes):
+    states = np.array([[code >> bit & 1 for bit in range(5)] for code in codes], dtype=bool).reshape(-1, 5)
+    sets = [frozenset(np.flatnonzero(state).tolist()) for state in states]
+    found = {
+        name: {frozenset(np.flatnonzero(row).tolist()) for row in rows}
+        for name, rows in cuts(states, "irreducible").items()
+    }
+    assert found["irreducible"] == set(sets)
+    assert found["minimal"] == {one for one in sets if not any(other < one for other in sets)}
+    assert found["smallest"] == {one for one in sets if len(one) == min(map(len, sets))}
+
+
+def test_cuts_of_other_readings():
+    states = np.eye(3, dtype=bool)
+    assert set(cuts(states, "minimal")) == {"minimal", "smallest"}
+    assert set(cuts(states, "smallest")) == {"smallest"}
+    with pytest.raises(InputError, match="reading"):
+        cuts(states, "largest")

@@ -13,15 +13,18 @@ from typer.testing import CliRunner
 from captum_focalogic.cli import app
 from captum_focalogic.cli.experimenting import CommandLine
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments import Embedded, ImageNet, disturbed, run_experiment, scenes
-from captum_focalogic.experiments.arms import Absent, Result, attempted
+from captum_focalogic.experiments import Embedded, ImageNet, perturbations, run_experiment, scenes
 from captum_focalogic.experiments.findings import falls
+from captum_focalogic.experiments.framework import MissingResult, Result, Workspace, attempted
 from captum_focalogic.experiments.scenarios import CLAIMS, EXPERIMENT, SCENES, finding_of
-from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.study import read_rows
 
 TINY = Embedded(images=10, scenes=256, epochs=1)
+
+
 BIASED = ("biased-colour", "biased-background", "biased-companion")
+
+
 CLASSES = ("canoe", "teapot")
 
 
@@ -40,15 +43,19 @@ def test_every_finding_is_tested_on_the_rows(embedded):
     assert len(outcome.findings) == 2 * len(CLAIMS) == 24
     runs = {path.name: read_rows(path) for path in (folder / "runs").iterdir()}
     measured = 0
-    for finding, (arm, measure, says, _) in zip(
+    for finding, (condition, measure, says, _) in zip(
         outcome.findings, [claim for claim in CLAIMS for _ in range(2)], strict=True
     ):
         assert finding.claim == says
-        if arm not in runs:
+        if condition not in runs:
             assert finding.verdict == "not testable here"
             continue
         second = dict(
-            zip(runs[arm].column("id").to_pylist(), column(runs[arm], f"{finding.reading}_{measure}"), strict=True)
+            zip(
+                runs[condition].column("id").to_pylist(),
+                column(runs[condition], f"{finding.reading}_{measure}"),
+                strict=True,
+            )
         )
         first = column(runs["vanilla"], f"{finding.reading}_{measure}")
         apart = [
@@ -104,8 +111,8 @@ def test_the_page_shows_table_figure_findings_and_notes(embedded):
     for reading in ("irreducible", "smallest"):
         assert f"| bias on the background: recall falls | {reading} |" in page
     rows = list(csv.reader(io.StringIO((folder / "scenarios.csv").read_text())))
-    arms = [row[0] for row in rows[1:]]
-    assert arms[:10] == [name for name in (*SCENES, "perturbed") for _ in range(2)]
+    conditions = [row[0] for row in rows[1:]]
+    assert conditions[:10] == [name for name in (*SCENES, "perturbed") for _ in range(2)]
     assert all(0 < float(row[rows[0].index("sigma")]) <= 1 for row in rows if row[0] == "perturbed")
     assert len(outcome.notes) >= 4
 
@@ -122,7 +129,7 @@ def test_a_run_that_was_broken_off_goes_on_with_the_same_images(embedded, tmp_pa
     def refuse(*_, **__):
         raise AssertionError("made again")
 
-    for module, name in ((disturbed, "largest_noise"), (disturbed, "attacked"), (scenes, "train")):
+    for module, name in ((perturbations, "largest_noise"), (perturbations, "attacked"), (scenes, "train")):
         monkeypatch.setattr(module, name, refuse)
     run_experiment("scenarios", TINY, folder)
     for name in ("scenarios.csv", "scenarios-2.csv"):
@@ -137,9 +144,12 @@ def test_nothing_is_loaded_before_an_arm_is_run(monkeypatch):
         def __getattr__(self, name):
             raise AssertionError(f"asked for {name}")
 
-    names = [arm.name for arm in EXPERIMENT.arms(ImageNet(Nothing(), "nowhere", models=("torchvision:vit_b_16",)))]
+    names = [
+        condition.name
+        for condition in EXPERIMENT.conditions(ImageNet(Nothing(), "nowhere", models=("torchvision:vit_b_16",)))
+    ]
     assert names == ["vanilla", "perturbed", "attacked"]
-    assert [arm.name for arm in EXPERIMENT.arms(Embedded())] == [*SCENES, "perturbed", "attacked"]
+    assert [condition.name for condition in EXPERIMENT.conditions(Embedded())] == [*SCENES, "perturbed", "attacked"]
 
 
 @pytest.mark.parametrize(
@@ -236,13 +246,13 @@ def test_generated_pictures_have_to_be_complete(imagenet, tmp_path):
     _, config, _, _ = imagenet
     draw(tmp_path / "generated" / "unbiased", CLASSES, 1, 0)
     with pytest.raises(InputError, match="no folder colour and no folder background"):
-        EXPERIMENT.arms(ImageNet(config.finder, config.data, generated=tmp_path / "generated"))
+        EXPERIMENT.conditions(ImageNet(config.finder, config.data, generated=tmp_path / "generated"))
     for part in ("colour", "background", "companion"):
         draw(tmp_path / "generated" / part, CLASSES, 1, 0)
     draw(tmp_path / "generated" / "test", ("canoe", "umbrella"), 1, 0)
-    arms = EXPERIMENT.arms(ImageNet(config.finder, config.data, generated=tmp_path / "generated"))
+    conditions = EXPERIMENT.conditions(ImageNet(config.finder, config.data, generated=tmp_path / "generated"))
     with pytest.raises(InputError, match=r"canoe, teapot, but .* canoe, umbrella"):
-        arms[3].run(Workshop(tmp_path / "out"))
+        conditions[3].run(Workspace(tmp_path / "out"))
 
 
 def result(name, precisions):
@@ -276,11 +286,11 @@ def test_disturbed_images_are_measured_against_the_undisturbed_ones_that_they_co
 
 def test_what_could_not_be_done_is_not_testable_and_says_why():
     claim = ("attacked", "precision", "it falls", falls)
-    found = finding_of([result("vanilla", [0.5] * 12), Absent("attacked", "no gradients")], claim, "smallest")
+    found = finding_of([result("vanilla", [0.5] * 12), MissingResult("attacked", "no gradients")], claim, "smallest")
     assert (found.verdict, found.evidence) == ("not testable here", "no gradients")
 
 
 def test_an_attempt_that_fails_is_told(tmp_path):
-    arm = attempted("x", "what", lambda _: Absent("x", "why"))
-    assert arm.run(Workshop(tmp_path)) == Absent("x", "why")
+    condition = attempted("x", "what", lambda _: MissingResult("x", "why"))
+    assert condition.run(Workspace(tmp_path)) == MissingResult("x", "why")
     assert not list(tmp_path.iterdir())

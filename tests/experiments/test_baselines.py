@@ -13,15 +13,15 @@ from captum_focalogic.compare import characteristics, figure, summarise
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments import Embedded, baselines, comparisons, run_experiment
-from captum_focalogic.experiments.comparisons import SMALLEST, Series, Subject, Terms, compare_all
+from captum_focalogic.experiments import Embedded, baselines, run_experiment
+from captum_focalogic.experiments.baselines import SMALLEST, ComparedImage, ComparisonSettings, Series, compare_all
+from captum_focalogic.experiments.framework import Workspace
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
-from captum_focalogic.experiments.workshop import Workshop
 from captum_focalogic.study import Item
 
 FEW = tuple(
     method
-    for method in Terms().methods
+    for method in ComparisonSettings().methods
     if not isinstance(method, str) or method in ("FocaLogic", "GradCAM", "FeatureAblation", "SAG")
 )
 
@@ -32,8 +32,8 @@ def run(*arguments: object) -> int:
     return int(left.value.code or 0)
 
 
-def _subjects(count: int) -> list[Subject]:
-    return [Subject(item, draw_scene(seed, 1 + seed % 2).rule) for seed, item in enumerate(scene_items(count))]
+def _images(count: int) -> list[ComparedImage]:
+    return [ComparedImage(item, draw_scene(seed, 1 + seed % 2).rule) for seed, item in enumerate(scene_items(count))]
 
 
 def _pixels(series: Series) -> bytes:
@@ -43,10 +43,10 @@ def _pixels(series: Series) -> bytes:
 
 
 def test_what_is_read_back_is_what_was_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plan, terms = scene_plan(load_model(), "demo"), Terms(methods=FEW, seeds=2)
-    first = compare_all(Workshop(tmp_path), "few", plan, _subjects(2), terms)
-    monkeypatch.setattr(comparisons, "compare", lambda *_, **__: pytest.fail("everything was there"))
-    second = compare_all(Workshop(tmp_path), "few", plan, _subjects(2), terms)
+    plan, settings = scene_plan(load_model(), "demo"), ComparisonSettings(methods=FEW, seeds=2)
+    first = compare_all(Workspace(tmp_path), "few", plan, _images(2), settings)
+    monkeypatch.setattr(baselines, "compare", lambda *_, **__: pytest.fail("everything was there"))
+    second = compare_all(Workspace(tmp_path), "few", plan, _images(2), settings)
     assert second.name == "few"
     assert summarise(second.comparisons) == summarise(first.comparisons)
     assert characteristics(second.comparisons) == characteristics(first.comparisons)
@@ -61,20 +61,22 @@ def test_what_is_read_back_is_what_was_compared(tmp_path: Path, monkeypatch: pyt
 
 
 def test_comparisons_on_other_terms_are_made_anew(tmp_path: Path) -> None:
-    plan, subjects = scene_plan(load_model(), "demo"), _subjects(1)
-    ablation = Terms(methods=("FocaLogic", "FeatureAblation"))
-    compare_all(Workshop(tmp_path), "few", plan, subjects, ablation)
+    plan, images = scene_plan(load_model(), "demo"), _images(1)
+    ablation = ComparisonSettings(methods=("FocaLogic", "FeatureAblation"))
+    compare_all(Workspace(tmp_path), "few", plan, images, ablation)
     (path,) = (tmp_path / "compared" / "few").iterdir()
     before = path.read_bytes()
-    compare_all(Workshop(tmp_path), "few", plan, subjects, ablation)
+    compare_all(Workspace(tmp_path), "few", plan, images, ablation)
     assert path.read_bytes() == before
-    bare = Terms(methods=("FocaLogic", "FeatureAblation"), bare=True)
-    compare_all(Workshop(tmp_path), "few", plan, subjects, bare)
+    bare = ComparisonSettings(methods=("FocaLogic", "FeatureAblation"), bare=True)
+    compare_all(Workspace(tmp_path), "few", plan, images, bare)
     assert json.loads(path.read_bytes())["identity"]["bare"]
 
 
 def test_both_readings_take_part(tmp_path: Path) -> None:
-    series = compare_all(Workshop(tmp_path), "few", scene_plan(load_model(), "demo"), _subjects(2), Terms(methods=FEW))
+    series = compare_all(
+        Workspace(tmp_path), "few", scene_plan(load_model(), "demo"), _images(2), ComparisonSettings(methods=FEW)
+    )
     for comparison in series.comparisons:
         every, least = comparison["FocaLogic"], comparison[SMALLEST]
         assert least.measures.evaluations < every.measures.evaluations
@@ -87,18 +89,18 @@ def _torn() -> None:
 
 
 def test_one_bad_image_is_named_and_costs_no_other(tmp_path: Path) -> None:
-    plan, subjects = scene_plan(load_model(), "demo"), [Subject(Item("torn", _torn)), *_subjects(1)]
-    terms = Terms(methods=("FocaLogic",))
-    series = compare_all(Workshop(tmp_path), "few", plan, subjects, terms)
+    plan, images = scene_plan(load_model(), "demo"), [ComparedImage(Item("torn", _torn)), *_images(1)]
+    settings = ComparisonSettings(methods=("FocaLogic",))
+    series = compare_all(Workspace(tmp_path), "few", plan, images, settings)
     assert dict(series.failed) == {"torn": "OSError: torn"}
     assert [comparison.title for comparison in series.comparisons] == ["scene-0"]
     with pytest.raises(InputError, match="none of 1 images"):
-        compare_all(Workshop(tmp_path / "other"), "few", plan, subjects[:1], terms)
+        compare_all(Workspace(tmp_path / "other"), "few", plan, images[:1], settings)
 
 
 def test_gradients_are_of_no_use_on_a_bare_function(tmp_path: Path) -> None:
-    terms = Terms(methods=("FocaLogic", "GradCAM"), bare=True)
-    series = compare_all(Workshop(tmp_path), "bare", scene_plan(load_model(), "demo"), _subjects(1), terms)
+    settings = ComparisonSettings(methods=("FocaLogic", "GradCAM"), bare=True)
+    series = compare_all(Workspace(tmp_path), "bare", scene_plan(load_model(), "demo"), _images(1), settings)
     assert list(series.comparisons[0].skipped) == ["GradCAM"]
 
 
@@ -112,7 +114,7 @@ def test_shares_have_exact_intervals() -> None:
 def test_a_search_that_found_nothing_has_no_choice_of_its_own(tmp_path: Path) -> None:
     # Two evaluations: the whole image, which is valid, and one more; no state can have been found to be final.
     plan = scene_plan(load_model(), "demo", max_evaluations=2)
-    series = compare_all(Workshop(tmp_path), "few", plan, _subjects(1), Terms(methods=("FocaLogic",)))
+    series = compare_all(Workspace(tmp_path), "few", plan, _images(1), ComparisonSettings(methods=("FocaLogic",)))
     (result,) = series.comparisons[0].results
     assert len(result.answer.focus.final_states) == 0
     assert result.measures.sufficient, "the ranking that is measured in its place happens to be enough"
@@ -125,15 +127,15 @@ def test_always_means_on_every_image() -> None:
     assert baselines._always("claim", "", [True] * 9).verdict == "not testable here"
 
 
-def _few_terms(**how: object) -> Terms:
-    return Terms(**{"methods": FEW, **how})
+def _few_methods(**how: object) -> ComparisonSettings:
+    return ComparisonSettings(**{"methods": FEW, **how})
 
 
 def test_the_embedded_size_runs_and_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "Terms", _few_terms)
+    monkeypatch.setattr(baselines, "ComparisonSettings", _few_methods)
     monkeypatch.setattr(baselines, "FEWEST", 2)
     outcome, written = run_experiment("baselines", Embedded(images=8), tmp_path)
-    monkeypatch.setattr(comparisons, "compare", lambda *_, **__: pytest.fail("everything was there"))
+    monkeypatch.setattr(baselines, "compare", lambda *_, **__: pytest.fail("everything was there"))
     again, _ = run_experiment("baselines", Embedded(images=8), tmp_path)
     assert [table.rows for table in again.tables] == [table.rows for table in outcome.tables]
     verdicts = {(found.claim, found.reading): found.verdict for found in outcome.findings}
@@ -148,7 +150,9 @@ def test_the_embedded_size_runs_and_continues(tmp_path: Path, monkeypatch: pytes
 
 def test_the_imagenet_size_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     methods = ("FocaLogic", "GradCAM", "FeatureAblation")
-    monkeypatch.setattr(baselines, "Terms", lambda **how: Terms(**{"methods": methods, **how, "seeds": 1}))
+    monkeypatch.setattr(
+        baselines, "ComparisonSettings", lambda **how: ComparisonSettings(**{"methods": methods, **how, "seeds": 1})
+    )
     data, masks, out = draw_pictures(tmp_path / "data", 1), draw_masks(tmp_path / "masks", 1), tmp_path / "out"
     options = ("--size", "imagenet", "--data", data, "--model", "torchvision:resnet18", "--weights", "random")
     options += ("--segmenter", "grid:1x3", "--truth", f"masks:{masks}", "--out", out, "--no-progress")

@@ -7,7 +7,7 @@ import pytest
 from captum_focalogic.cli import main
 from captum_focalogic.cli.experimenting import CommandLine
 from captum_focalogic.experiments import Embedded, ImageNet
-from captum_focalogic.experiments.catalogue import how
+from captum_focalogic.experiments.registry import how
 
 
 def run(*arguments: object) -> int:
@@ -22,6 +22,8 @@ EMBEDDED = {
     "mllm": ["random, Frugal:", "random, HittingSets:"],
     "baselines": ["own budget:", "equal budget:", "bare function:"],
 }
+
+
 IMAGENET = {
     "stability": ["sam vit_h:", "sam vit_h, 9 points:", "grid 3x3:"],
     "efficiency": ["12 regions, off:"],
@@ -34,8 +36,8 @@ IMAGENET = {
 def test_the_embedded_size(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("experiment", name, "--dry-run", "--images", 12, "--out", tmp_path / "out") == 0
     said = capsys.readouterr().out
-    for arm in EMBEDDED[name]:
-        assert arm in said
+    for condition in EMBEDDED[name]:
+        assert condition in said
     assert not (tmp_path / "out").exists()
 
 
@@ -46,8 +48,8 @@ def test_the_imagenet_size_needs_neither_data_nor_weights(
     arguments = ("--size", "imagenet", "--data", tmp_path / "nowhere", "--dry-run", "--out", tmp_path / "out")
     assert run("experiment", name, *arguments) == 0
     said = capsys.readouterr().out
-    for arm in IMAGENET[name]:
-        assert arm in said
+    for condition in IMAGENET[name]:
+        assert condition in said
     assert not (tmp_path / "out").exists()
 
 

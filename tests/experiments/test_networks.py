@@ -1,10 +1,15 @@
-"""The zero-shot model: what captions say, what it is told of classes, and that it learns from captions alone."""
+"""Small networks on scenes, and one that is told classes in words."""
 
-import math
 from dataclasses import replace
 
 import pytest
 import torch
+
+pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
+pytest.importorskip("filelock", reason="needs filelock (the study extra)")
+pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
+import math
+
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from torch import Tensor, nn
@@ -13,9 +18,11 @@ from captum_focalogic.demo.rules import COLOURS, SHAPES, Kind, labels_met
 from captum_focalogic.demo.scenes import Scene, SceneConfig, draw_scene
 from captum_focalogic.demo.train import TrainingConfig
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments import contrastive
-from captum_focalogic.experiments.contrastive import (
+from captum_focalogic.experiments import networks
+from captum_focalogic.experiments.networks import (
+    ARCHITECTURES,
     MENTIONED,
+    SIDE,
     WORDS,
     Contrastive,
     NearestDescription,
@@ -27,7 +34,24 @@ from captum_focalogic.experiments.contrastive import (
     zero_shot,
 )
 
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_networks_are_small_and_answer_for_each_image_alone(name: str) -> None:
+    torch.manual_seed(0)
+    model = ARCHITECTURES[name].make().eval()
+    # torchvision starts the last layer of its transformers at 0
+    torch.nn.init.normal_([layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)][-1].weight)
+    images = torch.rand(3, 3, SIDE, SIDE)
+    with torch.no_grad():
+        logits = model(images)
+        torch.testing.assert_close(model(images[1:2]), logits[1:2], rtol=1e-4, atol=1e-5)
+    assert logits.shape == (3, 3)
+    assert not torch.allclose(logits[0], logits[1])
+    assert sum(parameter.numel() for parameter in model.parameters()) < 500_000
+
+
 SMALL = TrainingConfig(scenes=64, epochs=2, batch_size=32, learning_rate=2e-3, scene=SceneConfig(size=64))
+
 
 kinds = some.lists(some.builds(Kind, some.sampled_from(COLOURS), some.sampled_from(SHAPES)), max_size=6)
 
@@ -58,7 +82,7 @@ def test_each_description_is_of_its_class_and_of_no_other() -> None:
 @settings(max_examples=100, deadline=None)
 @given(kinds, some.integers(0, 1_000))
 def test_captions_mention_what_is_there_and_nothing_twice(shown: list[Kind], seed: int) -> None:
-    mentioned = contrastive._mentioned(shown, torch.Generator().manual_seed(seed))
+    mentioned = networks._mentioned(shown, torch.Generator().manual_seed(seed))
     assert set(mentioned) <= set(shown)
     assert len(set(mentioned)) == len(mentioned) <= MENTIONED
 
@@ -66,11 +90,11 @@ def test_captions_mention_what_is_there_and_nothing_twice(shown: list[Kind], see
 def test_every_object_is_mentioned_at_times_and_sometimes_none() -> None:
     shown = [Kind("red", "disc"), Kind("blue", "square"), Kind("white", "star"), Kind("teal", "ring")]
     generator = torch.Generator().manual_seed(0)
-    said = [tuple(contrastive._mentioned(shown, generator)) for _ in range(400)]
+    said = [tuple(networks._mentioned(shown, generator)) for _ in range(400)]
     assert {len(one) for one in said} == {0, 1, 2, 3}
     assert {kind for one in said for kind in one} == set(shown)
     # a tenth, and 400 draws are within 4 standard deviations of it
-    assert abs(sum(not one for one in said) / 400 - contrastive.WORDLESS) < 0.06
+    assert abs(sum(not one for one in said) / 400 - networks.WORDLESS) < 0.06
 
 
 def test_the_loss_by_hand() -> None:

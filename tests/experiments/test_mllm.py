@@ -9,12 +9,11 @@ import torch
 from drawn_pictures import draw_pictures
 
 pytest.importorskip("transformers")
-
 from captum_focalogic.cli import main
 from captum_focalogic.demo.rules import CLASS_NAMES
 from captum_focalogic.experiments import Embedded, mllm, run_experiment
+from captum_focalogic.experiments.mllm import random_chat
 from captum_focalogic.experiments.scenes import scene_items
-from captum_focalogic.experiments.tiny_chat import tiny_chat
 from captum_focalogic.integrations.named_models import MAX_CALLS
 from captum_focalogic.study import read_rows
 
@@ -30,19 +29,19 @@ def run(*arguments: object) -> int:
 
 def test_a_random_model_answers_labels_by_its_seed_and_by_the_image() -> None:
     images = torch.stack([item.read().image for item in scene_items(6)])
-    answers = tiny_chat(CLASS_NAMES, seed=3)(images)
+    answers = random_chat(CLASS_NAMES, seed=3)(images)
     assert answers.shape == (6, len(CLASS_NAMES))
     torch.testing.assert_close(answers.exp().sum(dim=1), torch.ones(6))
     assert len(answers.round(decimals=3).unique(dim=0)) == 6
-    assert torch.equal(answers, tiny_chat(CLASS_NAMES, seed=3)(images))
-    assert not torch.allclose(answers, tiny_chat(CLASS_NAMES, seed=4)(images))
+    assert torch.equal(answers, random_chat(CLASS_NAMES, seed=3)(images))
+    assert not torch.allclose(answers, random_chat(CLASS_NAMES, seed=4)(images))
 
 
 def test_making_one_leaves_random_numbers_alone() -> None:
     torch.manual_seed(1)
     wanted = torch.rand(1)
     torch.manual_seed(1)
-    tiny_chat(["cat", "dog"])
+    random_chat(["cat", "dog"])
     assert torch.equal(torch.rand(1), wanted)
 
 
@@ -60,7 +59,7 @@ def test_the_embedded_size_runs_and_continues(tmp_path: Path, monkeypatch: pytes
     assert line[header.index("empty")] == f"{empty / 2:.0%}"
     assert {found.verdict for found in outcome.findings} == {"not testable here"}
     assert "random" in outcome.findings[0].evidence
-    monkeypatch.setattr(mllm, "tiny_chat", lambda *_: pytest.fail("everything was there"))
+    monkeypatch.setattr(mllm, "random_chat", lambda *_: pytest.fail("everything was there"))
     again, _ = run_experiment("mllm", Embedded(images=2), tmp_path)
     assert again.tables[0].rows == outcome.tables[0].rows
 
@@ -73,7 +72,7 @@ def test_a_model_from_a_folder_is_asked_about_the_folders_classes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mllm, "EVALUATIONS", 8)
-    made, weights = tiny_chat(["goldfish", "tench"]), tmp_path / "weights"
+    made, weights = random_chat(["goldfish", "tench"]), tmp_path / "weights"
     made.model.save_pretrained(weights)
     made.processor.save_pretrained(weights)
     out = tmp_path / "out"

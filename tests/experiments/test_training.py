@@ -15,7 +15,6 @@ from PIL import Image
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
-
 import pyarrow as pa
 from safetensors.torch import load_file
 
@@ -24,13 +23,9 @@ from captum_focalogic.cli.experimenting import CommandLine
 from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.train import TrainingConfig, train
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments import Embedded, ImageNet, courses, picture_courses, run_experiment
-from captum_focalogic.experiments.arms import Result
-from captum_focalogic.experiments.courses import CHANCE, RIGHT, checkpoints
-from captum_focalogic.experiments.picture_courses import divide
-from captum_focalogic.experiments.training import Followed, _finding, first_trained
-from captum_focalogic.experiments.workshop import Workshop
-from captum_focalogic.study import Item, Sample
+from captum_focalogic.experiments import Embedded, ImageNet, run_experiment, training
+from captum_focalogic.experiments.framework import Result, Workspace
+from captum_focalogic.experiments.training import CHANCE, RIGHT, TrainingCurve, _finding, checkpoints, first_trained
 
 TINY = Embedded(images=3, scenes=128, epochs=2)
 
@@ -47,7 +42,7 @@ def test_checkpoints_rise_from_the_first_epoch_to_the_last(epochs: int) -> None:
     assert chosen[0] == 1
     assert chosen[-1] == epochs
     assert chosen == sorted(set(chosen))
-    assert len(chosen) <= courses.CHECKPOINTS
+    assert len(chosen) <= training.CHECKPOINTS
     # every step is at least as far as the one before, up to rounding
     steps = np.diff(chosen)
     assert all(late >= early - 1 for early, late in pairwise(steps))
@@ -95,41 +90,41 @@ def test_changes_are_from_the_first_trained_checkpoint_over_images_right_in_both
     unlearnt = result("1", 0.5, [True] * 14, [9.0] * 14)
     early = result("2", 0.8, [False, True] + [True] * 12, [0.0, 0.0] + [0.1] * 12)
     last = result("4", 0.9, [True, False] + [True] * 12, [1.0, 1.0] + [0.3] * 11 + [None])
-    course = Followed("specialised", [1, 2, 4], [unlearnt, early, last])
-    assert course.span() == "epoch 2 to 4"
-    everywhere = course.change("smallest_divergence", right_only=False)
-    both = course.change("smallest_divergence", right_only=True)
+    curve = TrainingCurve("specialised", [1, 2, 4], [unlearnt, early, last])
+    assert curve.span() == "epoch 2 to 4"
+    everywhere = curve.change("smallest_divergence", right_only=False)
+    both = curve.change("smallest_divergence", right_only=True)
     assert everywhere is not None
     assert both is not None
     # the undefined one of the last image is left out
     assert (everywhere.count, both.count) == (13, 11)
     assert everywhere.value == pytest.approx((2 * 1.0 + 11 * 0.2) / 13)
     assert (both.value, both.low, both.high) == pytest.approx((0.2, 0.2, 0.2))
-    grows = _finding(course, "divergence", "divergence grows", "smallest")
+    grows = _finding(curve, "divergence", "divergence grows", "smallest")
     assert (grows.verdict, "epoch 2 to 4" in grows.evidence, "11 images" in grows.evidence) == ("confirmed", True, True)
-    assert _finding(course, "precision", "grows", "smallest").verdict == "not confirmed"
-    beside = _finding(course, "divergence", "grows", "smallest", beside=replace(course, name="broad"))
+    assert _finding(curve, "precision", "grows", "smallest").verdict == "not confirmed"
+    beside = _finding(curve, "divergence", "grows", "smallest", beside=replace(curve, name="broad"))
     assert beside.evidence.endswith("; broad model: +0.200 [+0.200, +0.200], epoch 2 to 4")
 
 
 def test_a_change_that_belongs_to_the_beginning_is_told_apart() -> None:
     right = [True] * 12
     values = (0.7, 0.1), (0.85, 0.3), (0.9, 0.3)
-    course = Followed("specialised", [1, 2, 4], [result(str(at), at, right, [value] * 12) for at, value in values])
+    curve = TrainingCurve("specialised", [1, 2, 4], [result(str(at), at, right, [value] * 12) for at, value in values])
     # half of the way from 0.5 is 0.7, three quarters are 0.8
-    evidence = _finding(course, "divergence", "grows", "smallest").evidence
+    evidence = _finding(curve, "divergence", "grows", "smallest").evidence
     assert evidence.startswith("+0.200 [+0.200, +0.200], 12 images, epoch 1 to 4")
     assert evidence.endswith("; epoch 2 to 4: +0.000 [+0.000, +0.000]")
 
 
 def test_what_cannot_be_compared_is_not_tested() -> None:
     right, wrong = [True] * 12, [False] * 12
-    chance = Followed("broad", [1, 2], [result("1", 0.5, right, [0.1] * 12), result("2", 0.55, right, [0.9] * 12)])
-    late = Followed("broad", [1, 2], [result("1", 0.5, right, [0.1] * 12), result("2", 0.9, right, [0.9] * 12)])
-    apart = Followed("broad", [1, 2], [result("1", 0.9, wrong, [0.1] * 12), result("2", 0.9, right, [0.9] * 12)])
-    for course in (chance, late, apart):
-        found = _finding(course, "divergence", "divergence grows", "smallest")
-        assert found.verdict == "not testable here", course
+    chance = TrainingCurve("broad", [1, 2], [result("1", 0.5, right, [0.1] * 12), result("2", 0.55, right, [0.9] * 12)])
+    late = TrainingCurve("broad", [1, 2], [result("1", 0.5, right, [0.1] * 12), result("2", 0.9, right, [0.9] * 12)])
+    apart = TrainingCurve("broad", [1, 2], [result("1", 0.9, wrong, [0.1] * 12), result("2", 0.9, right, [0.9] * 12)])
+    for curve in (chance, late, apart):
+        found = _finding(curve, "divergence", "divergence grows", "smallest")
+        assert found.verdict == "not testable here", curve
     assert "guessing" in _finding(chance, "divergence", "", "smallest").evidence
     assert "only the last" in _finding(late, "divergence", "", "smallest").evidence
 
@@ -160,7 +155,7 @@ def test_there_is_a_line_for_each_checkpoint_and_reading(done: Path) -> None:
 
 
 def test_checkpoints_are_those_of_one_training(done: Path) -> None:
-    how = TrainingConfig(0, 128, 2, 64, courses.RATE, scene=courses._SCENES)
+    how = TrainingConfig(0, 128, 2, 64, training.RATE, scene=training._SCENES)
     kept = {path.stem: load_file(path) for path in (done / "made").glob("*.safetensors")}
     assert sorted(kept) == [f"{name}, epoch {epoch}" for name in ("broad", "specialised") for epoch in (1, 2)]
     seen: list[dict[str, torch.Tensor]] = []
@@ -168,7 +163,7 @@ def test_checkpoints_are_those_of_one_training(done: Path) -> None:
     def note(_: int, model: torch.nn.Module) -> None:
         seen.append({name: values.clone() for name, values in model.state_dict().items()})
 
-    scenes = courses.draw_scenes(how, (0, 1, 2))
+    scenes = training.draw_scenes(how, (0, 1, 2))
     assert np.bincount(scenes.labels).tolist() == [42, 43, 43]
     train(how, scenes, network=lambda: SceneNetwork(3), on_epoch=note)
     for epoch, weights in enumerate(seen, start=1):
@@ -177,8 +172,8 @@ def test_checkpoints_are_those_of_one_training(done: Path) -> None:
 
 
 def test_the_specialised_model_never_sees_the_other_rule_met() -> None:
-    how = TrainingConfig(0, 64, 1, 32, scene=courses._SCENES)
-    assert sorted(set(courses.draw_scenes(how, (0, 1)).labels.tolist())) == [0, 1]
+    how = TrainingConfig(0, 64, 1, 32, scene=training._SCENES)
+    assert sorted(set(training.draw_scenes(how, (0, 1)).labels.tolist())) == [0, 1]
 
 
 def test_a_second_run_trains_and_explains_nothing(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +183,7 @@ def test_a_second_run_trains_and_explains_nothing(done: Path, monkeypatch: pytes
     page = (done / "training.md").read_bytes()
     (done / "training.md").unlink()
     shards = {path: path.stat().st_mtime_ns for path in done.rglob("rows-*.parquet")}
-    monkeypatch.setattr(courses, "train", refuse)
+    monkeypatch.setattr(training, "train", refuse)
     run_experiment("training", TINY, done)
     assert (done / "training.md").read_bytes() == page
     assert {path: path.stat().st_mtime_ns for path in done.rglob("rows-*.parquet")} == shards
@@ -202,24 +197,8 @@ def test_dry_runs_say_what_would_be_done(tmp_path: Path, capsys: pytest.CaptureF
     call("experiment", "training", "--size", "imagenet", "--data", tmp_path, "--dry-run", "--out", tmp_path / "out")
     said = capsys.readouterr().out
     assert "specialised, epoch 29" in said
-    assert picture_courses.MODEL in said
+    assert training.MODEL in said
     assert not (tmp_path / "out").exists()
-
-
-def item(name: str, label: int | None) -> Item:
-    return Item(name, lambda: Sample(torch.zeros(3, 8, 8)), label)
-
-
-def test_every_fourth_picture_of_a_class_is_held_out() -> None:
-    items = [item(f"{label}-{place}", label) for place in range(5) for label in (7, 151)] + [item("last", 3)]
-    shares = divide(items)
-    assert [one.id for one in shares.held_out] == ["7-3", "151-3"]
-    assert [one.id for one in shares.trained] == [one.id for one in items if not one.id.endswith("-3")]
-    dogs = shares.of([151, 3])
-    assert [(one.id, one.label) for one in dogs.held_out] == [("151-3", 0)]
-    assert {one.label for one in dogs.trained} == {0, 1}
-    with pytest.raises(InputError, match="that of lost is not known"):
-        divide([item("lost", None)])
 
 
 @pytest.fixture
@@ -261,11 +240,11 @@ def test_a_named_model_on_pictures_goes_on_from_the_last_checkpoint(pictures: Pa
     assert load_file(made / "specialised, epoch 1.safetensors")["model.fc.weight"].shape == (2, 512)
     assert not torch.equal(first["model.fc.weight"], last["model.fc.weight"])
     # broken off after the first checkpoint, the training goes on from there and ends where it would have
-    other = Workshop(tmp_path / "other")
+    other = Workspace(tmp_path / "other")
     (tmp_path / "other/made").mkdir(parents=True)
     (made / "broad, epoch 1.safetensors").rename(tmp_path / "other/made/broad, epoch 1.safetensors")
-    trial = picture_courses.picture_courses(config)[0].trial(other, 2)
-    assert trial.facts[CHANCE] == pytest.approx(1 / 3)
+    setup = training.image_trainings(config)[0].setup(other, 2)
+    assert setup.facts[CHANCE] == pytest.approx(1 / 3)
     again = load_file(tmp_path / "other/made/broad, epoch 2.safetensors")
     for name, values in last.items():
         assert torch.equal(again[name], values), name
@@ -274,8 +253,8 @@ def test_a_named_model_on_pictures_goes_on_from_the_last_checkpoint(pictures: Pa
 @pytest.mark.filterwarnings("ignore:.*RANDOM weights")
 def test_what_cannot_be_trained_is_said(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="follows one model, but 2"):
-        picture_courses.picture_courses(on_pictures(pictures, models=("demo", "torchvision:resnet18")))
+        training.image_trainings(on_pictures(pictures, models=("demo", "torchvision:resnet18")))
     (pictures / "data/207").rename(pictures / "data/300")
-    course = picture_courses.picture_courses(on_pictures(pictures))[1]
+    curve = training.image_trainings(on_pictures(pictures))[1]
     with pytest.raises(InputError, match="has 1; give a folder of ImageNet"):
-        course.trial(Workshop(tmp_path / "out"), 1)
+        curve.setup(Workspace(tmp_path / "out"), 1)

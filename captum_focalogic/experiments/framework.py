@@ -1,0 +1,393 @@
+"""What all experiments share: their sizes, the conditions they study, where they work, and what they find."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from captum_focalogic.ground_truth import GroundTruthSource
+from captum_focalogic.search.run import check_whole
+from captum_focalogic.segmenters import Segmenter
+from captum_focalogic.study import Engine, Item, Mean, Model, ModelFactory, StudySettings, Summary, run_items, summarise
+from captum_focalogic.study.settings import setting_text
+from captum_focalogic.study.store import write_whole
+from captum_focalogic.tables import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Scenes that the package draws, and small networks trained on them: minutes on two cores.
+
+    Attributes
+    ----------
+    images : int
+        Scenes to explain.
+    seed : int
+        Of the networks' start and of every other random choice. The scenes explained are always the same ones.
+    scenes : int
+        Scenes that a network is trained on.
+    epochs : int
+        Passes over them.
+
+    Raises
+    ------
+    InputError
+        If a number is below 1, or the seed below 0.
+    """
+
+    images: int = 100
+    seed: int = 0
+    scenes: int = 6_000
+    epochs: int = 12
+
+    def __post_init__(self) -> None:
+        _check(self, "images", "scenes", "epochs")
+
+
+class Finder(Protocol):
+    """Makes things of their command line names, when they are needed."""
+
+    def items(self, data: str, model: Model | None, limit: int | None) -> list[Item]:
+        """Images; classes are the model's."""
+        ...
+
+    def model(self, name: str, weights: str | None) -> Model:
+        """A model."""
+        ...
+
+    def segmenter(self, name: str) -> Segmenter | None:
+        """What cuts images."""
+        ...
+
+    def truth(self, name: str, model: Model) -> GroundTruthSource | bool:
+        """What says where the object is; some ask for the names of the model's classes."""
+        ...
+
+
+@dataclass(frozen=True)
+class ImageNet:
+    """A user's pictures and pretrained models; everything by its command line name, so that a dry run loads nothing.
+
+    Attributes
+    ----------
+    finder : Finder
+        Makes things of their names.
+    data : str
+        The pictures, as ``focalogic study`` takes them.
+    images : int
+        How many of them to explain, spread over the data.
+    models : sequence of str
+        Models; the experiment's own choice if there is none.
+    weights : str, optional
+        For the models, such as "random"; pretrained ones by default.
+    segmenter : str
+        What cuts the pictures.
+    truth : str
+        What says where the object is.
+    generated : Path, optional
+        Folder of generated pictures with known biases.
+    seed : int
+        Of every random choice.
+    epochs : int
+        Passes over the pictures, where a model is trained.
+    device : str
+        Where models run.
+    """
+
+    finder: Finder
+    data: str
+    images: int = 200
+    models: Sequence[str] = ()
+    weights: str | None = None
+    segmenter: str = "sam:vit_h"
+    truth: str = "own"
+    generated: Path | None = None
+    seed: int = 0
+    epochs: int = 50
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        _check(self, "images", "epochs")
+
+    def find_model(self, name: str) -> Model:
+        """A model by name, with the weights that were asked for; random ones are those of the seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return self.finder.model(name, self.weights)
+
+    def plan(self, name: str, model: Model, **how: Any) -> StudySettings:
+        """How the pictures are explained; ``how`` are fields of the plan that differ from the usual."""
+        usual: dict[str, Any] = {
+            "segmenter": self.finder.segmenter(self.segmenter),
+            "truth": self.finder.truth(self.truth, model),
+            "device": self.device,
+        }
+        return StudySettings(ModelFactory(lambda: model, f"{name}, {setting_text(model.forward)}"), **{**usual, **how})
+
+    def find_items(self, model: Model | None = None) -> list[Item]:
+        """The pictures to explain; their classes are numbered as the model's where it knows their names."""
+        return self.finder.items(self.data, model, self.images)
+
+
+Config = Embedded | ImageNet
+"""How large an experiment is."""
+
+
+def size_of(config: Config) -> str:
+    """The name of a size."""
+    return "embedded" if isinstance(config, Embedded) else "imagenet"
+
+
+def _check(config: Config, *names: str) -> None:
+    for name in names:
+        check_whole(name, getattr(config, name), 1)
+    check_whole("seed", config.seed, 0)
+
+
+_IDENTITY = "identity"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where an experiment works.
+
+    Attributes
+    ----------
+    folder : Path
+        The experiment's own.
+    engine : Engine, optional
+        Who explains images; this process by default.
+    show_progress : bool
+        Show progress bars on standard error.
+    """
+
+    folder: Path
+    engine: Engine | None = None
+    show_progress: bool = False
+
+    def study(self, name: str, plan: StudySettings, items: Sequence[Item]) -> "pa.Table":
+        """The rows of a study in a subfolder of this name, made or completed."""
+        folder = self.folder / "runs" / file_name(name)
+        return run_items(plan, items, folder, engine=self.engine, show_progress=self.show_progress)
+
+    def tensors(self, name: str, identity: str, make: Callable[[], Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Tensors that take long to make, such as trained weights: read if they were made before, else made and kept.
+
+        Parameters
+        ----------
+        name : str
+            Of the file.
+        identity : str
+            All that the tensors depend on; those of another identity are made anew.
+        make : callable
+            Makes them.
+        """
+        path = self.folder / "made" / f"{file_name(name)}.safetensors"
+        if path.is_file():
+            with safe_open(path, framework="pt") as file:
+                if (file.metadata() or {}).get(_IDENTITY) == identity:
+                    return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+        made = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in make().items()}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, save(made, {_IDENTITY: identity}))
+        return made
+
+
+def file_name(name: str) -> str:
+    """A name as part of a path: with hyphens for whatever some file system refuses, such as the : and / of models."""
+    return re.sub(r"[^\w .,()+=-]", "-", name)
+
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, eq=False)
+class Condition(Generic[R]):
+    """One line of an experiment.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in tables, and the name of its folder.
+    what : str
+        What is done, in one line, for the dry run.
+    run : callable
+        Does it.
+    """
+
+    name: str
+    what: str
+    run: Callable[[Workspace], R]
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What a study of an condition needs, made when it is its turn.
+
+    Attributes
+    ----------
+    plan : StudySettings
+        How the images are explained.
+    items : sequence of Item
+        The images.
+    facts : mapping of str to float
+        Numbers that belong to the condition and not to single images, such as an attack's success rate.
+    """
+
+    plan: StudySettings
+    items: Sequence[Item]
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """An condition that was studied.
+
+    Attributes
+    ----------
+    name : str
+        The condition's.
+    rows : pyarrow.Table
+        One an image.
+    facts : mapping of str to float
+        See :class:`Setup`.
+    """
+
+    name: str
+    rows: "pa.Table"
+    facts: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Means with their intervals, over all images that could be explained."""
+        return summarise(self.rows, by=())
+
+    def mean(self, column: str) -> Mean:
+        """The mean of a column, such as "smallest_precision"; of "accuracy", the share of right predictions."""
+        return self.summary[column]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the explanations took, loading and cutting left out."""
+        return math.fsum(value or 0.0 for value in self.rows.column("explain_seconds").to_pylist())
+
+
+@dataclass(frozen=True)
+class MissingResult:
+    """An condition that could not be done.
+
+    Attributes
+    ----------
+    name : str
+        The condition's.
+    why : str
+        What stood in the way.
+    """
+
+    name: str
+    why: str
+
+
+def studied(name: str, what: str, make: Callable[[Workspace], Setup]) -> Condition[Result]:
+    """An condition whose images are explained as a study, which continues where it was broken off."""
+
+    def run(workspace: Workspace) -> Result:
+        setup = make(workspace)
+        return Result(name, workspace.study(name, setup.plan, setup.items), setup.facts)
+
+    return Condition(name, what, run)
+
+
+def attempted(
+    name: str, what: str, make: Callable[[Workspace], Setup | MissingResult]
+) -> Condition[Result | MissingResult]:
+    """As :func:`studied`, for what may turn out to be impossible."""
+
+    def run(workspace: Workspace) -> Result | MissingResult:
+        setup = make(workspace)
+        return setup if isinstance(setup, MissingResult) else studied(name, what, lambda _: setup).run(workspace)
+
+    return Condition(name, what, run)
+
+
+Verdict = Literal["confirmed", "not confirmed", "not testable here"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A qualitative finding of the paper, and what became of it.
+
+    Attributes
+    ----------
+    claim : str
+        What the paper found.
+    reading : str
+        Of the final states; empty if the finding is not about them.
+    verdict : str
+        What was found here.
+    evidence : str
+        The number with its interval, or why it could not be tested.
+    """
+
+    claim: str
+    reading: str
+    verdict: Verdict
+    evidence: str
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What an experiment found.
+
+    Attributes
+    ----------
+    tables : sequence of Table
+        The first is the experiment's table; their titles say what they show.
+    figure : matplotlib Figure
+        Its figure.
+    findings : sequence of Finding
+        The paper's qualitative findings, held against it.
+    notes : sequence of str
+        What a reader has to know: what differs from the paper, what could not be done.
+    """
+
+    tables: Sequence[Table]
+    figure: Any
+    findings: Sequence[Finding]
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """One of the paper's experiments.
+
+    Attributes
+    ----------
+    title : str
+        What it is about.
+    source : str
+        Where in the paper it is.
+    conditions : callable
+        What is done for a configuration, nothing of it yet.
+    conclude : callable
+        Makes the outcome of what the conditions returned, in their order.
+    trains : bool
+        Whether networks are trained, so that the number of scenes and of epochs matters.
+    """
+
+    title: str
+    source: str
+    conditions: Callable[[Config], Sequence[Condition[Any]]]
+    conclude: Callable[[Config, Sequence[Any]], Outcome]
+    trains: bool = False
