@@ -58,7 +58,7 @@ class TestTop1:
         assert score is not None
         assert score.tolist() == pytest.approx([0.2, 0.3])
 
-    @pytest.mark.parametrize("reference", [[0.9, 0.2], [1.1, -0.1], [2.0, 0.0]])
+    @pytest.mark.parametrize("reference", [[1.0, 0.2], [1.1, -0.1], [2.0, 0.0]])
     def test_other_scores_are_logits(self, reference: list[float]) -> None:
         _, score = judge(Top1(), [[0.2, 0.8]], reference, 0)
         assert score is not None
