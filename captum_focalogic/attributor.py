@@ -12,16 +12,15 @@ from captum.log import log_usage
 from torch import Tensor
 
 from captum_focalogic import arguments
-from captum_focalogic.criteria import Criterion, OutputCriterion
+from captum_focalogic.criteria import Criterion, OutputCriterion, Outputs
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, warn
-from captum_focalogic.explaining import Question, explain_all, with_image
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import banzhaf_values, shapley_values
-from captum_focalogic.migration import Migrated, read_keywords
-from captum_focalogic.oracle import AutoBatching
+from captum_focalogic.masked_model import MaskedModel, batching_for, search
+from captum_focalogic.oracle import AutoBatching, Removal
 from captum_focalogic.search import Reading, Strategy
-from captum_focalogic.search.strategies import check_reading
+from captum_focalogic.search.strategies import check_reading, strategy_for
 from captum_focalogic.segmenters import Slic
 
 Weighting = Literal["frequency", "shapley", "banzhaf"]
@@ -67,6 +66,12 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
     time_limit : float or None
         Seconds after which searches end with what they have; for all examples of a call together. The first examples
         are served first, so that those are complete and later ones may have nothing.
+    outputs : {"auto", "logits", "probabilities"}
+        What the model's numbers are; "auto" reads it off the outputs for the whole input, says so where these alone
+        cannot tell, and stops with an error when a later answer contradicts it.
+    removal : {"fill", "tokens"}
+        How dropped regions are taken away: filled with the baselines, or left out by the model itself (see
+        :class:`~captum_focalogic.masked_model.MaskedModel`).
     to_image : callable, optional
         Undoes the model's normalisation for the segmenter: (C, H, W) -> (3, H, W) in [0, 1].
 
@@ -93,6 +98,8 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         weighting: Weighting = "frequency",
         max_evaluations: int | None = 5_000,
         time_limit: float | None = None,
+        outputs: Outputs = "auto",
+        removal: Removal = "fill",
         to_image: arguments.ToImage | None = None,
     ) -> None:
         super().__init__(forward_func)
@@ -114,6 +121,8 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         self.weighting = weighting
         self.max_evaluations = max_evaluations
         self.time_limit = time_limit
+        self.outputs = outputs
+        self.removal = removal
         self.to_image = to_image
         self._measured: dict[Any, AutoBatching] = {}
 
@@ -170,16 +179,24 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
             If the search was interrupted: numbers from half a search would look like a result.
         """
         rows = arguments.format_inputs(inputs)
-        keywords = read_keywords(kwargs, rows, feature_mask)
-        question = self._question(rows, baselines, target, additional_forward_args, feature_mask, keywords)
-        focuses = self._explain(question, perturbations_per_eval, show_progress)
+        keywords = arguments.read_keywords(kwargs, rows, feature_mask)
+        models, focuses = self._explain(
+            rows,
+            baselines,
+            target,
+            additional_forward_args,
+            feature_mask,
+            keywords,
+            perturbations_per_eval,
+            show_progress,
+        )
         if any(focus.certificate.stopped == "interrupted" for focus in focuses):
             raise KeyboardInterrupt
         _warn_of_emptiness(focuses)
         weights = [np.asarray(_WEIGHTS[self.weighting](focus), dtype=np.float64) for focus in focuses]
         if not keywords.return_input_shape:
             return _by_region(weights, focuses, rows[0])
-        spread = tuple(_spread(question, weights, position) for position in range(len(rows)))
+        spread = tuple(_spread(models, weights, position) for position in range(len(rows)))
         return spread if isinstance(inputs, tuple) else spread[0]
 
     @torch.no_grad()
@@ -200,13 +217,19 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         found, and their certificates say so.
         """
         rows = arguments.format_inputs(inputs)
-        keywords = read_keywords(kwargs, rows, feature_mask)
-        question = self._question(rows, baselines, target, additional_forward_args, feature_mask, keywords)
-        focuses = self._explain(question, perturbations_per_eval, show_progress)
+        keywords = arguments.read_keywords(kwargs, rows, feature_mask)
+        models, focuses = self._explain(
+            rows,
+            baselines,
+            target,
+            additional_forward_args,
+            feature_mask,
+            keywords,
+            perturbations_per_eval,
+            show_progress,
+        )
         _warn_of_emptiness(focuses)
-        return [
-            with_image(focus, example, self.to_image) for focus, example in zip(focuses, question.examples, strict=True)
-        ]
+        return [model.with_image(focus, self.to_image) for focus, model in zip(focuses, models, strict=True)]
 
     def attribute_future(self, *_args: Any, **_kwargs: Any) -> None:
         """Not offered: every batch depends on the answers to earlier ones.
@@ -233,41 +256,46 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         super().__init_subclass__(**kwargs)
         _register_with_dataloader_attribution(cls)
 
-    def _question(
+    def _explain(
         self,
         rows: tuple[Tensor, ...],
         baselines: Any,
         target: Any,
         additional_forward_args: Any,
         feature_mask: Any,
-        keywords: Migrated,
-    ) -> Question:
-        masks = keywords.masks
-        if masks is None and feature_mask is not None:
-            masks = arguments.format_masks(feature_mask, rows)
-        if masks is None:
-            masks = arguments.default_masks(rows, self.segmenter, self.to_image)
-        args = additional_forward_args
-        return Question(
-            forward_func=self.forward_func,
-            examples=arguments.take_apart(rows, arguments.format_baselines(baselines, rows), masks),
-            additional_args=() if args is None else args if isinstance(args, tuple) else (args,),
-            target=target,
-            criterion=self.criterion,
-            search=self.search,
-            reading=self.reading,
-            max_evaluations=keywords.budget(self.max_evaluations),
-            time_limit=self.time_limit,
-        )
-
-    def _explain(self, question: Question, perturbations_per_eval: Any, show_progress: bool) -> list[Focus]:
-        batching = question.batching(perturbations_per_eval, self._measured)
+        keywords: arguments.CaptumKeywords,
+        perturbations_per_eval: Any,
+        show_progress: bool,
+    ) -> "tuple[list[MaskedModel], list[Focus]]":
+        """Put the arguments to the model: the examples as they were asked, and their explanations."""
+        batching = batching_for(perturbations_per_eval, self.forward_func, rows, self._measured)
+        budget = keywords.budget(self.max_evaluations)
         shown = progress(desc=f"{self.get_name()} attribution") if show_progress else NullProgress()
         with shown as bar:
-            focuses = explain_all(question, batching, bar.update)
+            models = MaskedModel.batch(
+                self.forward_func,
+                rows,
+                baselines,
+                target,
+                additional_forward_args,
+                feature_mask if keywords.masks is None else keywords.masks,
+                self.criterion,
+                self.outputs,
+                removal=self.removal,
+                segmenter=self.segmenter,
+                to_image=self.to_image,
+                batching=batching,
+            )
+            results = search(
+                models,
+                lambda num_regions: strategy_for(self.search, self.reading, num_regions, budget),
+                budget,
+                self.time_limit,
+                bar.update,
+            )
             if getattr(bar, "total", 0) is None:
                 bar.total = bar.n
-        return focuses
+        return models, [model.focus(result, self.reading) for model, result in zip(models, results, strict=True)]
 
 
 def _check_bound(name: str, bound: Any, kind: Any) -> None:
@@ -275,14 +303,14 @@ def _check_bound(name: str, bound: Any, kind: Any) -> None:
         raise InputError(f"{name} must be a positive number, or None for no bound; got {bound!r}")
 
 
-def _spread(question: Question, weights: list[Any], position: int) -> Tensor:
+def _spread(models: list[MaskedModel], weights: list[Any], position: int) -> Tensor:
     """Region weights on the elements of one input tensor, (N, ...)."""
     spread = []
-    for example, weight in zip(question.examples, weights, strict=True):
-        row = example.inputs[position]
+    for model, weight in zip(models, weights, strict=True):
+        row = model.example.inputs[position]
         dtype = row.dtype if row.is_floating_point() else torch.float32
         values = torch.from_numpy(weight).to(device=row.device, dtype=dtype)
-        spread.append(values[example.partition.columns[position]].expand(row.shape[1:]))
+        spread.append(values[model.partition.columns[position]].expand(row.shape[1:]))
     return torch.stack(spread)
 
 

@@ -51,7 +51,7 @@ class _Canvas:
     baseline: Tensor | None
 
 
-class Compositor:
+class Masker:
     """Makes batches of masked inputs.
 
     Parameters
@@ -87,6 +87,30 @@ class Compositor:
         return tuple(
             self._compose_one(segments, position, memory_format) for position in range(len(segments[0][0].inputs))
         )
+
+    def present(self, segments: Sequence[tuple[Example, Tensor]]) -> tuple[tuple[Tensor, ...], Tensor]:
+        """One batch for a model that leaves pixels out by itself: whole images, and which of their pixels are there.
+
+        Parameters
+        ----------
+        segments : sequence of (Example, (b, M) bool Tensor)
+            As for :meth:`compose`; each example one image whose channels share their regions.
+
+        Returns
+        -------
+        tuple of Tensor
+            The images, (B, C, H, W), one for each state.
+        (B, H, W) bool Tensor
+            True where a pixel's region is kept.
+        """
+        images, kept = [], []
+        for example, states in segments:
+            (row,) = example.inputs
+            columns = example.partition.columns[0]
+            columns = columns[0] if columns.dim() == 3 else columns
+            images.append(row.expand(len(states), *row.shape[1:]))
+            kept.append(states[:, columns.expand(row.shape[2:])])
+        return (torch.cat(images),), torch.cat(kept)
 
     def _compose_one(
         self, segments: Sequence[tuple[Example, Tensor]], position: int, memory_format: torch.memory_format

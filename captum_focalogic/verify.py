@@ -1,27 +1,20 @@
 """Asking the model again: whether what a focus claims, or what logic says of it, holds."""
 
-import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from captum_focalogic import arguments
 from captum_focalogic.claims import Claim, recorded_claims
-from captum_focalogic.criteria import Criterion, OutputCriterion
-from captum_focalogic.criteria import parse as parse_criterion
+from captum_focalogic.criteria import Criterion
 from captum_focalogic.errors import InputError
-from captum_focalogic.explaining import Question, explain_all
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import necessary_states
+from captum_focalogic.masked_model import MaskedModel
 from captum_focalogic.search import states as st
-from captum_focalogic.search.certificate import Reading
-from captum_focalogic.search.record import Record
-from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Strategy
 
 Bools = NDArray[np.bool_]
 
@@ -48,99 +41,6 @@ class Verification:
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.claims))
-
-
-@dataclass(frozen=True)
-class Witness:
-    """A model beside the input a focus is about, to ask about single states.
-
-    Parameters
-    ----------
-    forward_func, inputs, baselines, target, additional_forward_args, feature_mask, criterion
-        As for :class:`~captum_focalogic.attributor.FocaLogic`; one example.
-    perturbations_per_eval : int or "auto"
-        Rows in a call of the forward function.
-    """
-
-    forward_func: Callable[..., Any]
-    inputs: Tensor | tuple[Tensor, ...]
-    baselines: Any = None
-    target: Any = None
-    additional_forward_args: Any = None
-    feature_mask: Tensor | tuple[Tensor, ...] | None = None
-    criterion: str | Criterion | OutputCriterion = "top1"
-    perturbations_per_eval: Any = "auto"
-
-    def judge(self, focus: Focus, states: Bools) -> Bools:
-        """Whether the prediction survives in each of these states, (B,) bool.
-
-        Parameters
-        ----------
-        focus : Focus
-            Tells the regions, and the target unless this witness has its own.
-        states : (B, M) bool
-            Sets of kept regions.
-
-        Raises
-        ------
-        InputError
-            If the input does not have the regions of the focus.
-        """
-        return self._ask(focus, states)[0]
-
-    @torch.no_grad()
-    def _ask(self, focus: Focus, states: Bools) -> tuple[Bools, int]:
-        """Verdicts, and the number of states asked."""
-        question = self._question(focus, _Ask(st.unique(st.pack(states))))
-        (example,) = question.examples
-        if not np.array_equal(example.partition.region_ids, focus.region_ids):
-            raise InputError(
-                f"the input's regions {example.partition.region_ids.tolist()} are not those of the focus, "
-                f"{focus.region_ids.tolist()}; pass the feature_mask that it was made with"
-            )
-        asked = explain_all(question, question.batching(self.perturbations_per_eval, {}), lambda _: None)[0]
-        record = Record(focus.num_regions)
-        record.add(asked.evaluated.packed, asked.evaluated.valid, None)
-        return record.valid(record.find(st.pack(states))), asked.evaluated.total
-
-    def _question(self, focus: Focus, strategy: Strategy) -> Question:
-        rows = arguments.format_inputs(self.inputs)
-        if len(rows[0]) != 1:
-            raise InputError(f"a focus is about one example; got {len(rows[0])}. Pass inputs[i:i+1]")
-        mask = self.feature_mask
-        if mask is None:
-            if focus.label_map is None:
-                raise InputError("this focus has no label map of its own; pass the feature_mask that it was made with")
-            mask = torch.from_numpy(focus.label_map)
-        criterion = parse_criterion(self.criterion) if isinstance(self.criterion, str) else self.criterion
-        args = self.additional_forward_args
-        return Question(
-            forward_func=self.forward_func,
-            examples=arguments.take_apart(
-                rows, arguments.format_baselines(self.baselines, rows), arguments.format_masks(mask, rows)
-            ),
-            additional_args=() if args is None else args if isinstance(args, tuple) else (args,),
-            target=focus.target if self.target is None and isinstance(criterion, Criterion) else self.target,
-            criterion=criterion,
-            search=strategy,
-            reading="irreducible",
-            max_evaluations=None,
-            time_limit=None,
-        )
-
-
-@dataclass(frozen=True)
-class _Ask:
-    """Not a search: asks about given states, and finds nothing."""
-
-    states: st.Packed
-    reading: ClassVar[Reading] = "irreducible"
-    never_repeats: ClassVar[bool] = False
-
-    def search(self, problem: Problem) -> Search:
-        with contextlib.suppress(Stopped):
-            yield self.states
-        return Outcome(st.empty(problem.num_regions), irreducible=False, complete="no")
 
 
 def verify(
@@ -177,13 +77,13 @@ def verify(
     InputError
         If the input is not the one the focus is about, as far as its regions tell.
     """
-    witness = Witness(forward_func, inputs, **how)
+    masked = masked_model_of(focus, forward_func, inputs, **how)
     packed = st.pack(focus.final_states)
     children, parent, _ = st.children(packed, focus.num_regions)
     remembered = focus.evaluated
     chosen = np.unique(np.linspace(0, max(0, len(remembered) - 1), min(sample, len(remembered))).astype(np.int64))
     asked = np.concatenate([packed, children, remembered.packed[chosen]])
-    verdicts, evaluations = witness._ask(focus, st.unpack(asked, focus.num_regions))
+    verdicts = masked.ask(st.unpack(asked, focus.num_regions)).valid
     own, of_children, again = np.split(verdicts, [len(packed), len(packed) + len(children)])
     reducible = np.unique(parent[of_children])
     changed = int((again != remembered.valid[chosen]).sum())
@@ -201,10 +101,50 @@ def verify(
         ),
         *recorded_claims(focus),
     )
-    return Verification(claims, evaluations)
+    return Verification(claims, len(masked.memory))
 
 
-def confirm_necessary(focus: Focus, necessary: Bools, witness: Witness) -> Bools:
+def masked_model_of(focus: Focus, forward_func: Callable[..., Any], inputs: Any, **how: Any) -> MaskedModel:
+    """The model as it can be asked about the regions of a focus, and about its target.
+
+    Parameters
+    ----------
+    focus : Focus
+        Tells the regions where it has a label map, and the target.
+    forward_func, inputs, **how
+        As for :class:`~captum_focalogic.masked_model.MaskedModel`.
+
+    Raises
+    ------
+    InputError
+        If the inputs do not have the regions of the focus.
+    """
+    if how.get("feature_mask") is None:
+        if focus.label_map is None:
+            raise InputError("this focus has no label map of its own; pass the feature_mask that it was made with")
+        how["feature_mask"] = torch.from_numpy(focus.label_map)
+    criterion = how.get("criterion", "top1")
+    if how.get("target") is None and isinstance(criterion, str | Criterion):
+        how["target"] = focus.target
+    masked = MaskedModel(forward_func, inputs, **how)
+    _check_regions(focus, masked)
+    return masked
+
+
+def _check_regions(focus: Focus, masked: MaskedModel) -> None:
+    if not np.array_equal(masked.region_ids, focus.region_ids):
+        raise InputError(
+            f"the input's regions {masked.region_ids.tolist()} are not those of the focus, "
+            f"{focus.region_ids.tolist()}; pass the feature_mask that it was made with"
+        )
+
+
+def _keeps(focus: Focus, masked: MaskedModel, states: Bools) -> Bools:
+    _check_regions(focus, masked)
+    return masked.ask(states).valid
+
+
+def confirm_necessary(focus: Focus, necessary: Bools, masked: MaskedModel) -> Bools:
     """Whether removing each necessary set defeats the prediction itself, not only the formula.
 
     A necessary set hits every final state, so without it T(V) is false; a model that is not monotone may keep its
@@ -216,15 +156,15 @@ def confirm_necessary(focus: Focus, necessary: Bools, witness: Witness) -> Bools
         The explanation.
     necessary : (K, M) bool
         Region sets, such as :func:`captum_focalogic.logic.necessary_states` gives.
-    witness : Witness
-        The model.
+    masked : MaskedModel
+        The model, about the same target and regions.
 
     Returns
     -------
     (K,) bool
         True where the model confirms: with just these regions dropped, the prediction is lost.
     """
-    return ~witness.judge(focus, ~np.asarray(necessary, dtype=np.bool_))
+    return ~_keeps(focus, masked, ~np.asarray(necessary, dtype=np.bool_))
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +200,7 @@ class Necessity:
         )
 
 
-def necessary(focus: Focus, witness: Witness, limit: int | None = 1_000) -> Necessity:
+def necessary(focus: Focus, masked: MaskedModel, limit: int | None = 1_000) -> Necessity:
     """What the decision cannot do without, each set put to the model.
 
     The sets are those of :func:`captum_focalogic.logic.necessary_states`: without any one of them no final state is
@@ -271,8 +211,8 @@ def necessary(focus: Focus, witness: Witness, limit: int | None = 1_000) -> Nece
     ----------
     focus : Focus
         The explanation.
-    witness : Witness
-        The model.
+    masked : MaskedModel
+        The model, about the same target and regions.
     limit : int or None
         Most sets to ask about, the smallest first; None for all.
 
@@ -293,12 +233,12 @@ def necessary(focus: Focus, witness: Witness, limit: int | None = 1_000) -> Nece
 
     Examples
     --------
-    >>> print(necessary(focus, Witness(model, image)))  # doctest: +SKIP
+    >>> print(necessary(focus, masked_model_of(focus, model, image)))  # doctest: +SKIP
     confirmed: without {1}
     NOT confirmed: without {3, 4}
     """
     states = necessary_states(focus.final_states, limit)
-    return Necessity(focus.region_ids, states, confirm_necessary(focus, states, witness))
+    return Necessity(focus.region_ids, states, confirm_necessary(focus, states, masked))
 
 
 @dataclass(frozen=True)
@@ -328,7 +268,7 @@ class DifferenceCheck:
 
 
 def confirm_difference(
-    focus_a: Focus, focus_b: Focus, regions: Iterable[int], witness_a: Witness, witness_b: Witness
+    focus_a: Focus, focus_b: Focus, regions: Iterable[int], model_a: MaskedModel, model_b: MaskedModel
 ) -> DifferenceCheck:
     """Ask both models about a region set on which their formulas differ.
 
@@ -338,8 +278,8 @@ def confirm_difference(
         Explanations over the same regions.
     regions : iterable of int
         Region ids, such as :func:`captum_focalogic.logic.difference` gives.
-    witness_a, witness_b : Witness
-        The models.
+    model_a, model_b : MaskedModel
+        The models, each about its explanation's target and regions.
 
     Raises
     ------
@@ -351,7 +291,7 @@ def confirm_difference(
     kept = frozenset(int(region) for region in regions)
     state = np.isin(focus_a.region_ids, list(kept))[None]
     holds = [bool((focus.final_states <= state).all(axis=1).any()) for focus in (focus_a, focus_b)]
-    keeps = [bool(witness.judge(focus, state)[0]) for focus, witness in ((focus_a, witness_a), (focus_b, witness_b))]
+    keeps = [bool(_keeps(*pair, state)[0]) for pair in ((focus_a, model_a), (focus_b, model_b))]
     return DifferenceCheck(kept, holds[0], holds[1], keeps[0], keeps[1])
 
 

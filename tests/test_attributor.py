@@ -588,7 +588,7 @@ def test_modes_of_torch_around_the_call(scope: Callable[[], Any]) -> None:
         assert FocaLogic(exact).explain(x, 0.0, target=[1, 1])[1].region_sets() == [{0, 1}, {0, 2}]
         assert FocaLogic(exact).explain(whole, 0.5)[0].region_sets() == [{0}, {1, 2}]
         assert FocaLogic(lambda x: exact(x).argmax(1)).explain(x)[0].region_sets() == [{0, 1}, {0, 2}]
-        assert FocaLogic(lambda x: float(x[0, 0]) - 0.5).explain(x[:1])[0].region_sets() == [{0}]
+        assert FocaLogic(lambda x: float(x[0, 0]) - 0.5, outputs="logits").explain(x[:1])[0].region_sets() == [{0}]
         windows = FocaLogic(exact).attribute(x, sliding_window_shapes=(2,), return_input_shape=False)
         assert windows.tolist() == [[1, 0]] * 2
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 from torch import Tensor
 
-from captum_focalogic.masking import Compositor, Example
+from captum_focalogic.masking import Example, Masker
 from captum_focalogic.regions import partition_from_masks
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8, torch.int8, torch.int16]
@@ -64,7 +64,7 @@ def test_every_bit_is_the_inputs_or_the_baselines(dtype: torch.dtype, shape: tup
     masks = [torch.from_numpy(np.asarray(rng.integers(-2, 2, size=shape)))]
     source = example([row], [baseline], masks)
     states = all_states(source.partition.num_regions)
-    (batch,) = Compositor().compose([(source, states)])
+    (batch,) = Masker().compose([(source, states)])
     assert batch.shape == (len(states), *shape)
     assert batch.dtype == dtype
     for given_row, state in zip(batch, states.tolist(), strict=True):
@@ -91,7 +91,7 @@ def test_examples_with_their_own_regions_in_one_batch(seed: int) -> None:
             for rows, row in zip(expected, shown(source, masks, state), strict=True):
                 rows.append(row)
     layout = [torch.preserve_format, torch.contiguous_format, torch.channels_last][rng.integers(0, 3)]
-    batch = Compositor().compose(segments, layout)
+    batch = Masker().compose(segments, layout)
     for tensor, rows in zip(batch, expected, strict=True):
         assert bits(tensor) == bits(torch.cat(rows))
         assert tensor.shape == torch.cat(rows).shape
@@ -114,7 +114,7 @@ class TestLayout:
     @pytest.mark.parametrize("channels_last", [True, False])
     def test_the_inputs_own_by_default(self, channels_last: bool) -> None:
         source, states = self.image(channels_last)
-        (batch,) = Compositor().compose([(source, states)])
+        (batch,) = Masker().compose([(source, states)])
         assert batch.is_contiguous(memory_format=torch.channels_last) == channels_last
         assert batch.is_contiguous() != channels_last
 
@@ -122,9 +122,9 @@ class TestLayout:
     @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
     def test_the_one_asked_for(self, channels_last: bool, layout: torch.memory_format) -> None:
         source, states = self.image(channels_last)
-        (batch,) = Compositor().compose([(source, states)], layout)
+        (batch,) = Masker().compose([(source, states)], layout)
         assert batch.is_contiguous(memory_format=layout)
-        assert torch.equal(batch, Compositor().compose([(source, states)])[0])
+        assert torch.equal(batch, Masker().compose([(source, states)])[0])
 
     def test_channels_with_regions_of_their_own(self) -> None:
         row = torch.arange(1.0, 9.0).reshape(1, 2, 2, 2)
@@ -132,26 +132,26 @@ class TestLayout:
         source = example([row], [torch.tensor(-1.0)], [mask])
         states = torch.tensor([[True, False], [False, True]])
         for layout in (torch.contiguous_format, torch.channels_last):
-            (batch,) = Compositor().compose([(source, states)], layout)
+            (batch,) = Masker().compose([(source, states)], layout)
             assert batch[0].flatten().tolist() == [1, 2, 3, -1, -1, -1, -1, -1]
             assert batch[1].flatten().tolist() == [-1, -1, -1, 4, 5, 6, 7, 8]
 
     def test_other_dimensions_have_no_such_layout(self) -> None:
         source = example([torch.ones(1, 2, 3)], [torch.tensor(0.0)], [torch.zeros(1, 1, dtype=torch.int64)])
-        (batch,) = Compositor().compose([(source, torch.ones(2, 1, dtype=torch.bool))], torch.channels_last)
+        (batch,) = Masker().compose([(source, torch.ones(2, 1, dtype=torch.bool))], torch.channels_last)
         assert batch.is_contiguous()
 
 
 def test_a_fractional_baseline_makes_whole_numbers_floats() -> None:
     source = example([torch.tensor([[3, 4]])], [torch.tensor(0.5)], [torch.tensor([0, 1])])
-    (batch,) = Compositor().compose([(source, torch.tensor([[True, False]]))])
+    (batch,) = Masker().compose([(source, torch.tensor([[True, False]]))])
     assert batch.tolist() == [[3.0, 0.5]]
     assert batch.dtype == torch.float32
 
 
 def test_a_baseline_beyond_the_inputs_type_widens_it() -> None:
     source = example([torch.tensor([[3, 4]], dtype=torch.uint8)], [torch.tensor(300)], [torch.tensor([0, 1])])
-    (batch,) = Compositor().compose([(source, torch.tensor([[True, False]]))])
+    (batch,) = Masker().compose([(source, torch.tensor([[True, False]]))])
     assert batch.tolist() == [[3, 300]]
 
 
@@ -165,8 +165,8 @@ def test_a_forgetful_compositor_gives_the_same() -> None:
             [torch.arange(5).reshape(1, 5)],
         )
         sources.append(source)
-        expected.append(Compositor().compose([(source, all_states(5))])[0])
-    forgetful = Compositor(memory_limit=1)
+        expected.append(Masker().compose([(source, all_states(5))])[0])
+    forgetful = Masker(memory_limit=1)
     for _ in range(2):
         for source, batch in zip(sources, expected, strict=True):
             assert torch.equal(forgetful.compose([(source, all_states(5))])[0], batch)
@@ -175,7 +175,7 @@ def test_a_forgetful_compositor_gives_the_same() -> None:
 def test_inputs_are_read_only_and_batches_are_new() -> None:
     row, baseline = torch.ones(1, 4), torch.zeros(4)
     source = example([row], [baseline], [torch.arange(4)])
-    compositor = Compositor()
+    compositor = Masker()
     (batch,) = compositor.compose([(source, all_states(4))])
     batch.fill_(7)
     assert torch.equal(row, torch.ones(1, 4))
@@ -187,5 +187,5 @@ def test_more_than_64_regions() -> None:
     row = torch.arange(1.0, 131.0)[None]
     source = example([row], [torch.tensor(0.0)], [torch.arange(130)])
     states = torch.from_numpy(np.random.default_rng(3).random((9, 130)) < 0.5)
-    (batch,) = Compositor().compose([(source, states)])
+    (batch,) = Masker().compose([(source, states)])
     assert torch.equal(batch, torch.where(states, row, 0.0))

@@ -13,7 +13,7 @@ from captum_focalogic import FocaLogic
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic import TruncatedWarning, difference
 from captum_focalogic.search import Ascending, Beam
-from captum_focalogic.verify import Witness, confirm_difference, confirm_necessary, necessary, verify
+from captum_focalogic.verify import confirm_difference, confirm_necessary, masked_model_of, necessary, verify
 
 M = 5
 
@@ -131,9 +131,9 @@ def test_necessity_is_confirmed_by_the_model_not_by_the_formula() -> None:
     table[0b11110] = True  # ... except that all the others together do as well, which no descent meets
     model, x, mask = table_model(table), torch.ones(1, M), torch.arange(M)[None]
     focus = FocaLogic(model, search=Beam(1)).explain(x, target=1)[0]
-    witness = Witness(model, x, feature_mask=mask)
+    masked = masked_model_of(focus, model, x, feature_mask=mask)
     sets = np.array([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0]], dtype=bool)
-    assert confirm_necessary(focus, sets, witness).tolist() == [False, True]
+    assert confirm_necessary(focus, sets, masked).tolist() == [False, True]
 
 
 def test_what_is_necessary_says_which_sets_the_model_confirms() -> None:
@@ -143,14 +143,14 @@ def test_what_is_necessary_says_which_sets_the_model_confirms() -> None:
     model, x = table_model(table), torch.ones(1, M)
     focus = FocaLogic(model).explain(x, target=1)[0]
     assert focus.region_sets() == [{0, 1}, {0, 2}, {1, 2, 3, 4}]
-    witness = Witness(model, x, feature_mask=torch.arange(M)[None])
-    found = necessary(focus, witness)
+    masked = masked_model_of(focus, model, x, feature_mask=torch.arange(M)[None])
+    found = necessary(focus, masked)
     columns = [set(np.flatnonzero(state).tolist()) for state in found.states]
     assert columns == [{0, 1}, {0, 2}, {0, 3}, {0, 4}, {1, 2}]
     assert found.confirmed.all()
     assert found.region_sets() == columns
     blind = replace(focus, final_states=focus.final_states[:2])
-    found = necessary(blind, witness)
+    found = necessary(blind, masked)
     assert [set(np.flatnonzero(state).tolist()) for state in found.states] == [{0}, {1, 2}]
     assert found.confirmed.tolist() == [False, True]
     assert found.region_sets() == [{1, 2}]
@@ -163,7 +163,7 @@ def test_necessary_sets_are_confirmed_exactly_where_the_model_fails_without_them
     table = random_table(seed)
     model, x = table_model(table), torch.ones(1, M)
     focus = FocaLogic(model).explain(x, target=1)[0]
-    found = necessary(focus, Witness(model, x, feature_mask=torch.arange(M)[None]))
+    found = necessary(focus, masked_model_of(focus, model, x, feature_mask=torch.arange(M)[None]))
     weights = 1 << np.arange(M)
     for removed, confirmed in zip(found.states, found.confirmed, strict=True):
         assert all((removed & state).any() for state in focus.final_states)
@@ -175,10 +175,10 @@ def test_necessary_sets_beyond_the_limit_are_announced() -> None:
     table[[i for i in range(1 << M) if (i & 0b11).bit_count() and (i & 0b11100).bit_count()]] = True
     model, x = table_model(table), torch.ones(1, M)
     focus = FocaLogic(model).explain(x, target=1)[0]
-    witness = Witness(model, x, feature_mask=torch.arange(M)[None])
-    assert [state.sum() for state in necessary(focus, witness).states] == [2, 3]
+    masked = masked_model_of(focus, model, x, feature_mask=torch.arange(M)[None])
+    assert [state.sum() for state in necessary(focus, masked).states] == [2, 3]
     with pytest.warns(TruncatedWarning):
-        assert len(necessary(focus, witness, limit=1)) == 1
+        assert len(necessary(focus, masked, limit=1)) == 1
 
 
 def test_a_difference_is_put_to_both_models() -> None:
@@ -191,6 +191,7 @@ def test_a_difference_is_put_to_both_models() -> None:
     a, b = (FocaLogic(model).explain(x, target=1)[0] for model in models)
     told_apart = difference(a.expression, b.expression)
     assert told_apart is not None
-    check = confirm_difference(a, b, told_apart, *(Witness(model, x, feature_mask=mask) for model in models))
+    asked = [masked_model_of(focus, model, x, feature_mask=mask) for focus, model in zip((a, b), models, strict=True)]
+    check = confirm_difference(a, b, told_apart, *asked)
     assert check.confirmed
     assert (check.formula_a, check.formula_b) == (True, False)

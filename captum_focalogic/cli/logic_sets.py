@@ -71,7 +71,7 @@ def necessary(path: Path, *, picture: Path | None, asked: Asked | None, limit: i
 def _ask(focus: Focus, path: Path, asked: Asked, limit: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     from captum_focalogic.cli.setting import read_batch
     from captum_focalogic.cli.verifying import setting_of
-    from captum_focalogic.verify import Witness, necessary
+    from captum_focalogic.verify import masked_model_of, necessary
 
     rows = read_batch(asked.batch)
     setting = setting_of(
@@ -87,7 +87,8 @@ def _ask(focus: Focus, path: Path, asked: Asked, limit: int) -> tuple[NDArray[np
     )
 
     def ask(forward: Any) -> Any:
-        witness = Witness(
+        masked = masked_model_of(
+            focus,
             forward,
             setting.inputs,
             baselines=setting.baselines,
@@ -95,7 +96,7 @@ def _ask(focus: Focus, path: Path, asked: Asked, limit: int) -> tuple[NDArray[np
             criterion=asked.criterion,
             perturbations_per_eval=rows,
         )
-        return necessary(focus, witness, limit)
+        return necessary(focus, masked, limit)
 
     found = setting.ask(ask)
     return found.states, found.confirmed

@@ -15,7 +15,8 @@ from captum_focalogic.focus import Focus
 from captum_focalogic.logic import difference, symbol
 
 if TYPE_CHECKING:
-    from captum_focalogic.verify import DifferenceCheck, Witness
+    from captum_focalogic.masked_model import MaskedModel
+    from captum_focalogic.verify import DifferenceCheck
 
 _MOST_NAMED = 8
 
@@ -49,8 +50,8 @@ def show_difference(
     focus_a: Focus,
     focus_b: Focus,
     image: ArrayLike | None = None,
-    witness_a: "Witness | None" = None,
-    witness_b: "Witness | None" = None,
+    model_a: "MaskedModel | None" = None,
+    model_b: "MaskedModel | None" = None,
     *,
     regions: Iterable[int] | None = None,
     titles: tuple[str, str] = ("A", "B"),
@@ -69,8 +70,8 @@ def show_difference(
         Explanations of the same image over the same regions: explain with one ``feature_mask``.
     image : (3, H, W) float in [0, 1], or (H, W, 3) uint8, optional
         The image; the first focus's own by default, and a map of the regions where it has none.
-    witness_a, witness_b : Witness, optional
-        The models beside their inputs, both or none.
+    model_a, model_b : MaskedModel, optional
+        The models, about their explanations' targets and regions, both or none.
     regions : iterable of int, optional
         Region ids to keep, in place of the set that is found.
     titles : (str, str)
@@ -88,19 +89,19 @@ def show_difference(
     Raises
     ------
     InputError
-        If the focuses are about different regions, have no label map, the image does not fit them, or only one witness
+        If the focuses are about different regions, have no label map, the image does not fit them, or only one model
         is given.
 
     Examples
     --------
-    >>> shown = show_difference(before, after, image, Witness(old, x), Witness(new, x))  # doctest: +SKIP
+    >>> shown = show_difference(before, after, image, MaskedModel(old, x), MaskedModel(new, x))  # doctest: +SKIP
     >>> shown.image.save("difference.png")  # doctest: +SKIP
     >>> shown.check.confirmed  # doctest: +SKIP
     True
     """
     label_map = same_regions(focus_a, focus_b)
-    if (witness_a is None) != (witness_b is None):
-        raise InputError("only one of witness_a and witness_b is given; asking needs both models")
+    if (model_a is None) != (model_b is None):
+        raise InputError("only one of model_a and model_b is given; asking needs both models")
     kept = _kept(focus_a, focus_b, regions)
     pixels = np.asarray(backdrop(focus_a.image if image is None else image, label_map).convert("RGB"))
     if kept is None:
@@ -108,10 +109,10 @@ def show_difference(
         whole = regions_image(pixels, label_map, names=focus_a.names, side=side)
         return Difference(with_caption(whole, caption), caption, None)
     check = None
-    if witness_a is not None and witness_b is not None:
+    if model_a is not None and model_b is not None:
         from captum_focalogic.verify import confirm_difference
 
-        check = confirm_difference(focus_a, focus_b, kept, witness_a, witness_b)
+        check = confirm_difference(focus_a, focus_b, kept, model_a, model_b)
     state = np.isin(focus_a.region_ids, list(kept))
     caption = _caption(focus_a, focus_b, state, check, titles)
     # Beside the empty set nothing is common to all states, so that nothing is framed as if it were.

@@ -1,8 +1,25 @@
-"""Asking the model: one scheduler for all searches in flight."""
+"""Asking the model: requests become jobs, jobs batches, and batches answers."""
 
 from captum_focalogic.oracle.batching import AutoBatching, Batching, FixedBatching
 from captum_focalogic.oracle.forward import Forward
-from captum_focalogic.oracle.scheduler import Case, Scheduler
+from captum_focalogic.oracle.memory import Memory, Summaries
+from captum_focalogic.oracle.references import AnyCriterion, References
+from captum_focalogic.oracle.scheduler import Asker, Job, Removal, Scheduler
 from captum_focalogic.oracle.targets import Targets, resolve_targets
 
-__all__ = ["AutoBatching", "Batching", "Case", "FixedBatching", "Forward", "Scheduler", "Targets", "resolve_targets"]
+__all__ = [
+    "AnyCriterion",
+    "Asker",
+    "AutoBatching",
+    "Batching",
+    "FixedBatching",
+    "Forward",
+    "Job",
+    "Memory",
+    "References",
+    "Removal",
+    "Scheduler",
+    "Summaries",
+    "Targets",
+    "resolve_targets",
+]

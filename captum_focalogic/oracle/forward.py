@@ -57,14 +57,32 @@ class Forward:
         ModelOutputError
             If the outputs have no row for each input. What the model itself raises passes through, with a note.
         """
-        rows = len(index)
+        return self._call(self._forward_func, batch, batch, index)
+
+    def masked(self, batch: tuple[Tensor, ...], kept: Tensor, index: Tensor) -> Tensor:
+        """The outputs of a model that leaves pixels out by itself: ``forward_masked(images, kept, ...)``, (B, ...).
+
+        Parameters
+        ----------
+        batch : tuple of (B, C, H, W) Tensor
+            Whole images.
+        kept : (B, H, W) bool Tensor
+            Which pixels are there.
+        index : (B,) int64 Tensor
+            As for a plain call.
+        """
+        return self._call(self._forward_func.forward_masked, (*batch, kept), batch, index)  # type: ignore[attr-defined]
+
+    def _call(
+        self, function: Callable[..., Any], given: tuple[Tensor, ...], batch: tuple[Tensor, ...], index: Tensor
+    ) -> Tensor:
         args = [self._rows_of(arg, index) for arg in self._additional_args]
         try:
-            outputs = self._forward_func(*batch, *args)
+            outputs = function(*given, *args)
         except Exception as error:
             error.add_note(f"raised by the forward function, called by FocaLogic with {_shapes(batch)}")
             raise
-        return as_rows(outputs, rows)
+        return as_rows(outputs, len(index))
 
     def _rows_of(self, arg: Any, index: Tensor) -> Any:
         if not isinstance(arg, Tensor) or arg.dim() == 0:

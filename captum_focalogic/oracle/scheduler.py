@@ -2,139 +2,283 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_focalogic.errors import AggregateOutputError
-from captum_focalogic.masking import Compositor, Example
+from captum_focalogic.masking import Example, Masker
 from captum_focalogic.oracle.batching import Batching
 from captum_focalogic.oracle.forward import Forward, is_out_of_memory
+from captum_focalogic.oracle.memory import Memory, Summaries
+from captum_focalogic.oracle.references import AnyCriterion, References
 from captum_focalogic.search import states as st
-from captum_focalogic.search.run import Run
+from captum_focalogic.search.certificate import StopReason
+from captum_focalogic.search.record import Scores
+from captum_focalogic.search.states import Bools, Packed
 
-Judge = Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]
-"""``(outputs (B, ...), example index (B,)) -> (valid (B,) bool, score (B,) or None)``."""
+Removal = Literal["fill", "tokens"]
+"""How regions are taken away: filled with the baseline, or left out by the model itself."""
+
+_PATIENCE = 0.05
+"""Seconds between looks at what another thread is asking."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """One example and its search."""
+class Asked(Protocol):
+    """One example's model: what a state is asked of."""
 
-    index: int
     example: Example
-    run: Run
+    row: int
+    references: References
+    criterion: AnyCriterion
+    memory: Memory
+    forward: Forward
+    removal: Removal
+
+    @property
+    def key(self) -> Hashable:
+        """What verdicts are remembered under."""
+        ...
+
+    def judge(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Verdicts and scores for remembered outputs."""
+        ...
+
+    def summarise(self, outputs: Tensor) -> Summaries:
+        """Class and probability for remembered outputs."""
+        ...
 
 
-Segment = tuple[Case, st.Packed]
-"""States of one case in a batch."""
+class Asker(Protocol):
+    """Whoever wants states judged; :class:`captum_focalogic.search.run.Run` is one."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more is wanted."""
+        ...
+
+    def wanted(self, limit: int | None = None) -> Packed:
+        """Hand out states to judge, at most ``limit``."""
+        ...
+
+    def tell(self, valid: Bools, score: Scores | None = None) -> None:
+        """Verdicts of the oldest states handed out and not yet answered."""
+        ...
+
+    def stop(self, reason: StopReason) -> None:
+        """End with what is known."""
+        ...
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
+class _Ticket:
+    """States that one asker was handed together, and what is known of them."""
+
+    packed: Packed
+    known: Bools
+    valid: Bools
+    score: Scores
+
+
+@dataclass(eq=False)
+class Job:
+    """One example's model, and who asks it."""
+
+    model: Asked
+    asker: Asker
+    tickets: deque[_Ticket] = field(default_factory=deque)
+
+
+@dataclass(frozen=True, eq=False)
+class _Segment:
+    """States of one job in a batch: positions in one of its tickets."""
+
+    job: Job
+    ticket: _Ticket
+    positions: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    @property
+    def packed(self) -> Packed:
+        return self.ticket.packed[self.positions]
+
+
+@dataclass(frozen=True, eq=False)
 class _Pending:
-    """A batch whose verdicts are on their way."""
+    """A batch whose answers are on their way."""
 
-    segments: list[Segment]
+    segments: list[_Segment]
     valid: Tensor
     score: Tensor
+    outputs: Tensor
     arrived: torch.cuda.Event | None
 
 
 class Scheduler:
     """Asks the model about masked inputs, whole batches at a time.
 
+    States that a model's memory knows are answered from it, and a state that two askers want is asked once.
+
     Parameters
     ----------
-    forward : Forward
-        The model.
-    judge : callable
-        Reads verdicts off the model's outputs.
     batching : Batching
         How many rows a batch may have.
     device : torch.device
         Where the inputs are.
     on_judged : callable
-        Told the number of states judged, batch by batch.
+        Told the number of states asked, batch by batch.
+    masker : Masker, optional
+        Makes the masked inputs; one that is kept does not prepare an example twice.
     """
 
     def __init__(
         self,
-        forward: Forward,
-        judge: Judge,
         batching: Batching,
         device: torch.device,
-        on_judged: Callable[[int], object],
+        on_judged: Callable[[int], object] = lambda _: None,
+        masker: Masker | None = None,
     ) -> None:
-        self._forward = forward
-        self._judge = judge
         self._batching = batching
         self._device = device
         self._on_judged = on_judged
-        self._compositor = Compositor()
+        self._masker = masker or Masker()
         # A second batch in the queue keeps an accelerator busy while the first one's verdicts are read.
         self._depth = 2 if device.type == "cuda" else 1
 
-    def drive(self, cases: Iterable[Case]) -> None:
-        """Run all searches to their end; a keyboard interrupt stops them with what they have."""
-        active = list(cases)
-        try:
-            self._drive(active)
-        except KeyboardInterrupt:
-            for case in active:
-                case.run.stop("interrupted")
-
-    def _drive(self, active: list[Case]) -> None:
+    def drive(self, jobs: Iterable[Job]) -> None:
+        """Serve all askers to their end; a keyboard interrupt stops them with what they have."""
+        active = list(jobs)
         in_flight: deque[_Pending] = deque()
+        try:
+            self._drive(active, in_flight)
+        except KeyboardInterrupt:
+            for job in active:
+                job.asker.stop("interrupted")
+        finally:
+            for pending in in_flight:
+                _release(pending.segments)
+
+    def _drive(self, active: list[Job], in_flight: deque[_Pending]) -> None:
         unfinished = active
         while True:
-            unfinished = [case for case in unfinished if not case.run.finished]
-            segments = _fill(unfinished, self._batching.size)
+            unfinished = [job for job in unfinished if not job.asker.finished]
+            segments = self._fill(unfinished)
             if segments:
                 in_flight.append(self._launch(segments, alone=not in_flight))
                 # A batch is timed alone, so nothing is queued behind one that is being measured.
                 if len(in_flight) < self._depth and not self._batching.measuring:
                     continue
-            if not in_flight:
+            if in_flight:
+                self._settle(in_flight)
+            elif any(job.tickets for job in unfinished):
+                self._await(unfinished)
+            else:
                 return
-            self._settle(in_flight.popleft())
 
-    def _launch(self, segments: list[Segment], *, alone: bool) -> _Pending:
-        rows = sum(len(packed) for _, packed in segments)
-        if not (self._batching.measuring and alone and rows == self._batching.size):
-            return self._send(segments)
-        self._synchronise()
-        start = time.perf_counter()
-        pending = self._send(segments)
-        self._synchronise()
-        self._batching.record(rows, time.perf_counter() - start)
-        return pending
+    def _fill(self, jobs: Sequence[Job]) -> list[_Segment]:
+        """Up to a batch of states, from the first jobs that want any, all of one model."""
+        segments: list[_Segment] = []
+        room = self._batching.size
+        try:
+            for job in jobs:
+                if room > 0 and (not segments or _together(segments[0].job.model, job.model)):
+                    room -= self._fill_from(job, segments, room)
+        except BaseException:
+            _release(segments)
+            raise
+        return segments
 
-    def _send(self, segments: list[Segment]) -> _Pending:
-        valid, score = self._verdicts(segments)
+    def _fill_from(self, job: Job, segments: list[_Segment], room: int) -> int:
+        """Add what a job wants; how much that is."""
+        taken = 0
+        for ticket in job.tickets:
+            taken += self._claim(segments, job, ticket, room - taken)
+        _answer(job)
+        while taken < room:
+            packed = job.asker.wanted(room - taken)
+            if not len(packed):
+                break
+            nothing = np.zeros(len(packed), dtype=np.bool_)
+            ticket = _Ticket(packed, nothing, nothing.copy(), np.full(len(packed), np.nan, dtype=np.float32))
+            job.tickets.append(ticket)
+            taken += self._claim(segments, job, ticket, room - taken)
+            _answer(job)
+        return taken
+
+    def _claim(self, segments: list[_Segment], job: Job, ticket: _Ticket, room: int) -> int:
+        """Take what a ticket lacks from memory, and what is not there into the batch; how much that is."""
+        model = job.model
+        lacking = np.flatnonzero(~ticket.known)[:room]
+        if not len(lacking):
+            return 0
+        packed = ticket.packed[lacking]
+        known, mine = model.memory.claim(model.key, packed, model.judge)
+        if known.any():
+            _note(ticket, lacking[known], *model.memory.verdicts(model.key, packed[known]))
+        if mine.any():
+            segments.append(_Segment(job, ticket, lacking[mine]))
+        return int(mine.sum())
+
+    def _await(self, jobs: list[Job]) -> None:
+        """Wait for what another thread is asking."""
+        memory = next(job for job in jobs if job.tickets).model.memory
+        with memory.changed:
+            memory.changed.wait(_PATIENCE)
+
+    def _launch(self, segments: list[_Segment], *, alone: bool) -> _Pending:
+        rows = sum(map(len, segments))
+        try:
+            if not (self._batching.measuring and alone and rows == self._batching.size):
+                return self._send(segments)
+            self._synchronise()
+            start = time.perf_counter()
+            pending = self._send(segments)
+            self._synchronise()
+            self._batching.record(rows, time.perf_counter() - start)
+            return pending
+        except BaseException:
+            _release(segments)
+            raise
+
+    def _send(self, segments: list[_Segment]) -> _Pending:
+        answers = self._answers(segments)
         if self._device.type != "cuda":
-            return _Pending(segments, valid.cpu(), score.cpu(), None)
-        valid, score = (_to_pinned(values) for values in (valid, score))
+            valid, score, outputs = answers
+            # The model may write to its outputs again.
+            kept = outputs.clone() if outputs.device.type == "cpu" else outputs.cpu()
+            return _Pending(segments, valid.cpu(), score.cpu(), kept, None)
+        valid, score, outputs = (_to_pinned(values) for values in answers)
         arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
         arrived.record(torch.cuda.current_stream(self._device))
-        return _Pending(segments, valid, score, arrived)
+        return _Pending(segments, valid, score, outputs, arrived)
 
-    def _settle(self, pending: _Pending) -> None:
+    def _settle(self, in_flight: deque[_Pending]) -> None:
+        pending = in_flight[0]
         if pending.arrived is not None:
             pending.arrived.synchronize()
         valid, score = pending.valid.numpy(), pending.score.numpy()
         start = 0
-        for case, packed in pending.segments:
-            end = start + len(packed)
-            case.run.tell(valid[start:end].copy(), score[start:end].copy())
+        for segment in pending.segments:
+            end = start + len(segment)
+            model, own, scores = segment.job.model, valid[start:end].copy(), score[start:end].copy()
+            model.memory.store(model.key, segment.packed, own, scores, pending.outputs[start:end], model.summarise)
+            _note(segment.ticket, segment.positions, own, scores)
             start = end
+        in_flight.popleft()
+        for job in dict.fromkeys(segment.job for segment in pending.segments):
+            _answer(job)
         self._on_judged(len(valid))
 
-    def _verdicts(self, segments: list[Segment]) -> tuple[Tensor, Tensor]:
+    def _answers(self, segments: list[_Segment]) -> tuple[Tensor, Tensor, Tensor]:
         """Judge a batch, in halves where it does not fit in memory or the model takes one row at a time."""
-        rows = sum(len(packed) for _, packed in segments)
+        rows = sum(map(len, segments))
         try:
             return self._ask(segments)
         except AggregateOutputError:
@@ -147,33 +291,45 @@ class Scheduler:
         # Not before the exception is gone: its traceback holds the batch that did not fit.
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        parts = [self._verdicts(part) for part in _split(segments, min(self._batching.size, max(1, rows // 2)))]
-        valid, score = zip(*parts, strict=True)
-        return torch.cat(valid), torch.cat(score)
+        parts = [self._answers(part) for part in _split(segments, min(self._batching.size, max(1, rows // 2)))]
+        valid, score, outputs = zip(*parts, strict=True)
+        return torch.cat(valid), torch.cat(score), torch.cat(outputs)
 
-    def _ask(self, segments: list[Segment]) -> tuple[Tensor, Tensor]:
+    def _ask(self, segments: list[_Segment]) -> tuple[Tensor, Tensor, Tensor]:
+        """Verdicts, scores and what is remembered of the outputs."""
+        first = segments[0].job.model
         kept = self._upload(segments)
-        index = torch.tensor([case.index for case, _ in segments], device=self._device)
-        index = index.repeat_interleave(torch.tensor([len(packed) for _, packed in segments], device=self._device))
+        index = torch.tensor([segment.job.model.row for segment in segments], device=self._device)
+        index = index.repeat_interleave(torch.tensor([len(segment) for segment in segments], device=self._device))
         shown, start = [], 0
-        for case, packed in segments:
-            end = start + len(packed)
-            shown.append((case.example, kept[start:end, : case.run.num_regions]))
-            start = end
-        outputs = self._forward(self._compositor.compose(shown, self._batching.memory_format), index)
-        valid, score = self._judge(outputs, index)
-        if score is None:
-            score = torch.full((len(valid),), torch.nan, device=valid.device)
-        return valid, score.float()
+        for segment in segments:
+            example = segment.job.model.example
+            shown.append((example, kept[start : start + len(segment), : example.partition.num_regions]))
+            start += len(segment)
+        if first.removal == "tokens":
+            inputs, present = self._masker.present(shown)
+            outputs = first.forward.masked(inputs, present, index)
+        else:
+            outputs = first.forward(self._masker.compose(shown, self._batching.memory_format), index)
+        references = first.references.on(outputs.device)
+        index = index.to(outputs.device)
+        outputs = references.read(outputs, index)
+        valid, score, start = [], [], 0
+        for criterion, rows in _by_criterion(segments):
+            part = slice(start, start + rows)
+            judged = references.judge(criterion, outputs[part], index[part])
+            valid.append(judged[0])
+            score.append(judged[1])
+            start += rows
+        return torch.cat(valid), torch.cat(score), outputs
 
-    def _upload(self, segments: list[Segment]) -> Tensor:
-        """States of a batch as booleans on the device, (B, most regions of any case)."""
-        width = max(case.run.num_regions for case, _ in segments)
-        rows = sum(len(packed) for _, packed in segments)
-        states, start = np.zeros((rows, width), dtype=np.bool_), 0
-        for case, packed in segments:
-            end = start + len(packed)
-            states[start:end, : case.run.num_regions] = st.unpack(packed, case.run.num_regions)
+    def _upload(self, segments: list[_Segment]) -> Tensor:
+        """States of a batch as booleans on the device, (B, most regions of any example)."""
+        width = max(segment.job.model.example.partition.num_regions for segment in segments)
+        states, start = np.zeros((sum(map(len, segments)), width), dtype=np.bool_), 0
+        for segment in segments:
+            end, num_regions = start + len(segment), segment.job.model.example.partition.num_regions
+            states[start:end, :num_regions] = st.unpack(segment.packed, num_regions)
             start = end
         kept = torch.from_numpy(states)
         if self._device.type == "cuda":
@@ -187,29 +343,48 @@ class Scheduler:
             torch.mps.synchronize()
 
 
-def _fill(cases: Sequence[Case], size: int) -> list[Segment]:
-    """Up to ``size`` states, from the first cases that want any."""
-    segments: list[Segment] = []
-    room = size
-    for case in cases:
-        wanted = case.run.wanted(room)
-        if len(wanted):
-            segments.append((case, wanted))
-            room -= len(wanted)
-            if not room:
-                break
-    return segments
+def _together(first: Asked, other: Asked) -> bool:
+    """Whether two examples can go into one call of the model."""
+    return first.forward is other.forward and first.references is other.references and first.removal == other.removal
 
 
-def _split(segments: list[Segment], size: int) -> Iterator[list[Segment]]:
+def _note(ticket: _Ticket, positions: NDArray[np.int64], valid: Bools, score: Scores) -> None:
+    ticket.valid[positions], ticket.score[positions], ticket.known[positions] = valid, score, True
+
+
+def _answer(job: Job) -> None:
+    """Tell the asker what is complete, in the order in which it was handed out."""
+    while job.tickets and job.tickets[0].known.all():
+        ticket = job.tickets.popleft()
+        job.asker.tell(ticket.valid, ticket.score)
+
+
+def _release(segments: Iterable[_Segment]) -> None:
+    for segment in segments:
+        segment.job.model.memory.release(segment.packed)
+
+
+def _by_criterion(segments: Sequence[_Segment]) -> Iterator[tuple[AnyCriterion, int]]:
+    """Runs of rows that one criterion judges."""
+    criterion, rows = segments[0].job.model.criterion, 0
+    for segment in segments:
+        own = segment.job.model.criterion
+        if own is not criterion and own != criterion:
+            yield criterion, rows
+            criterion, rows = own, 0
+        rows += len(segment)
+    yield criterion, rows
+
+
+def _split(segments: list[_Segment], size: int) -> Iterator[list[_Segment]]:
     """The same states in batches of at most ``size``."""
-    batch: list[Segment] = []
+    batch: list[_Segment] = []
     room = size
-    for case, packed in segments:
+    for segment in segments:
         start = 0
-        while start < len(packed):
-            part = packed[start : start + room]
-            batch.append((case, part))
+        while start < len(segment):
+            part = _Segment(segment.job, segment.ticket, segment.positions[start : start + room])
+            batch.append(part)
             start += len(part)
             room -= len(part)
             if not room:

@@ -38,6 +38,11 @@ class Targets:
         places = self.positions[index].to(outputs.device)
         return outputs.movedim(1, -1)[(rows, *places.unbind(1))]
 
+    def on(self, device: torch.device) -> "Targets":
+        """The same on another device."""
+        positions = None if self.positions is None else self.positions.to(device)
+        return Targets(self.classes.to(device), positions, self.named)
+
     def of(self, example: int) -> int | tuple[int, ...] | None:
         """The target of one example as Captum writes it."""
         if not self.named:

@@ -334,7 +334,10 @@ class TestDataLoader:
             right = torch.stack([((output > 0.5).long() == inputs[2]).sum(), torch.tensor(len(output))])
             return right if counts is None else counts + right
 
-        given = DataLoaderAttribution(method(self.forward)).attribute(
+        explainer = method(self.forward)
+        # An accuracy less a bound is no probability, though it lies between 0 and 1.
+        explainer.outputs = "logits"
+        given = DataLoaderAttribution(explainer).attribute(
             self.loader(self.LABELS),
             input_roles=(InputRole.need_attr, InputRole.need_attr, InputRole.no_forward),
             feature_mask=(torch.tensor([[0, 1]]), torch.tensor([[[1, 1]]])),

@@ -12,7 +12,7 @@ from captum_focalogic import FocaLogic
 from captum_focalogic.errors import InputError
 from captum_focalogic.figures.difference import show_difference
 from captum_focalogic.figures.overlays import regions_image
-from captum_focalogic.verify import Witness
+from captum_focalogic.verify import masked_model_of
 
 
 def stricter(kept: dict[int, bool]) -> bool:
@@ -101,12 +101,12 @@ def explained():
     x, mask = torch.from_numpy(IMAGE)[None], torch.from_numpy(LABELS)[None, None]
     models = [model_by(rule), model_by(stricter)]
     focuses = [FocaLogic(model).explain(x, target=1, feature_mask=mask)[0] for model in models]
-    return focuses, [Witness(model, x) for model in models]
+    return focuses, [masked_model_of(focus, model, x) for focus, model in zip(focuses, models, strict=True)]
 
 
 def test_both_models_are_asked(explained) -> None:
-    focuses, witnesses = explained
-    shown = show_difference(*focuses, None, *witnesses)
+    focuses, masked = explained
+    shown = show_difference(*focuses, None, *masked)
     assert shown.check is not None
     assert shown.check.confirmed
     assert (shown.check.model_a, shown.check.model_b) == (True, False)
@@ -114,17 +114,17 @@ def test_both_models_are_asked(explained) -> None:
 
 
 def test_a_model_that_does_otherwise_is_named(explained) -> None:
-    (a, b), (witness, _) = explained
-    shown = show_difference(a, b, None, witness, witness)
+    (a, b), (asked, _) = explained
+    shown = show_difference(a, b, None, asked, asked)
     assert shown.check is not None
     assert not shown.check.confirmed
     assert shown.caption.endswith("NOT confirmed: asked, B keeps its prediction all the same.")
 
 
 def test_what_cannot_be_compared_is_refused(explained) -> None:
-    (a, b), (witness, _) = explained
+    (a, b), (asked, _) = explained
     with pytest.raises(InputError, match="both models"):
-        show_difference(a, b, None, witness)
+        show_difference(a, b, None, asked)
     with pytest.raises(InputError, match="label map"):
         show_difference(replace(a, label_map=None, image=None), b)
     other = replace(b, label_map=np.ascontiguousarray(LABELS[:, ::-1]), image=None)

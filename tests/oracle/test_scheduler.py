@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as hs
 from torch import Tensor
-from truth_tables import Table, TableModel, entries, irreducible, is_canonical, judge, minimal
+from truth_tables import Table, TableModel, askable, entries, irreducible, is_canonical, minimal
 
 from captum_focalogic.errors import ModelOutputError
 from captum_focalogic.masking import Example
-from captum_focalogic.oracle import AutoBatching, Batching, Case, FixedBatching, Forward, Scheduler
+from captum_focalogic.oracle import AutoBatching, Batching, FixedBatching, Job, Scheduler
 from captum_focalogic.search import Ascending, Beam, Exhaustive, Run, SearchResult, Strategy
 
 CPU = torch.device("cpu")
@@ -35,17 +35,16 @@ def drive(
 ) -> list[SearchResult]:
     """Search all examples together; results in the order of the tables."""
     judged: list[int] = []
-    forward = Forward(model, (torch.arange(len(model.tables)),), len(model.tables))
-    scheduler = Scheduler(forward, judge, batching, CPU, judged.append)
+    scheduler = Scheduler(batching, CPU, judged.append)
     # What a GPU uses; the order in which batches are sent and settled does not depend on the device.
     scheduler._depth = depth
-    cases = [
-        Case(index, table.example, Run(strategy, table.num_regions, areas=table.example.partition.areas, **budget))
-        for index, table in enumerate(model.tables)
+    jobs = [
+        Job(asked, Run(strategy, table.num_regions, areas=table.example.partition.areas, **budget))
+        for asked, table in zip(askable(model, model.tables), model.tables, strict=True)
     ]
-    scheduler.drive([cases[index] for index in order] if order else cases)
-    assert all(case.run.finished for case in cases)
-    results = [case.run.result() for case in cases]
+    scheduler.drive([jobs[index] for index in order] if order else jobs)
+    assert all(job.asker.finished for job in jobs)
+    results = [job.asker.result() for job in jobs]
     assert sum(judged) == sum(result.certificate.evaluations for result in results)
     return results
 
@@ -251,10 +250,12 @@ def test_on_a_gpu_as_on_the_processor(batching: Batching) -> None:
     tables = make_tables(10, 4)
     expected = drive(TableModel(tables), Exhaustive(), FixedBatching(1000))
     model, cuda = TableModel(tables), torch.device("cuda")
-    forward = Forward(lambda x, own: model(x.cpu(), own.cpu()).to(x.device), (torch.arange(4).cuda(),), 4)
-    cases = [Case(i, on(cuda, table.example), Run(Exhaustive(), table.num_regions)) for i, table in enumerate(tables)]
-    Scheduler(forward, judge, batching, cuda, lambda count: None).drive(cases)
-    assert same([case.run.result() for case in cases], expected)
+    asked = askable(lambda x, own: model(x.cpu(), own.cpu()).to(x.device), tables, "cuda")
+    for each in asked:
+        each.example = on(cuda, each.example)
+    jobs = [Job(each, Run(Exhaustive(), each.example.partition.num_regions)) for each in asked]
+    Scheduler(batching, cuda).drive(jobs)
+    assert same([job.asker.result() for job in jobs], expected)
 
 
 def on(device: torch.device, example: Example) -> Example:

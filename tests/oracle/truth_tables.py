@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from captum_focalogic.masking import Example
+from captum_focalogic.oracle import Forward, Memory, References, Summaries
 from captum_focalogic.regions import partition_from_masks
 
 WIDTH = 8
@@ -74,8 +75,34 @@ class TableModel:
         return torch.tensor([float(table.valid[entry]), float(table.score[entry])])
 
 
-def judge(outputs: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+def judge(outputs: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     return outputs[:, 0] > 0.5, outputs[:, 1]
+
+
+class TableAsked:
+    """What the scheduler asks about one table: no reference is asked, so that every state is asked of the model."""
+
+    removal = "fill"
+
+    def __init__(self, row: int, example: Example, references: References, forward: Forward) -> None:
+        self.row, self.example, self.references, self.forward = row, example, references, forward
+        self.criterion = self.key = judge
+        self.memory = Memory(example.partition.num_regions)
+
+    def judge(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        return judge(outputs, outputs)
+
+    def summarise(self, outputs: Tensor) -> Summaries:
+        nothing = np.zeros((len(outputs), 0))
+        unknown = np.full(len(outputs), -1), np.full(len(outputs), np.nan, dtype=np.float32)
+        return Summaries(*unknown, nothing.astype(np.int64), nothing.astype(np.float32))
+
+
+def askable(model, tables, device="cpu") -> list[TableAsked]:
+    """The tables of a model, ready to be asked."""
+    forward = Forward(model, (torch.arange(len(tables), device=device),), len(tables))
+    references = References(torch.zeros(len(tables), 2), None, judge)
+    return [TableAsked(row, table.example, references, forward) for row, table in enumerate(tables)]
 
 
 def irreducible(table: Table) -> set[int]:

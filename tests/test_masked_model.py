@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from captum_focalogic.arguments import format_baselines, format_masks, take_apart
 from captum_focalogic.criteria import Criterion, OutputCriterion, Threshold, Top1, TopK
 from captum_focalogic.errors import InputError, ModelOutputError
-from captum_focalogic.explaining import Question, explain_all
 from captum_focalogic.focus import Focus
+from captum_focalogic.masked_model import MaskedModel, batching_for, search
 from captum_focalogic.oracle import AutoBatching, Batching, FixedBatching
+from captum_focalogic.search.strategies import strategy_for
 
 
 def question(
@@ -23,20 +23,21 @@ def question(
     mask: Tensor,
     criterion: Criterion | OutputCriterion | None = None,
     **more: Any,
-) -> Question:
-    examples = take_apart((inputs,), format_baselines(None, (inputs,)), format_masks(mask, (inputs,)))
-    settings: dict[str, Any] = {
-        "additional_args": (),
-        "target": None,
-        "search": "auto",
-        "reading": "irreducible",
-        "max_evaluations": None,
-        "time_limit": None,
-    }
-    return Question(model, examples, criterion=criterion or Top1(), **(settings | more))
+) -> dict[str, Any]:
+    settings: dict[str, Any] = {"target": None, "search": "auto", "reading": "irreducible"}
+    given = {"forward_func": model, "inputs": inputs, "feature_mask": mask, "criterion": criterion or Top1()}
+    return settings | given | more
 
 
-def explain(asked: Question, batching: Batching | None = None) -> list[Focus]:
+def explain_all(asked: dict[str, Any], batching: Batching, on_judged: Callable[[int], object]) -> list[Focus]:
+    named, reading = asked["search"], asked["reading"]
+    given = {name: value for name, value in asked.items() if name not in ("search", "reading")}
+    models = MaskedModel.batch(**given, batching=batching)
+    results = search(models, lambda count: strategy_for(named, reading, count, None), on_judged=on_judged)
+    return [model.focus(result, reading) for model, result in zip(models, results, strict=True)]
+
+
+def explain(asked: dict[str, Any], batching: Batching | None = None) -> list[Focus]:
     return explain_all(asked, batching or FixedBatching(1000), lambda count: None)
 
 
@@ -53,24 +54,24 @@ def above(threshold: float) -> Callable[[Tensor], Tensor]:
 ONES, EACH = torch.ones(3, 4), torch.arange(4)[None]
 
 
-class TestBatchingOfAQuestion:
+class TestBatchingOfACall:
     @pytest.mark.parametrize(("given", "size"), [(1, 3), (5, 15)])
     def test_times_the_number_of_examples(self, given: int, size: int) -> None:
-        batching = question(above(1.5), ONES, EACH).batching(given, {})
+        batching = batching_for(given, above, (ONES,), {})
         assert isinstance(batching, FixedBatching)
         assert batching.size == size
 
     def test_what_was_measured_is_used_again_for_inputs_alike(self) -> None:
         measured: dict[Any, AutoBatching] = {}
-        first = question(above(1.5), ONES, EACH).batching("auto", measured)
-        assert question(above(1.5), ONES[:1], EACH).batching("auto", measured) is first
-        assert question(above(1.5), ONES.double(), EACH).batching("auto", measured) is not first
-        assert question(above(1.5), torch.ones(1, 2, 2), EACH[None, :, :2]).batching("auto", measured) is not first
+        first = batching_for("auto", above, (ONES,), measured)
+        assert batching_for("auto", above, (ONES[:1],), measured) is first
+        assert batching_for("auto", above, (ONES.double(),), measured) is not first
+        assert batching_for("auto", above, (torch.ones(1, 2, 2),), measured) is not first
 
     @pytest.mark.parametrize("given", [0, -1, True, 2.0, "AUTO", None])
     def test_impossible(self, given: object) -> None:
         with pytest.raises(InputError, match="perturbations_per_eval"):
-            question(above(1.5), ONES, EACH).batching(given, {})
+            batching_for(given, above, (ONES,), {})
 
 
 class TestReferences:

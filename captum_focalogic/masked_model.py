@@ -1,0 +1,588 @@
+"""MaskedModel: one example's model, asked about its regions. Everything that asks, asks it."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from captum_focalogic import arguments
+from captum_focalogic.criteria import Kind, Outputs, class_probabilities
+from captum_focalogic.criteria import parse as parse_criterion
+from captum_focalogic.errors import AggregateOutputError, InputError
+from captum_focalogic.focus import Focus
+from captum_focalogic.images import image_bytes
+from captum_focalogic.masking import Example, Masker
+from captum_focalogic.oracle import (
+    AnyCriterion,
+    Asker,
+    AutoBatching,
+    Batching,
+    FixedBatching,
+    Forward,
+    Job,
+    Memory,
+    References,
+    Removal,
+    Scheduler,
+    Summaries,
+)
+from captum_focalogic.oracle.forward import is_out_of_memory
+from captum_focalogic.oracle.memory import HIGHEST
+from captum_focalogic.regions import Partition
+from captum_focalogic.search import Reading, Run, SearchResult, Strategy
+from captum_focalogic.search import states as st
+from captum_focalogic.search.certificate import StopReason
+from captum_focalogic.search.states import Bools, Packed
+from captum_focalogic.segmenters import Slic
+
+RowsPerCall = int | Literal["auto"]
+"""Most masked inputs an example in one call of the model; "auto" measures what is fastest."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What the model said in each of B states.
+
+    Attributes
+    ----------
+    predicted : (B,) int64 or None
+        The highest class, or the label; None for a model of other single numbers.
+    probability : (B,) float32
+        The target's probability, NaN where the model gives none.
+    score : (B,) float32
+        The criterion's score: ranks states, NaN where it gives none.
+    valid : (B,) bool
+        Whether the criterion is met.
+    top, top_probability : (B, K) int64 and float32
+        The K highest classes, K at most five, and their probabilities; K = 0 where there are no classes.
+    """
+
+    predicted: NDArray[np.int64] | None
+    probability: NDArray[np.float32]
+    score: NDArray[np.float32]
+    valid: Bools
+    top: NDArray[np.int64]
+    top_probability: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """What the examples of one call share."""
+
+    forward_func: Callable[..., Any]
+    forward: Forward
+    references: References
+    batching: Batching
+    masker: Masker
+    removal: Removal
+
+
+class MaskedModel:
+    """One example's model as a function of which regions are kept.
+
+    Holds the partition, the baselines, the reference (what the model says on the whole input) and the memory of
+    answers: each state is asked once, whoever asks, and criteria are views on what was answered. Safe under threads.
+
+    Parameters
+    ----------
+    forward_func : callable
+        A module or any function of the input tensors (then the additional arguments) that returns one row an input.
+    inputs : Tensor or tuple of Tensor
+        One example, (1, ...) each.
+    baselines : None, number, Tensor, or a tuple of these
+        What dropped regions are replaced by; 0 by default.
+    target : None, int, tuple or Tensor
+        The class that is explained, as in Captum; the model's own prediction by default.
+    additional_forward_args : object
+        Further arguments of the forward function.
+    feature_mask : Tensor or array, or a tuple of these, optional
+        Integer region ids that broadcast to the inputs; without it images are segmented (``segmenter``).
+    criterion : str, Criterion or callable
+        What "the prediction is unchanged" means; see :mod:`captum_focalogic.criteria`.
+    outputs : {"auto", "logits", "probabilities"}
+        What the model's numbers are.
+    removal : {"fill", "tokens"}
+        How dropped regions are taken away: filled with the baseline, or left out by the model itself, which then has
+        ``forward_masked(images (B, C, H, W), kept (B, H, W) bool)``.
+    segmenter, to_image
+        As for :class:`~captum_focalogic.attributor.FocaLogic`.
+    perturbations_per_eval : int or "auto"
+        Most masked inputs in one call of the model.
+
+    Raises
+    ------
+    InputError
+        If an argument does not fit, or the inputs hold more than one example. What the model raises passes through.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from captum_focalogic import MaskedModel
+    >>> model = lambda x: torch.stack([x.sum(1) * 0 + 1.5, x[:, 0] + x[:, 1] * x[:, 2]], dim=1)
+    >>> masked = MaskedModel(model, torch.ones(1, 3), target=1, feature_mask=torch.arange(3)[None])
+    >>> masked.ask(np.array([[True, True, True], [True, True, False]])).valid
+    array([ True, False])
+    """
+
+    def __init__(
+        self,
+        forward_func: Callable[..., Any],
+        inputs: Tensor | tuple[Tensor, ...],
+        baselines: Any = None,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        feature_mask: Any = None,
+        criterion: str | AnyCriterion = "top1",
+        outputs: Outputs = "auto",
+        *,
+        removal: Removal = "fill",
+        segmenter: arguments.Segmenter | None = None,
+        to_image: arguments.ToImage | None = None,
+        perturbations_per_eval: RowsPerCall = "auto",
+    ) -> None:
+        rows = arguments.format_inputs(inputs)
+        if len(rows[0]) != 1:
+            raise InputError(
+                f"a MaskedModel is about one example; got {len(rows[0])}. Pass inputs[i:i+1], or use MaskedModel.batch"
+            )
+        (one,) = MaskedModel.batch(
+            forward_func,
+            rows,
+            baselines,
+            target,
+            additional_forward_args,
+            feature_mask,
+            criterion,
+            outputs,
+            removal=removal,
+            segmenter=segmenter,
+            to_image=to_image,
+            batching=batching_for(perturbations_per_eval, forward_func, rows, {}),
+        )
+        self.__dict__.update(one.__dict__)
+
+    @classmethod
+    @torch.no_grad()
+    def batch(
+        cls,
+        forward_func: Callable[..., Any],
+        inputs: Tensor | tuple[Tensor, ...],
+        baselines: Any = None,
+        target: Any = None,
+        additional_forward_args: Any = None,
+        feature_mask: Any = None,
+        criterion: str | AnyCriterion = "top1",
+        outputs: Outputs = "auto",
+        *,
+        removal: Removal = "fill",
+        segmenter: arguments.Segmenter | None = None,
+        to_image: arguments.ToImage | None = None,
+        batching: Batching | None = None,
+    ) -> "list[MaskedModel]":
+        """One MaskedModel an example, whose references are asked in shared calls.
+
+        Parameters are those of the class, for N examples; ``batching`` says how many rows a call may have.
+        """
+        rows = arguments.format_inputs(inputs)
+        masks = None if feature_mask is None else arguments.format_masks(feature_mask, rows)
+        if masks is None:
+            masks = arguments.default_masks(rows, segmenter or Slic(), to_image)
+        examples = arguments.take_apart(rows, arguments.format_baselines(baselines, rows), masks)
+        judged_by = parse_criterion(criterion) if isinstance(criterion, str) else criterion
+        _check_removal(removal, forward_func, examples)
+        args = () if additional_forward_args is None else additional_forward_args
+        forward = Forward(forward_func, args if isinstance(args, tuple) else (args,), len(examples))
+        batching = batching or batching_for("auto", forward_func, rows, {})
+        whole = _reference_outputs(forward, examples, batching)
+        call = _Call(
+            forward_func,
+            forward,
+            References(whole, target, judged_by, outputs),
+            batching,
+            Masker(),
+            removal,
+        )
+        models = [cls.__new__(cls) for _ in examples]
+        for row, (model, example) in enumerate(zip(models, examples, strict=True)):
+            model._begin(call, row, example, judged_by, Memory(example.partition.num_regions))
+        _remember_references(models)
+        return models
+
+    def _begin(self, call: _Call, row: int, example: Example, criterion: AnyCriterion, memory: Memory) -> None:
+        self._call = call
+        self.row = row
+        self.example = example
+        self.criterion = criterion
+        self.memory = memory
+        self.references = call.references
+        self.forward = call.forward
+        self.removal = call.removal
+
+    @property
+    def partition(self) -> Partition:
+        """The regions."""
+        return self.example.partition
+
+    @property
+    def region_ids(self) -> NDArray[np.int64]:
+        """Feature mask value of each region, ascending: the column order of every state, (M,)."""
+        return self.partition.region_ids
+
+    @property
+    def areas(self) -> NDArray[np.float64]:
+        """Share of the example's elements in each region, (M,)."""
+        return self.partition.areas
+
+    @property
+    def num_regions(self) -> int:
+        """M."""
+        return self.partition.num_regions
+
+    @property
+    def target(self) -> int | tuple[int, ...] | None:
+        """The class that is explained, as Captum writes it; None for outputs without classes."""
+        targets = self.references.targets
+        return None if targets is None else targets.of(self.row)
+
+    @property
+    def kind(self) -> Kind | None:
+        """What the model's numbers are; None where a function of the user's looks at them."""
+        return None if self.references.targets is None else Kind(int(self.references.kinds[self.row]))
+
+    @property
+    def whole(self) -> Answers:
+        """What the model says on the whole input."""
+        return self.ask(np.ones((1, self.num_regions), dtype=np.bool_))
+
+    def ask(self, states: ArrayLike) -> Answers:
+        """What the model says with only some regions kept; what it was asked before is answered from memory.
+
+        Parameters
+        ----------
+        states : (B, M) bool
+            True where a region is kept, columns in the order of :attr:`region_ids`.
+
+        Returns
+        -------
+        Answers
+
+        Raises
+        ------
+        InputError
+            If the states are not such an array. What the model raises passes through.
+        KeyboardInterrupt
+            Passes through: nothing unasked is ever read as a verdict.
+        """
+        kept = np.asarray(states)
+        if kept.ndim != 2 or kept.shape[1] != self.num_regions or kept.dtype != np.bool_:
+            raise InputError(
+                f"states must be a (B, {self.num_regions}) bool array, one column a region; "
+                f"got {kept.dtype} of shape {kept.shape}"
+            )
+        packed = st.pack(kept)
+        listed = _Listed(st.unique(packed))
+        drive([(self, listed)])
+        if listed.stopped:
+            raise KeyboardInterrupt
+        valid, score = self.memory.verdicts(self.key, packed)
+        summaries = self.memory.summaries(packed, self.summarise)
+        has_classes = bool((summaries.predicted >= 0).any()) or not len(packed)
+        return Answers(
+            predicted=summaries.predicted if has_classes else None,
+            probability=summaries.probability,
+            score=score,
+            valid=valid,
+            top=summaries.top,
+            top_probability=summaries.top_probability,
+        )
+
+    def under(self, criterion: str | AnyCriterion, labels: Sequence[str] | None = None) -> "MaskedModel":
+        """The same memory under another criterion.
+
+        Parameters
+        ----------
+        criterion : str, Criterion or callable
+            As for the class; "over:CLASS" may name a class if ``labels`` are given.
+        labels : sequence of str, optional
+            Names of the model's classes.
+        """
+        judged_by = parse_criterion(criterion, labels) if isinstance(criterion, str) else criterion
+        view = MaskedModel.__new__(MaskedModel)
+        view._begin(self._call, self.row, self.example, judged_by, self.memory)
+        return view
+
+    def filled(self, baselines: Any) -> "MaskedModel":
+        """The same example with other baselines: its reference is shared, its memory begins anew."""
+        formatted = arguments.format_baselines(baselines, self.example.inputs)
+        own = tuple(
+            each[0] if each.dim() == row.dim() else each
+            for each, row in zip(formatted, self.example.inputs, strict=True)
+        )
+        model = MaskedModel.__new__(MaskedModel)
+        example = Example(self.example.inputs, own, self.partition)
+        model._begin(self._call, self.row, example, self.criterion, Memory(self.num_regions))
+        _remember_references([model])
+        return model
+
+    def forgetful(self) -> "MaskedModel":
+        """The same with an empty memory: states are put to the model again, past what it said before."""
+        model = MaskedModel.__new__(MaskedModel)
+        model._begin(self._call, self.row, self.example, self.criterion, Memory(self.num_regions))
+        return model
+
+    def focus(self, result: SearchResult, reading: Reading = "irreducible") -> Focus:
+        """What a search of this model found out, in one of the readings that its states allow."""
+        known = self.memory.summaries(result.evaluated.packed, self.summarise)
+        focus = Focus(
+            region_ids=self.region_ids,
+            areas=self.areas,
+            final_states=result.final_states,
+            certificate=result.certificate,
+            evaluated=replace(result.evaluated, predicted=known.predicted, probability=known.probability),
+            label_map=self.label_map,
+            target=self.target,
+        )
+        if reading == "minimal":
+            return focus.minimal()
+        return focus.smallest() if reading == "smallest" else focus
+
+    def with_image(self, focus: Focus, to_image: arguments.ToImage | None = None) -> Focus:
+        """A focus of this model with its image, where the example is one that can be shown."""
+        if focus.label_map is None:
+            return focus
+        row = self.example.inputs[0][0]
+        image = image_bytes(row if to_image is None else to_image(row), stretched=to_image is None)
+        return focus if image is None or image.shape[:2] != focus.label_map.shape else replace(focus, image=image)
+
+    @property
+    def label_map(self) -> NDArray[np.int64] | None:
+        """Region id of every pixel (H, W), where the example is one image whose channels share their regions."""
+        inputs, columns = self.example.inputs, self.partition.columns[0]
+        if len(inputs) != 1 or inputs[0].dim() != 4:
+            return None
+        if columns.dim() == 3:
+            if not torch.equal(columns, columns[:1].expand_as(columns)):
+                return None
+            columns = columns[0]
+        height, width = inputs[0].shape[2:]
+        return np.asarray(self.region_ids[columns.expand(height, width).cpu().numpy()])
+
+    @property
+    def key(self) -> Hashable:
+        """What verdicts are remembered under: equal criteria share them."""
+        try:
+            hash(self.criterion)
+        except TypeError:
+            return _Identity(self.criterion)
+        return cast(Hashable, self.criterion)
+
+    def judge(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Verdicts and scores for remembered outputs (B, ...)."""
+        index = torch.full((len(outputs),), self.row, dtype=torch.int64, device=outputs.device)
+        return self.references.on(torch.device("cpu")).judge(self.criterion, outputs, index)
+
+    def summarise(self, outputs: Tensor) -> Summaries:
+        """Class and probability for remembered outputs (B, ...)."""
+        references = self.references.on(torch.device("cpu"))
+        index = torch.full((len(outputs),), self.row, dtype=torch.int64, device=outputs.device)
+        predicted = references.predicted(outputs)
+        kind = self.kind
+        likely = None if kind is None else class_probabilities(outputs, kind)
+        values = outputs.new_zeros((len(outputs), 0)).float() if likely is None else likely
+        top = values.nan_to_num(-1.0).topk(min(HIGHEST, values.shape[1]), dim=1)
+        return Summaries(
+            np.full(len(outputs), -1, dtype=np.int64) if predicted is None else predicted.numpy().astype(np.int64),
+            references.probability(outputs, index).float().numpy(),
+            top.indices.numpy().astype(np.int64),
+            values.gather(1, top.indices).float().numpy(),
+        )
+
+
+class _Identity:
+    """A criterion that cannot be hashed, equal to itself alone; holds it, so that its place is not taken by another."""
+
+    def __init__(self, criterion: AnyCriterion) -> None:
+        self._criterion = criterion
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and other._criterion is self._criterion
+
+    def __hash__(self) -> int:
+        return id(self._criterion)
+
+
+class _Listed:
+    """Asks given states, and keeps nothing: the answers are in the memory."""
+
+    def __init__(self, packed: Packed) -> None:
+        self._packed = packed
+        self._handed_out = self._told = 0
+        self.stopped = False
+
+    @property
+    def finished(self) -> bool:
+        return self.stopped or self._told == len(self._packed)
+
+    def wanted(self, limit: int | None = None) -> Packed:
+        start = self._handed_out
+        end = len(self._packed) if limit is None else min(len(self._packed), start + limit)
+        self._handed_out = end
+        return self._packed[start:end]
+
+    def tell(self, valid: Bools, score: Any = None) -> None:  # noqa: ARG002
+        self._told += len(valid)
+
+    def stop(self, reason: StopReason) -> None:  # noqa: ARG002
+        self.stopped = True
+
+
+@torch.no_grad()
+def drive(pairs: "Sequence[tuple[MaskedModel, Asker]]", on_judged: Callable[[int], object] = lambda _: None) -> None:
+    """Let askers ask their models to the end, all together in full batches.
+
+    A keyboard interrupt stops all askers with what they have. Models of several calls may be mixed; a batch holds those
+    of one.
+
+    Parameters
+    ----------
+    pairs : sequence of (MaskedModel, Asker)
+        Whom each asker asks.
+    on_judged : callable
+        Told how many states the model was asked about, batch by batch.
+    """
+    if not pairs:
+        return
+    call = pairs[0][0]._call
+    device = pairs[0][0].example.inputs[0].device
+    jobs = [Job(model, asker) for model, asker in pairs]
+    Scheduler(call.batching, device, on_judged, call.masker).drive(jobs)
+    for references in {id(model.references): model.references for model, _ in pairs}.values():
+        references.warn_of_nan()
+
+
+def search(
+    models: "Sequence[MaskedModel]",
+    strategy_for: Callable[[int], Strategy],
+    max_evaluations: int | None = None,
+    time_limit: float | None = None,
+    on_judged: Callable[[int], object] = lambda _: None,
+) -> list[SearchResult]:
+    """Search all models at once.
+
+    Parameters
+    ----------
+    models : sequence of MaskedModel
+        Each is searched for its final states.
+    strategy_for : callable
+        Number of regions to strategy.
+    max_evaluations, time_limit
+        As for :func:`captum_focalogic.search.enumerate_final_states`, the first for each model, the second for all.
+    on_judged : callable
+        Told how many states were asked.
+    """
+    runs = []
+    for model in models:
+        valid, score = model.memory.verdicts(model.key, st.full(model.num_regions))
+        runs.append(
+            Run(
+                strategy_for(model.num_regions),
+                model.num_regions,
+                areas=model.areas,
+                max_evaluations=max_evaluations,
+                time_limit=time_limit,
+                start=(bool(valid[0]), float(score[0])),
+            )
+        )
+    on_judged(len(models))
+    drive(list(zip(models, runs, strict=True)), on_judged)
+    return [run.result() for run in runs]
+
+
+def batching_for(
+    perturbations_per_eval: Any,
+    forward_func: Callable[..., Any],
+    inputs: tuple[Tensor, ...],
+    measured: dict[Any, AutoBatching],
+) -> Batching:
+    """Batch sizes for a call; what "auto" measures is kept in ``measured`` for calls like it.
+
+    Raises
+    ------
+    InputError
+        If ``perturbations_per_eval`` is neither a positive int nor "auto".
+    """
+    if perturbations_per_eval == "auto":
+        device = inputs[0].device
+        key = (id(forward_func), device, tuple((tensor.shape[1:], tensor.dtype) for tensor in inputs))
+        layouts = any(tensor.dim() == 4 and tensor.is_floating_point() for tensor in inputs)
+        return measured.setdefault(key, AutoBatching(on_cpu=device.type == "cpu", layouts=layouts))
+    if isinstance(perturbations_per_eval, bool) or not isinstance(perturbations_per_eval, int):
+        raise InputError(f"perturbations_per_eval must be a positive int or 'auto'; got {perturbations_per_eval!r}")
+    if perturbations_per_eval < 1:
+        raise InputError(f"perturbations_per_eval must be at least 1; got {perturbations_per_eval}")
+    return FixedBatching(perturbations_per_eval * len(inputs[0]))
+
+
+def _check_removal(removal: str, forward_func: Callable[..., Any], examples: list[Example]) -> None:
+    if removal not in get_args(Removal):
+        raise InputError(f"removal must be one of {', '.join(get_args(Removal))}; got {removal!r}")
+    if removal == "fill":
+        return
+    if not callable(getattr(forward_func, "forward_masked", None)):
+        raise InputError(
+            f"removal={removal!r} needs a model that leaves pixels out by itself, with forward_masked(images, kept); "
+            f"{type(forward_func).__name__} has none. Use removal='fill'"
+        )
+    columns = examples[0].partition.columns
+    one_image = len(columns) == 1 and examples[0].inputs[0].dim() == 4
+    if not one_image or (columns[0].dim() == 3 and len(columns[0]) != 1):
+        raise InputError(f"removal={removal!r} needs one image an example, whose channels share their regions")
+
+
+def _reference_outputs(forward: Forward, examples: list[Example], batching: Batching) -> Tensor:
+    """The model's outputs for the whole inputs, (N, ...)."""
+    parts: list[Tensor] = []
+    start = 0
+    while start < len(examples):
+        taken = examples[start : start + batching.size]
+        end = start + len(taken)
+        batch = tuple(torch.cat(rows) for rows in zip(*(example.inputs for example in taken), strict=True))
+        try:
+            parts.append(forward(batch, torch.arange(start, end, device=batch[0].device)))
+            start = end
+        except AggregateOutputError:
+            if isinstance(batching, FixedBatching) or len(taken) == 1:
+                raise
+            batching.shrink(2)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or not batching.shrink(len(taken)):
+                raise
+    # A copy: the model may write to its outputs again.
+    return torch.cat(parts) if len(parts) > 1 else parts[0].clone()
+
+
+def _remember_references(models: list[MaskedModel]) -> None:
+    """Put each whole input's answer into its memory: it is the first state that was asked."""
+    references = models[0].references
+    outputs = references.outputs
+    index = torch.tensor([model.row for model in models], device=outputs.device)
+    scores = references.read(outputs[index], index)
+    valid, score = references.judge(models[0].criterion, scores, index)
+    kept = scores.cpu()
+    for position, model in enumerate(models):
+        part = slice(position, position + 1)
+        model.memory.store(
+            model.key,
+            st.full(model.num_regions),
+            valid[part].cpu().numpy(),
+            score[part].cpu().numpy(),
+            kept[part],
+            model.summarise,
+        )

@@ -1,0 +1,211 @@
+"""What one example's model has answered: outputs by state, and verdicts on them by criterion."""
+
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from captum_focalogic.search.record import Record, Scores
+from captum_focalogic.search.states import Bools, Packed
+
+OUTPUT_BYTES = 64 << 20
+"""Outputs of one example that are remembered; beyond that class and probability, and the five highest classes."""
+
+HIGHEST = 5
+
+Judge = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""Remembered outputs (B, ...) -> validity and score, (B,) each."""
+
+Summary = Callable[[Tensor], "Summaries"]
+"""Outputs (B, ...) -> what is remembered of those for which there is no room."""
+
+
+@dataclass(frozen=True)
+class Summaries:
+    """What is known of answers without their outputs.
+
+    Attributes
+    ----------
+    predicted : (B,) int64
+        The highest class, or the label; -1 where there is none.
+    probability : (B,) float32
+        The target's probability, NaN where there is none.
+    top : (B, K) int64
+        The K highest classes, K at most five; K = 0 where there are no classes.
+    top_probability : (B, K) float32
+        Their probabilities.
+    """
+
+    predicted: NDArray[np.int64]
+    probability: Scores
+    top: NDArray[np.int64]
+    top_probability: NDArray[np.float32]
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> "Summaries":
+        return Summaries(self.predicted[rows], self.probability[rows], self.top[rows], self.top_probability[rows])
+
+    @staticmethod
+    def joined(parts: "list[Summaries]") -> "Summaries":
+        """All in one, in order."""
+        names = ("predicted", "probability", "top", "top_probability")
+        return Summaries(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+class _Verdicts:
+    """Verdicts under one criterion, by row of the memory."""
+
+    def __init__(self) -> None:
+        self.known: Bools = np.zeros(16, dtype=np.bool_)
+        self.valid: Bools = np.zeros(16, dtype=np.bool_)
+        self.score: Scores = np.full(16, np.nan, dtype=np.float32)
+
+    def reserve(self, rows: int) -> None:
+        more = rows - len(self.known)
+        if more > 0:
+            more = max(more, len(self.known))
+            self.known = np.concatenate([self.known, np.zeros(more, dtype=np.bool_)])
+            self.valid = np.concatenate([self.valid, np.zeros(more, dtype=np.bool_)])
+            self.score = np.concatenate([self.score, np.full(more, np.nan, dtype=np.float32)])
+
+    def put(self, rows: NDArray[np.int64], valid: Bools, score: Scores) -> None:
+        self.known[rows], self.valid[rows], self.score[rows] = True, valid, score
+
+
+class Memory:
+    """Answers to states of one example, each asked once, shared by everything that asks; safe under threads.
+
+    Parameters
+    ----------
+    num_regions : int
+        M.
+    room : int
+        Bytes of outputs to keep.
+    """
+
+    def __init__(self, num_regions: int, room: int = OUTPUT_BYTES) -> None:
+        self.num_regions = num_regions
+        self.changed = threading.Condition(threading.RLock())
+        self._room = room
+        self._index = Record(num_regions)
+        self._outputs: list[Tensor] = []
+        self._held = 0
+        self._summaries: list[Summaries] = []
+        self._verdicts: dict[Hashable, _Verdicts] = {}
+        self._in_flight: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return self._index.total
+
+    def claim(self, criterion: Hashable, packed: Packed, judge: Judge) -> tuple[Bools, Bools]:
+        """What of these states is answered, and what the caller now has to ask, (B,) each.
+
+        The rest is being asked by somebody else. A state that stands several times is the caller's once. What the
+        caller gets it must :meth:`store`, or :meth:`release` if the model gave no answer.
+        """
+        with self.changed:
+            known = self._known(criterion, packed, judge)
+            mine = np.zeros(len(packed), dtype=np.bool_)
+            for position in np.flatnonzero(~known).tolist():
+                key = packed[position].tobytes()
+                if key not in self._in_flight:
+                    self._in_flight.add(key)
+                    mine[position] = True
+            return known, mine
+
+    def release(self, packed: Packed) -> None:
+        """Give claimed states back unanswered."""
+        with self.changed:
+            self._in_flight.difference_update(row.tobytes() for row in packed)
+            self.changed.notify_all()
+
+    def store(
+        self, criterion: Hashable, packed: Packed, valid: Bools, score: Scores, outputs: Tensor, summary: Summary
+    ) -> None:
+        """Keep answers to claimed states.
+
+        Parameters
+        ----------
+        criterion : hashable
+            By what they were judged.
+        packed : (B, W) uint64
+            The states, distinct.
+        valid, score : (B,)
+            The verdicts.
+        outputs : (B, ...) Tensor
+            On the CPU; not written to by anybody afterwards.
+        summary : callable
+            Makes what is kept of outputs for which there is no room.
+        """
+        with self.changed:
+            rows = self._index.find(packed)
+            new = rows < 0
+            if new.any():
+                start = self._index.total
+                self._index.add(packed[new], valid[new], None)
+                rows[new] = np.arange(start, self._index.total)
+                self._keep(outputs[torch.from_numpy(new)] if not new.all() else outputs, summary)
+            self._of(criterion).put(rows, valid, score)
+            self.release(packed)
+
+    def verdicts(self, criterion: Hashable, packed: Packed) -> tuple[Bools, Scores]:
+        """Verdicts on states that are all answered."""
+        with self.changed:
+            rows, verdicts = self._index.find(packed), self._of(criterion)
+            if not verdicts.known[rows].all() or (rows < 0).any():
+                raise KeyError("a state that was not asked")
+            return verdicts.valid[rows], verdicts.score[rows]
+
+    def summaries(self, packed: Packed, summary: Summary) -> Summaries:
+        """Class and probability of states that are all answered."""
+        with self.changed:
+            rows = self._index.find(packed)
+            if (rows < 0).any():
+                raise KeyError("a state that was not asked")
+            held = rows < self._held
+            if held.all():
+                return summary(self._rows(rows))
+            beyond = Summaries.joined(self._summaries)
+            if not held.any():
+                return beyond[rows - self._held]
+            both = Summaries.joined([summary(self._rows(rows[held])), beyond[rows[~held] - self._held]])
+            order = np.empty(len(rows), dtype=np.int64)
+            order[np.concatenate([np.flatnonzero(held), np.flatnonzero(~held)])] = np.arange(len(rows))
+            return both[order]
+
+    def _known(self, criterion: Hashable, packed: Packed, judge: Judge) -> Bools:
+        """Which states have a verdict; those whose outputs are here are judged for it."""
+        rows = self._index.find(packed)
+        found = np.flatnonzero(rows >= 0)
+        known = np.zeros(len(packed), dtype=np.bool_)
+        if not len(found):
+            return known
+        verdicts = self._of(criterion)
+        unjudged = np.unique(rows[found][~verdicts.known[rows[found]] & (rows[found] < self._held)])
+        if len(unjudged):
+            valid, score = judge(self._rows(unjudged))
+            verdicts.put(unjudged, valid.cpu().numpy(), score.cpu().numpy())
+        known[found] = verdicts.known[rows[found]]
+        return known
+
+    def _of(self, criterion: Hashable) -> _Verdicts:
+        verdicts = self._verdicts.setdefault(criterion, _Verdicts())
+        verdicts.reserve(self._index.total)
+        return verdicts
+
+    def _keep(self, outputs: Tensor, summary: Summary) -> None:
+        size = outputs.numel() * outputs.element_size()
+        if size <= self._room and not self._summaries:
+            self._room -= size
+            self._outputs.append(outputs)
+            self._held += len(outputs)
+        else:
+            self._summaries.append(summary(outputs))
+
+    def _rows(self, rows: NDArray[np.int64]) -> Tensor:
+        if len(self._outputs) > 1:
+            self._outputs = [torch.cat(self._outputs)]
+        return self._outputs[0][torch.from_numpy(rows)]
