@@ -8,9 +8,9 @@ import typer
 
 from captum_focalogic import __version__
 from captum_focalogic.cli.compare import compare
+from captum_focalogic.cli.errors import UsageError, say
 from captum_focalogic.cli.experiment import experiment
 from captum_focalogic.cli.explain import explain
-from captum_focalogic.cli.failing import UsageError, say
 from captum_focalogic.cli.logic import app as logic
 from captum_focalogic.cli.report import report
 from captum_focalogic.cli.segment import segment

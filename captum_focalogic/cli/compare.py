@@ -1,26 +1,37 @@
 """``focalogic compare``: FocaLogic beside GradCAM, LIME, SHAP and others, on one picture."""
 
+import json
+import math
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from captum_focalogic.cli import options
-from captum_focalogic.cli.failing import TracebackOption, says_what_went_wrong
-from captum_focalogic.search.strategies import SEARCHES
+from captum_focalogic.cli.errors import CommandError, reports_errors
+from captum_focalogic.cli.output import command_text, make_folder, print_lines
+from captum_focalogic.cli.report import entry_of
+
+if TYPE_CHECKING:
+    from captum_focalogic.compare import Averages, Comparison
+    from captum_focalogic.report.html import Entry
+
+_TERMS = 5
 
 
-class PictureKind(StrEnum):
-    """What the picture is written as."""
+class FigureFormat(StrEnum):
+    """What the figure is written as."""
 
     png = "png"
     svg = "svg"
     pdf = "pdf"
 
 
-@says_what_went_wrong
+@reports_errors
 def compare(
+    context: typer.Context,
     image: options.Picture = None,
     model: options.Model = "demo",
     weights: options.Weights = None,
@@ -29,14 +40,12 @@ def compare(
     methods: Annotated[
         str, typer.Option(metavar="NAMES", help="Methods, separated by commas; all by default. 'list' names them.")
     ] = "all",
-    search: Annotated[str, typer.Option(metavar="NAME", help=f"FocaLogic's: {', '.join(SEARCHES)}.")] = "auto",
+    search: options.Search = "auto",
     criterion: options.Criterion = "top1",
     baseline: options.Baseline = "black",
     target: options.Target = None,
     device: options.Device = "auto",
-    max_evaluations: Annotated[
-        int, typer.Option(min=0, metavar="NUMBER", help="Most region sets FocaLogic asks about; 0 for no limit.")
-    ] = 5_000,
+    max_evaluations: options.MaxEvaluations = 5_000,
     equal_budget: Annotated[
         bool, typer.Option("--equal-budget", help="Allow every method as many evaluations as FocaLogic used.")
     ] = False,
@@ -52,12 +61,10 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Seeds to measure stability over.")] = 1,
     out: options.Out = Path("focalogic-out"),
     seed: options.Seed = 22,
-    kind: Annotated[PictureKind, typer.Option("--format", help="What the picture is written as.")] = PictureKind.png,
-    colour_blind: Annotated[
-        bool, typer.Option("--colour-blind", help="Blue stripes and yellow in place of red and white.")
-    ] = False,
-    report: Annotated[bool, typer.Option("--report", help="Write report.html too, an interactive page.")] = False,
-    traceback: TracebackOption = False,  # noqa: ARG001 (the decorator reads it)
+    kind: Annotated[FigureFormat, typer.Option("--format", help="What the picture is written as.")] = FigureFormat.png,
+    colour_blind: options.ColourBlind = False,
+    report: options.Report = False,
+    traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
     """Put one question to several methods, and measure what each answer is worth.
 
@@ -65,31 +72,128 @@ def compare(
     whose true reason is known. Heat maps are judged on their top regions, at least as large as FocaLogic's smallest
     final state. Writes to --out: comparison.png, comparison.json and focus.json.
     """
-    from captum_focalogic.cli.comparing import Wish, carry_out
+    from captum_focalogic.cli.session import choose_segmenter, open_session
+    from captum_focalogic.compare import METHODS, figure, save_figure, summarise
+    from captum_focalogic.compare import compare as compare_methods
+    from captum_focalogic.compare.running import FOCALOGIC
+    from captum_focalogic.ground_truth import read_mask
+    from captum_focalogic.report.html import write_report
 
-    carry_out(
-        Wish(
-            picture=image,
-            model=model,
-            weights=weights,
-            segmenter=segmenter,
-            mask=mask,
-            methods=methods,
-            search=search,
-            criterion=criterion,
-            baseline=baseline,
-            target=target,
-            device=device,
-            max_evaluations=max_evaluations or None,
-            equal_budget=equal_budget,
-            budget=budget,
-            layer=layer,
-            truth=truth,
-            seeds=seeds,
-            out=out,
-            seed=seed,
-            kind=kind.value,
-            colour_blind=colour_blind,
-            report=report,
-        )
+    if methods == "list":
+        print_lines({"Methods": "\n".join(METHODS)})
+        return
+    wanted = list(METHODS) if methods == "all" else [name.strip() for name in methods.split(",") if name.strip()]
+    if report and FOCALOGIC not in wanted:
+        raise CommandError("--report is about FocaLogic's explanation; add FocaLogic to --methods")
+    cut = choose_segmenter(segmenter, mask)
+    folder = make_folder(out)
+    opened = open_session(
+        image=image,
+        model=model,
+        weights=weights,
+        segmenter=cut,
+        mask=mask,
+        baseline=baseline,
+        criterion=criterion,
+        device=device,
+        seed=seed,
     )
+    with opened as session:
+        scene, (height, width) = session.image.scene, session.label_map.shape
+        known = scene is not None and bool((scene.labels == session.label_map).all())
+        where = None if scene is None else scene.truth()
+        if truth is not None:
+            where = read_mask(truth).of_size((height, width), f"the mask {truth}").union
+        answer = session.predict()
+        comparison = compare_methods(
+            session.model.forward,
+            session.inputs,
+            wanted,
+            target=target,
+            feature_mask=session.feature_mask,
+            baselines=session.baselines,
+            criterion=criterion,
+            search=search,
+            max_evaluations=max_evaluations or None,
+            equal_budget=budget or equal_budget,
+            layer=layer,
+            truth=where,
+            rule=scene.rule if scene is not None and known else None,
+            seeds=seeds,
+            title=session.image.title,
+        )
+    table = summarise(comparison)
+    drawn = figure(comparison, colour_blind=colour_blind)
+    written = [str(save_figure(drawn, folder / f"comparison.{kind.value}"))]
+    (folder / "comparison.json").write_text(json.dumps(_fields(comparison), indent=1), encoding="utf-8")
+    written.append("comparison.json")
+    if comparison.focus is not None:
+        focus = replace(comparison.focus, names=session.names)
+        focus.save(folder / "focus.json")
+        written.append("focus.json")
+        if report:
+            entry = entry_of(session, focus, command_text(context), baseline)
+            write_report(folder / "report.html", [_beside_others(entry, comparison, table, colour_blind)])
+            written.append("report.html")
+    print_lines(
+        {
+            "Picture": session.image.title,
+            "Model": f"{session.model.name} on {session.device}",
+            "Prediction": session.describe(answer),
+            "Budget": "each method its own" if comparison.equal_budget is None else f"{comparison.equal_budget:,} each",
+            "Measured": replace(table, notes=()).text(),
+            "Notes": "\n".join(table.notes) or "none",
+            "Written": ", ".join(written),
+        }
+    )
+
+
+def _beside_others(entry: "Entry", comparison: "Comparison", table: "Averages", colour_blind: bool) -> "Entry":
+    """A page's entry with what the other methods show."""
+    from captum_focalogic.compare import panel
+    from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER
+    from captum_focalogic.report.html import Panel
+    from captum_focalogic.tables import Table
+
+    palette = COLOUR_BLIND if colour_blind else PAPER
+    panels = [
+        Panel(result.name, panel(comparison, result, palette), result.answer.note, _terms(result.answer.terms))
+        for result in comparison.results
+    ]
+    numbers = Table(table.columns, table.rows, "The same question to each, and the same measures of every answer")
+    skipped = [Table(("not compared", "why"), tuple(comparison.skipped.items()))] if comparison.skipped else []
+    return replace(entry, panels=panels, tables=[numbers, *skipped])
+
+
+def _terms(terms: tuple[tuple[str, frozenset[int], float], ...]) -> tuple[tuple[str, str], ...]:
+    from captum_focalogic.logic import symbol
+
+    return tuple(
+        (f" {kind} ".join(str(symbol(region)) for region in sorted(regions)), f"{strength:+.2f}")
+        for kind, regions, strength in terms[:_TERMS]
+    )
+
+
+def _fields(comparison: "Comparison") -> dict[str, Any]:
+    """A comparison as plain JSON types; what is not defined is null."""
+    return {
+        "title": comparison.title,
+        "target": comparison.case.target,
+        "regions": comparison.case.region_ids.tolist(),
+        "equal_budget": comparison.equal_budget,
+        "skipped": comparison.skipped,
+        "methods": [
+            {
+                "name": result.name,
+                "scores": result.answer.scores.tolist(),
+                "chosen": comparison.case.region_ids[result.chosen].tolist(),
+                "note": result.answer.note,
+                "effects": [[kind, sorted(regions), strength] for kind, regions, strength in result.answer.terms],
+                "measures": {
+                    name: None if isinstance(value, float) and math.isnan(value) else value
+                    for name, value in result.measures.to_dict().items()
+                },
+            }
+            for result in comparison.results
+        ],
+    }

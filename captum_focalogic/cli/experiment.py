@@ -1,13 +1,21 @@
 """``focalogic experiment``: the paper's experiments, on embedded scenes or a folder of ImageNet pictures."""
 
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from captum_focalogic.cli import options
-from captum_focalogic.cli.failing import TracebackOption, says_what_went_wrong
+from captum_focalogic.cli.errors import CommandError, reports_errors
+from captum_focalogic.cli.output import print_lines
+from captum_focalogic.cli.study import find_segmenter, find_truth, make_model
+
+if TYPE_CHECKING:
+    from captum_focalogic.ground_truth import GroundTruthSource
+    from captum_focalogic.segmenters import Segmenter
+    from captum_focalogic.study import Item, Model
 
 
 class ExperimentName(StrEnum):
@@ -29,7 +37,7 @@ class Size(StrEnum):
     imagenet = "imagenet"
 
 
-@says_what_went_wrong
+@reports_errors
 def experiment(
     name: Annotated[
         ExperimentName,
@@ -81,31 +89,70 @@ def experiment(
     device: options.Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done; load nothing.")] = False,
     progress: options.Progress = True,
-    traceback: TracebackOption = False,  # noqa: ARG001 (the decorator reads it)
+    traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
     """Repeat an experiment of the paper: a table, a figure, and a page that says which findings hold here.
 
     Broken off and started again with the same options, it goes on where it was.
     """
-    from captum_focalogic.cli.experimenting import Wish, carry_out
+    from captum_focalogic.cli.models import find_device
+    from captum_focalogic.experiments import Config, Embedded, ImageNet, find_experiment, run_experiment
 
-    carry_out(
-        Wish(
-            name=name.value,
-            size=size.value,
-            out=out or Path("experiments") / name.value,
-            images=images,
-            seed=seed,
-            epochs=epochs,
-            scenes=scenes,
+    config: Config
+    if size is Size.embedded:
+        if data is not None or model:
+            raise CommandError("--data and --model belong to --size imagenet; the embedded size makes its own")
+        config = Embedded(seed=seed)
+        config = config if scenes is None else replace(config, scenes=scenes)
+    elif data is None:
+        raise CommandError("--size imagenet needs --data, a folder of pictures with a subfolder for each class")
+    else:
+        config = ImageNet(
+            finder=CommandLine(),
             data=data,
             models=tuple(model or ()),
             weights=weights,
             segmenter=segmenter,
             truth=truth,
             generated=generated,
-            device=device,
-            dry_run=dry_run,
-            progress=progress,
+            seed=seed,
+            device=str(find_device(device)),
         )
-    )
+    config = config if images is None else replace(config, images=images)
+    config = config if epochs is None else replace(config, epochs=epochs)
+    folder = out or Path("experiments") / name.value
+    found = find_experiment(name.value)
+    said = {"Experiment": f"{found.title} ({found.source})"}
+    if dry_run:
+        would_do = "\n".join(f"{condition.name}: {condition.what}" for condition in found.conditions(config))
+        print_lines({**said, "Would do": would_do, "Into": str(folder)})
+        return
+    outcome, written = run_experiment(name.value, config, folder, show_progress=progress)
+    findings = [
+        f"{each.verdict}: {each.claim}{f' ({each.reading} states)' if each.reading else ''}: {each.evidence}"
+        for each in outcome.findings
+    ]
+    print_lines({**said, "Findings": "\n".join(findings) or "none to test", "Written": ", ".join(map(str, written))})
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """Finds things by their command line names."""
+
+    def items(self, data: str, model: "Model | None", limit: int | None) -> "list[Item]":
+        """Images."""
+        from captum_focalogic.study import data_from_text
+
+        return data_from_text(data, None if model is None else model.labels, limit)
+
+    def model(self, name: str, weights: str | None) -> "Model":
+        """A model."""
+        return make_model(name, weights)
+
+    def segmenter(self, name: str) -> "Segmenter | None":
+        """What cuts images."""
+        return find_segmenter(name)
+
+    def truth(self, name: str, model: "Model") -> "GroundTruthSource | bool":
+        """What says where the object is."""
+        return find_truth(name, model)

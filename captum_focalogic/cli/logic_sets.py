@@ -1,138 +1,152 @@
-"""What ``focalogic logic necessary`` and ``rules`` do."""
+"""``focalogic logic necessary`` and ``rules``: what cannot be spared, and what a class's explanations share."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
+import typer
 
-from captum_focalogic.cli.facts import print_facts, state_text
-from captum_focalogic.cli.failing import CommandError
-from captum_focalogic.cli.sources import read_focus, write_text
+from captum_focalogic.cli import options
+from captum_focalogic.cli.errors import CommandError, reports_errors
+from captum_focalogic.cli.output import print_lines, state_text, write_text
+from captum_focalogic.cli.verify import stored_regions
 from captum_focalogic.errors import InputError
-from captum_focalogic.focus import Focus
-from captum_focalogic.logic import RuleSet, class_rules, necessary_states, to_text
-from captum_focalogic.tables import Column, Table
+
+if TYPE_CHECKING:
+    from captum_focalogic.logic import RuleSet
 
 _TABLES = (".md", ".csv", ".json")
-_SETS = ("regions", "area", Column("the model", "left"))
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The model to ask, and what about; see the options of ``focalogic verify``."""
+@reports_errors
+def necessary(
+    focus: options.FocusFile,
+    image: options.Picture = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", metavar="MODEL", help="Put each set to this model; without it to the formula."),
+    ] = None,
+    weights: options.Weights = None,
+    criterion: options.Criterion = "top1",
+    baseline: options.Baseline = "black",
+    device: options.Device = "auto",
+    batch: options.Batch = "auto",
+    seed: options.Seed = 22,
+    limit: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Most sets to find, the smallest first.")] = 1_000,
+    traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
+) -> None:
+    """Say what cannot be spared: the smallest sets of regions without which no final state is whole.
 
-    picture: Path | None
-    model: str
-    weights: str | None
-    criterion: str
-    baseline: str
-    device: str
-    batch: str
-    seed: int
-
-
-def necessary(path: Path, *, picture: Path | None, asked: Asked | None, limit: int) -> None:
-    """Print what cannot be spared.
-
-    Raises
-    ------
-    FocaLogicError
-        If the file is no explanation, or an option names something that does not exist or does not fit.
+    With --model, say too whether the model loses its prediction without them; give the picture, criterion and baseline
+    that the explanation was made with.
     """
-    if asked is None:
-        if picture is not None:
-            raise CommandError("a picture is of use only to a model: add --model, or leave the picture out")
-        focus = read_focus(path)
-        states = necessary_states(focus.final_states, limit)
+    from captum_focalogic.cli.formulas import read_focus
+    from captum_focalogic.logic import necessary_states
+    from captum_focalogic.tables import Column, Table
+
+    if model is None and image is not None:
+        raise CommandError("a picture is of use only to a model: add --model, or leave the picture out")
+    stored = read_focus(focus)
+    if model is None:
+        states = necessary_states(stored.final_states, limit)
         remarks = ["" for _ in states]
         said = f"{len(states):,} minimal set(s) defeat the formula; --model MODEL asks the model"
     else:
-        focus = read_focus(path)
-        states, confirmed = _ask(focus, path, asked, limit)
+        from captum_focalogic.cli.session import open_session, read_batch
+        from captum_focalogic.verify import masked_model_of
+        from captum_focalogic.verify import necessary as ask_model
+
+        rows = read_batch(batch)
+        opened = open_session(
+            image=image,
+            model=model,
+            weights=weights,
+            segmenter=stored_regions(stored, focus, image),
+            baseline=baseline,
+            criterion=criterion,
+            device=device,
+            seed=seed,
+        )
+        with opened as session:
+            masked = masked_model_of(
+                stored,
+                session.model.forward,
+                session.inputs,
+                baselines=session.baselines,
+                feature_mask=session.feature_mask,
+                criterion=criterion,
+                perturbations_per_eval=rows,
+            )
+            found = ask_model(stored, masked, limit)
+        states, confirmed = found.states, found.confirmed
         remarks = ["confirmed" if each else "NOT confirmed: the model keeps its prediction" for each in confirmed]
         said = f"{len(states):,} minimal set(s) defeat the formula; the model confirms {int(confirmed.sum()):,}"
-    rows = [
-        (state_text(focus, state), f"{focus.areas[state].sum():.1%} of the picture", f" {remark}")
+    columns = ("regions", "area", Column("the model", "left"))
+    lines = [
+        (state_text(stored, state), f"{stored.areas[state].sum():.1%} of the picture", f" {remark}")
         for state, remark in zip(states, remarks, strict=True)
     ]
-    print_facts(
+    print_lines(
         {
-            "Formula": focus.formula,
+            "Formula": stored.formula,
             "Necessary": said,
-            "Without": Table(_SETS, rows).text(headed=False) if rows else "nothing defeats it",
+            "Without": Table(columns, lines).text(headed=False) if lines else "nothing defeats it",
         }
     )
 
 
-def _ask(focus: Focus, path: Path, asked: Asked, limit: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    from captum_focalogic.cli.setting import read_batch
-    from captum_focalogic.cli.verifying import setting_of
-    from captum_focalogic.verify import masked_model_of, necessary
-
-    rows = read_batch(asked.batch)
-    setting = setting_of(
-        focus,
-        path,
-        picture=asked.picture,
-        model=asked.model,
-        weights=asked.weights,
-        criterion=asked.criterion,
-        baseline=asked.baseline,
-        device=asked.device,
-        seed=asked.seed,
-    )
-
-    def ask(forward: Any) -> Any:
-        masked = masked_model_of(
-            focus,
-            forward,
-            setting.inputs,
-            baselines=setting.baselines,
-            feature_mask=setting.feature_mask,
-            criterion=asked.criterion,
-            perturbations_per_eval=rows,
-        )
-        return necessary(focus, masked, limit)
-
-    found = setting.ask(ask)
-    return found.states, found.confirmed
-
-
+@reports_errors
 def rules(
-    paths: Sequence[Path], *, names: Path | None, min_support: float, min_confidence: float, out: Path | None
+    focuses: Annotated[
+        list[Path], typer.Argument(metavar="FOCUS.json...", help="Explanations of pictures of one class.")
+    ],
+    names: Annotated[
+        Path | None,
+        typer.Option(
+            "--names",
+            metavar="NAMES.json",
+            help='What regions are called: {"1": "wheel", ...} for all pictures alike, or {"FOCUS.json": {"1": ...}, '
+            "...}. By default the explanations' own names.",
+        ),
+    ] = None,
+    min_support: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="Least share of the pictures that a rule explains.")
+    ] = 0.0,
+    min_confidence: Annotated[
+        float,
+        typer.Option(min=0, max=1, metavar="SHARE", help="The same among the pictures that have all of its names."),
+    ] = 0.0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The table too, as .md, .csv or .json.")
+    ] = None,
+    traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
-    """Print the rules of a class, and write them as a table.
+    """Find the rules of a class: names of regions that together are enough, in which share of the pictures."""
+    from captum_focalogic.cli.formulas import read_focus
+    from captum_focalogic.logic import class_rules, to_text
 
-    Raises
-    ------
-    FocaLogicError
-        If a file is no explanation, the names cannot be used, or the table cannot be written.
-    """
     if out is not None and out.suffix.lower() not in _TABLES:
         raise CommandError(f"the table must end in {', '.join(_TABLES[:-1])} or {_TABLES[-1]}; got {out.name}")
-    focuses = [read_focus(path) for path in paths]
-    maps = None if names is None else _names(names, paths)
-    if maps is None and not any(focus.names for focus in focuses):
+    stored = [read_focus(path) for path in focuses]
+    maps = None if names is None else _names(names, focuses)
+    if maps is None and not any(focus.names for focus in stored):
         raise InputError("no region of these explanations has a name; say what they are called with --names NAMES.json")
-    found = class_rules(focuses, maps, min_support, min_confidence)
-    facts = {
+    found = class_rules(stored, maps, min_support, min_confidence)
+    said = {
         "Explanations": f"{found.num_images:,}; the rules explain {found.coverage:.1%} of them",
         "Formula": to_text(found.expression),
         "Rules": found.to_table().text() if found.rules else "none",
     }
     if found.unnamed_images:
-        facts["Without names"] = f"{found.unnamed_images:,}: each of their final states has a region without a name"
+        said["Without names"] = f"{found.unnamed_images:,}: each of their final states has a region without a name"
     if out is not None:
         write_text(out, _written(found, out.suffix.lower()))
-        facts["Written"] = str(out)
-    print_facts(facts)
+        said["Written"] = str(out)
+    print_lines(said)
 
 
-def _written(found: RuleSet, ending: str) -> str:
+def _written(found: "RuleSet", ending: str) -> str:
     if ending == ".json":
         return json.dumps(found.to_rows(), ensure_ascii=False, indent=1) + "\n"
     return f"{found.to_table().markdown()}\n" if ending == ".md" else found.to_table().csv()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from captum_focalogic.cli.failing import CommandError, brief
+from captum_focalogic.cli.errors import CommandError, brief
 
 MODEL_CHOICES = "demo, torchvision:NAME, PATH/MODULE.py:NAME or cascade:face"
 
@@ -295,3 +295,48 @@ def _labels_of(module: ModuleType, path: Path) -> Sequence[str] | None:
         return None if listed is None else [str(label) for label in listed]
     except Exception as error:
         raise CommandError(f"labels of {path} failed, {brief(error)}") from error
+
+
+@dataclass(frozen=True)
+class FromModule:
+    """A function in a Python file, found where it is called: Ray's workers get the file's name, not the function.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    name : str
+        The function, or a class or function without arguments that makes it.
+    """
+
+    path: Path
+    name: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call the function."""
+        return _loaded(self)(*arguments)
+
+
+def function_from_file(text: str) -> FromModule | None:
+    """A function in a file, if that is what the name means; loaded now, so that a misspelt one is told at once."""
+    path, colon, name = text.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        return None
+    named = FromModule(Path(path).resolve(), name)
+    _loaded(named)
+    return named
+
+
+_LOADED: dict[FromModule, Callable[..., Any]] = {}
+
+
+def _loaded(named: FromModule) -> Callable[..., Any]:
+    if named not in _LOADED:
+        found = getattr(_import(named.path), named.name, None)
+        if not callable(found):
+            raise CommandError(f"{named.path} has no function {named.name!r}")
+        try:
+            _LOADED[named] = found() if isinstance(found, type) else found
+        except Exception as error:
+            raise CommandError(f"{named.name} of {named.path} failed, {brief(error)}") from error
+    return _LOADED[named]

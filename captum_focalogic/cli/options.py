@@ -1,14 +1,27 @@
-"""Options that several commands share."""
+"""Options that several commands share, each written once."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from captum_focalogic.search.strategies import SEARCHES
+
+
+class ReadingName(StrEnum):
+    """What is meant by a final state."""
+
+    irreducible = "irreducible"
+    minimal = "minimal"
+    smallest = "smallest"
+
+
 Picture = Annotated[
     Path | None,
     typer.Argument(metavar="[IMAGE]", help="A picture; without one, an embedded scene (for cascade:face, a face)."),
 ]
+FocusFile = Annotated[Path, typer.Argument(metavar="FOCUS.json", help="What focalogic explain wrote.")]
 Model = Annotated[
     str,
     typer.Option("--model", "-m", metavar="MODEL", help="demo, torchvision:NAME, cascade:face, MODULE.py:NAME."),
@@ -39,6 +52,15 @@ Mask = Annotated[
         "the size the model sees.",
     ),
 ]
+Search = Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(SEARCHES)}.")]
+Reading = Annotated[
+    ReadingName,
+    typer.Option(
+        metavar="NAME",
+        help="Final states are: irreducible, what deletions lead to until none keeps the prediction (gives the other "
+        "two as well); minimal, those no part of which suffices; smallest, those with the fewest regions.",
+    ),
+]
 Criterion = Annotated[
     str,
     typer.Option(
@@ -58,6 +80,12 @@ Baseline = Annotated[
 Target = Annotated[
     int | None, typer.Option(metavar="CLASS", help="Class to explain; by default the one that is predicted.")
 ]
+MaxEvaluations = Annotated[
+    int,
+    typer.Option(
+        min=0, metavar="NUMBER", help="Most region sets the model is asked about for one picture; 0 for no limit."
+    ),
+]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.")]
 Batch = Annotated[
     str, typer.Option(metavar="auto|NUMBER", help="Images in one call of the model; auto measures what is fastest.")
@@ -65,5 +93,19 @@ Batch = Annotated[
 Seed = Annotated[
     int, typer.Option(min=0, metavar="NUMBER", help="Which embedded scene; odd and even seeds show different classes.")
 ]
+Truth = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="Where the object is: own (what the data says), none, masks:FOLDER (for a/b.jpg the mask "
+        "FOLDER/a/b.png), grounded-sam or sam3 (found by the class's name), PATH/MODULE.py:NAME, a function of "
+        "(item, image) that returns masks.",
+    ),
+]
 Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show a progress bar on standard error.")]
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for what is written.")]
+ColourBlind = Annotated[bool, typer.Option("--colour-blind", help="Blue stripes and yellow in place of red and white.")]
+Report = Annotated[bool, typer.Option("--report", help="Write report.html too, an interactive page.")]
+Traceback = Annotated[
+    bool, typer.Option("--traceback", help="On failure, show where it happened instead of one sentence.")
+]

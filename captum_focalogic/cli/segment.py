@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from captum_focalogic.cli import options
-from captum_focalogic.cli.failing import TracebackOption, says_what_went_wrong
+from captum_focalogic.cli.errors import reports_errors
+from captum_focalogic.cli.output import make_folder, print_lines, write_labels
 
 
-@says_what_went_wrong
+@reports_errors
 def segment(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")],
     segmenter: options.Segmenter = None,
@@ -20,13 +21,39 @@ def segment(
     ] = None,
     weights: options.Weights = None,
     out: options.Out = Path("focalogic-out"),
-    traceback: TracebackOption = False,  # noqa: ARG001 (the decorator reads it)
+    traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
     """Show how a picture is cut into regions, before explaining with them.
 
     Writes to --out: regions.png, with the region ids, and labels.png, whose pixel values are the ids. Edit the latter
     in any painting program and give it to focalogic explain as --mask.
     """
-    from captum_focalogic.cli.segmenting import cut
+    import numpy as np
 
-    cut(image, segmenter=segmenter, mask=mask, model=model, weights=weights, out=out)
+    from captum_focalogic.cli.models import find_model
+    from captum_focalogic.cli.session import choose_segmenter, find_regions, see_image
+    from captum_focalogic.figures.overlays import regions_image
+    from captum_focalogic.logic import symbol
+
+    cut = choose_segmenter(segmenter, mask)
+    named = None if model is None else find_model(model, weights)
+    seen = see_image(image, named)
+    label_map = find_regions(seen, named, cut, mask)
+    folder = make_folder(out)
+    regions_image(seen.pixels.numpy(), label_map).save(folder / "regions.png")
+    written = [str(folder / "regions.png")]
+    if write_labels(folder / "labels.png", label_map):
+        written.append("labels.png")
+    region_ids, sizes = np.unique(label_map, return_counts=True)
+    shares = (
+        f"{symbol(region)!s:<6}{size / label_map.size:6.1%}"
+        for region, size in zip(region_ids.tolist(), sizes.tolist(), strict=True)
+    )
+    print_lines(
+        {
+            "Picture": f"{seen.title}, {label_map.shape[1]}x{label_map.shape[0]}",
+            "Regions": f"{len(region_ids)}, with their shares of the picture:",
+            "": "\n".join(shares),
+            "Written": ", ".join(written),
+        }
+    )

@@ -1,16 +1,22 @@
 """``focalogic study``: a whole data set, its summary, and the comparison of two."""
 
+from dataclasses import is_dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from captum_focalogic.cli import options
-from captum_focalogic.cli.explain import ReadingName
-from captum_focalogic.cli.failing import TracebackOption, says_what_went_wrong
-from captum_focalogic.search.strategies import SEARCHES
+from captum_focalogic.cli.errors import CommandError, reports_errors, say
+from captum_focalogic.cli.output import print_lines
+
+if TYPE_CHECKING:
+    from captum_focalogic.ground_truth import GroundTruthSource
+    from captum_focalogic.segmenters import Segmenter
+    from captum_focalogic.study import Engine, Model
 
 
 class _RunUnlessNamed(TyperGroup):
@@ -42,7 +48,7 @@ Resamples = Annotated[int, typer.Option(min=100, metavar="NUMBER", help="Bootstr
 
 
 @study.command()
-@says_what_went_wrong
+@reports_errors
 def run(
     data: Annotated[
         str,
@@ -64,15 +70,7 @@ def run(
             "else slic:12.",
         ),
     ] = None,
-    truth: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Where the object is: own (what the data says), none, masks:FOLDER (for a/b.jpg the mask "
-            "FOLDER/a/b.png), grounded-sam or sam3 (found by the class's name), PATH/MODULE.py:NAME, a function of "
-            "(item, image) that returns masks.",
-        ),
-    ] = "own",
+    truth: options.Truth = "own",
     match: Annotated[
         str,
         typer.Option(
@@ -84,15 +82,11 @@ def run(
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="NUMBER", help="Only so many images, spread evenly over the data.")
     ] = None,
-    search: Annotated[str, typer.Option(metavar="NAME", help=f"{', '.join(SEARCHES)}.")] = "auto",
-    reading: Annotated[
-        ReadingName, typer.Option(metavar="NAME", help="irreducible (gives the other two as well), minimal, smallest.")
-    ] = ReadingName.irreducible,
+    search: options.Search = "auto",
+    reading: options.Reading = options.ReadingName.irreducible,
     criterion: options.Criterion = "top1",
     baseline: options.Baseline = "black",
-    max_evaluations: Annotated[
-        int, typer.Option(min=0, metavar="NUMBER", help="Most region sets asked about one image; 0 for no limit.")
-    ] = 5_000,
+    max_evaluations: options.MaxEvaluations = 5_000,
     device: options.Device = "auto",
     batch: Annotated[
         int,
@@ -118,57 +112,85 @@ def run(
         int, typer.Option(min=0, metavar="NUMBER", help="Images with the lowest precision to write a report of.")
     ] = 8,
     progress: options.Progress = True,
-    traceback: TracebackOption = False,  # noqa: ARG001 (the decorator reads it)
+    traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
     """Explain every image of a data set; one row an image, in Parquet files in --out.
 
     Broken off, even killed, and started again with the same options, it goes on where it was. An image that cannot be
     read or explained costs one row with the error. At the end writes summary.txt, .csv, .tex and report.html.
     """
-    from captum_focalogic.cli.studying import Wish, carry_out
+    from captum_focalogic.cli.models import find_device
+    from captum_focalogic.ground_truth import Match
+    from captum_focalogic.study import (
+        ModelFactory,
+        StudySettings,
+        data_from_text,
+        read_settings,
+        run_items,
+        summarise,
+    )
+    from captum_focalogic.study.examples import write_examples
+    from captum_focalogic.study.page import write_page
+    from captum_focalogic.study.settings import model_factory
+    from captum_focalogic.study.tables import write_tables
 
-    carry_out(
-        Wish(
-            data=data,
-            model=model,
-            weights=weights,
-            segmenter=segmenter,
-            truth=truth,
-            match=match,
-            out=out,
-            limit=limit,
-            search=search,
-            reading=reading.value,
-            criterion=criterion,
-            baseline=baseline,
-            max_evaluations=max_evaluations or None,
-            device=device,
-            batch=batch,
-            group=group,
-            engine=engine.value,
-            workers=workers,
-            cpus=cpus,
-            examples=examples,
-            progress=progress,
-        )
+    place = str(find_device(device))
+    matched = Match.from_text(match)
+    cut = find_segmenter(segmenter)
+    found = make_model(model, weights)
+    where = find_truth(truth, found)
+    make = partial(make_model, _absolute(model), None if weights is None else _absolute_file(weights))
+    settings = StudySettings(
+        ModelFactory(make if engine is EngineName.ray else lambda: found, model_factory(found).identity),
+        cut,
+        where,
+        matched,
+        search=search,
+        reading=reading.value,
+        criterion=criterion,
+        baseline=baseline,
+        max_evaluations=max_evaluations or None,
+        batch=batch,
+        group=group,
+        device=place,
+    )
+    items = data_from_text(data, found.labels, limit)
+    rows = run_items(settings, items, out, engine=_engine(engine, workers, cpus, place), show_progress=progress)
+    summed = summarise(rows, class_names=found.labels)
+    print(summed)
+    shown = write_examples(settings, items, rows, out, examples) if examples else []
+    page = write_page(out / "report.html", rows, summed, read_settings(out), shown, data)
+    print_lines(
+        {
+            "": "",
+            "Rows": f"{len(rows):,} in {out}, {sum(summed.errors.values())} of them errors",
+            "Written": ", ".join(map(str, [*write_tables(summed, out), page])),
+        }
     )
 
 
 @study.command()
-@says_what_went_wrong
+@reports_errors
 def summary(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a study, finished or not.")],
     resamples: Resamples = 2_000,
-    traceback: TracebackOption = False,  # noqa: ARG001 (the decorator reads it)
+    traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
     """Print the means of a study with 95 % confidence intervals, and write them as summary.txt, .csv and .tex."""
-    from captum_focalogic.cli.studying import summarise_run
+    from captum_focalogic.study import read_rows, read_settings, summarise
+    from captum_focalogic.study.tables import write_tables
 
-    summarise_run(run, resamples)
+    rows = read_rows(run)
+    total = read_settings(run)["images"]
+    if len(rows) < total:
+        say(f"note: {run} is not finished; this is about {len(rows):,} of {total:,} images")
+    summed = summarise(rows, resamples=resamples)
+    print(summed)
+    print_lines({"": "", "Written": ", ".join(map(str, write_tables(summed, run)))})
 
 
 @study.command()
-@says_what_went_wrong
+@reports_errors
 def compare(
     run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="The folder of a study.")],
     run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="That of another one of the same images.")],
@@ -176,9 +198,91 @@ def compare(
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write it too: .csv, .tex, or .txt.")
     ] = None,
     resamples: Resamples = 10_000,
-    traceback: TracebackOption = False,  # noqa: ARG001 (the decorator reads it)
+    traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
     """Compare two studies image by image: mean differences, bootstrap intervals, Wilcoxon's signed-rank test."""
-    from captum_focalogic.cli.studying import compare_two
+    from captum_focalogic.study import compare_runs
+    from captum_focalogic.study.store import write_whole
+    from captum_focalogic.study.tables import comparison_csv, comparison_latex
 
-    compare_two(run_a, run_b, out, resamples)
+    comparison = compare_runs(run_a, run_b, resamples=resamples)
+    print(comparison)
+    if out is not None:
+        forms = {".csv": comparison_csv, ".tex": comparison_latex}
+        text = forms.get(out.suffix.lower(), lambda compared: f"{compared}\n")(comparison)
+        write_whole(out, text.encode("utf-8"))
+        print_lines({"": "", "Written": str(out)})
+
+
+def make_model(name: str, weights: str | None) -> "Model":
+    """A model by its command line name, for a study."""
+    from captum_focalogic.cli.models import find_model
+    from captum_focalogic.study import Model
+
+    named = find_model(name, weights)
+    return Model(named.forward, named.name, named.see, named.see_labels, named.labels)
+
+
+def find_segmenter(text: str | None) -> "Segmenter | None":
+    """What cuts images, by its command line name."""
+    from captum_focalogic.cli.models import function_from_file
+    from captum_focalogic.cli.session import choose_segmenter
+    from captum_focalogic.study.settings import Identified
+
+    if text is None:
+        return None
+    found = function_from_file(text) or choose_segmenter(text)
+    return found if found is None or is_dataclass(found) else Identified(found, text)
+
+
+def find_truth(text: str, model: "Model") -> "GroundTruthSource | bool":
+    """What says where the object is, by its command line name; some ask for the names of the model's classes."""
+    from captum_focalogic.cli.models import function_from_file
+    from captum_focalogic.ground_truth import MaskFiles
+    from captum_focalogic.study.settings import Identified
+
+    if text in ("own", "none"):
+        return text == "own"
+    kind, _, rest = text.partition(":")
+    if kind == "masks" and rest:
+        if not Path(rest).is_dir():
+            raise CommandError(f"there is no folder {rest} of masks")
+        return MaskFiles(Path(rest).resolve())
+    if kind in ("grounded-sam", "sam3"):
+        if model.labels is None:
+            raise CommandError(f"the truth {kind} asks for classes by name, but the model {model.name} names none")
+        from captum_focalogic.integrations.grounding import GroundedSam, Sam3Truth
+
+        made: type[GroundedSam | Sam3Truth] = GroundedSam if kind == "grounded-sam" else Sam3Truth
+        return Identified(made(rest) if rest else made(), text)
+    found = function_from_file(text)
+    if found is not None:
+        return found
+    raise CommandError(
+        f"unknown truth {text!r}; choose own, none, masks:FOLDER, grounded-sam:DETECTOR, sam3:MODEL or "
+        "PATH/MODULE.py:NAME"
+    )
+
+
+def _engine(engine: EngineName, workers: int | None, cpus: int, device: str) -> "Engine":
+    if engine is EngineName.local:
+        from captum_focalogic.study import Local
+
+        return Local() if workers is None else Local(loaders=workers)
+    import torch
+
+    from captum_focalogic.study.engines import RayEngine
+
+    gpu = device.startswith("cuda")
+    usual = torch.cuda.device_count() if gpu else max(1, torch.get_num_threads() // cpus)
+    return RayEngine(workers or usual, cpus, 1.0 if gpu else 0.0)
+
+
+def _absolute(model: str) -> str:
+    """The model's name for a process that runs in another folder."""
+    path, colon, name = model.rpartition(":")
+    return f"{Path(path).resolve()}:{name}" if colon and path.endswith(".py") else model
+
+
+def _absolute_file(weights: str) -> str:
+    return str(Path(weights).resolve()) if Path(weights).exists() else weights

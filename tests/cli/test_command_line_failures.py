@@ -101,8 +101,8 @@ def files(tmp_path_factory):
 
 CASES = {
     "no such picture": (["explain", "missing.png"], "missing.png cannot be read"),
-    "no picture": (["explain", "text.png"], "text.png is no picture that can be read"),
-    "empty file": (["explain", "empty.png"], "empty.png is no picture that can be read"),
+    "no picture": (["explain", "text.png"], "text.png is no image that can be read"),
+    "empty file": (["explain", "empty.png"], "empty.png is no image that can be read"),
     "truncated JPEG": (["explain", "cut.jpg"], "cut.jpg cannot be read: "),
     "truncated PNG": (["explain", "cut.png"], "cut.png cannot be read: "),
     "a folder": (["explain", "."], "cannot be read"),
@@ -175,7 +175,7 @@ CASES = {
     "no time": (["explain", "--time-limit", "0"], "time_limit must be a positive number"),
     "negative seed": (["explain", "--seed", "-1"], "--seed"),
     "folder that cannot be": (["explain", "--out", "good.png/sub"], "cannot be made"),
-    "segment without a picture": (["segment", "text.png"], "text.png is no picture"),
+    "segment without a picture": (["segment", "text.png"], "text.png is no image"),
     "verify without a focus": (["verify", "missing.json"], "missing.json cannot be read"),
     "verify with something else": (["verify", "text.png"], "JSON"),
     "verify with another format": (["verify", "focus.json"], "captum-focalogic/focus/1"),
@@ -228,7 +228,7 @@ def test_our_own_mistakes_are_called_so(monkeypatch, capsys, tmp_path):
     def mistaken(*args, **kwargs):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("captum_focalogic.cli.explaining.print_focus", mistaken)
+    monkeypatch.setattr(sys.modules["captum_focalogic.cli.explain"], "print_focus", mistaken)
     with pytest.raises(SystemExit) as left:
         main(["explain", "--out", str(tmp_path), "--no-progress", "--reading", "smallest"])
     assert left.value.code == 1

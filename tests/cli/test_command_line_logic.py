@@ -288,7 +288,7 @@ BAD = {
         ["compare", "a.json", "narrow.json", "--image", "small.png"],
         "small.png is 24x10 pixels, but the model saw 24x24 of it; leave --image out",
     ),
-    "a picture that is none": (["compare", "a.json", "narrow.json", "--image", "a.json"], "is no picture"),
+    "a picture that is none": (["compare", "a.json", "narrow.json", "--image", "a.json"], "is no image"),
     "a picture that cannot be": (["compare", "a.json", "narrow.json", "-o", "x.docx"], "x.docx cannot be written"),
     "compare one": (["compare", "a.json"], "Missing argument"),
     "draw elsewhere": (["draw", "a.json", "-o", "x.pdf"], "expected a file ending in .svg, .png or .dot"),

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 
-from captum_focalogic.cli import main
-from captum_focalogic.cli.explain import explain
-from captum_focalogic.cli.reporting import command_text
+from captum_focalogic.cli import app, main
+from captum_focalogic.cli.output import command_text
 from captum_focalogic.compare import METHODS
 from captum_focalogic.focus import Focus
 
@@ -159,6 +159,7 @@ def test_compare_says_what_is_wrong(
 
 
 def test_the_command_line_is_what_differs_from_the_usual() -> None:
-    given = {"picture": Path("a b.png"), "model": "demo", "seed": 3, "report": True, "max_evaluations": None}
-    text = command_text(explain, given, "explain")
-    assert text == "focalogic explain 'a b.png' --max-evaluations 0 --seed 3 --report"
+    command = typer.main.get_command(app).commands["explain"]
+    given = ["a b.png", "--report", "-o", "x", "--seed", "3", "--max-evaluations", "0", "--no-progress"]
+    text = command_text(command.make_context("focalogic explain", given))
+    assert text == "focalogic explain 'a b.png' --max-evaluations 0 --out x --seed 3 --report --no-progress"

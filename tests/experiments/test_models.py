@@ -13,7 +13,7 @@ pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
 from captum_focalogic.cli import main
-from captum_focalogic.cli.experimenting import CommandLine
+from captum_focalogic.cli.experiment import CommandLine
 from captum_focalogic.experiments import Embedded, ImageNet, models, networks, run_experiment
 from captum_focalogic.experiments.networks import ARCHITECTURES
 from captum_focalogic.study import StudyError

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from captum_focalogic.cli import main
-from captum_focalogic.cli.experimenting import CommandLine
+from captum_focalogic.cli.experiment import CommandLine
 from captum_focalogic.experiments import Embedded, ImageNet
 from captum_focalogic.experiments.registry import how
 

@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from captum_focalogic.cli import app
-from captum_focalogic.cli.experimenting import CommandLine
+from captum_focalogic.cli.experiment import CommandLine
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import Embedded, ImageNet, perturbations, run_experiment, scenes
 from captum_focalogic.experiments.findings import falls

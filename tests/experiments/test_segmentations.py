@@ -5,7 +5,7 @@ import pytest
 import torch
 from experiment_rows import SIDE, Brightest, patch_items
 
-from captum_focalogic.cli.experimenting import CommandLine
+from captum_focalogic.cli.experiment import CommandLine
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import ImageNet
 from captum_focalogic.experiments.published import REGIONS_SAVED

@@ -19,7 +19,7 @@ import pyarrow as pa
 from safetensors.torch import load_file
 
 from captum_focalogic.cli import main
-from captum_focalogic.cli.experimenting import CommandLine
+from captum_focalogic.cli.experiment import CommandLine
 from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.train import TrainingConfig, train
 from captum_focalogic.errors import InputError

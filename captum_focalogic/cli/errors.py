@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from functools import wraps
-from typing import Annotated, Any, ParamSpec
+from typing import Any, ParamSpec
 
 import typer
 
@@ -14,16 +14,15 @@ P = ParamSpec("P")
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 """Wrong usage; where it lives (click, or a copy of it inside typer) depends on typer's version."""
 
-TracebackOption = Annotated[
-    bool, typer.Option("--traceback", help="On failure, show where it happened instead of one sentence.")
-]
+_INTENDED = (typer.Exit, typer.Abort, UsageError)
+"""What typer itself raises: to leave, to abort, and about wrong usage."""
 
 
 class CommandError(FocaLogicError):
     """Something outside this package went wrong: a file, a user's module, a model."""
 
 
-def says_what_went_wrong(command: Callable[P, None]) -> Callable[P, None]:
+def reports_errors(command: Callable[P, None]) -> Callable[P, None]:
     """Turn what a command raises into a sentence and an exit code.
 
     Errors of the user's making, the model's own exceptions among them, exit with 2. Anything else is an error of this
@@ -68,7 +67,3 @@ def brief(error: BaseException) -> str:
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     if issubclass(category, UserWarning):
         say(f"warning: {message}")
-
-
-_INTENDED = (typer.Exit, typer.Abort, UsageError)
-"""What typer itself raises: to leave, to abort, and about wrong usage."""

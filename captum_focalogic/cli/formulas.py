@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 from sympy.logic.boolalg import Boolean
 
-from captum_focalogic.cli.failing import CommandError
+from captum_focalogic.cli.errors import CommandError
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
+from captum_focalogic.images import open_image
 from captum_focalogic.logic import FORMATS, Style, load_expression, name_regions, parse_expression, to_expression
 
 _FOCUS = "captum-focalogic/focus"
@@ -20,7 +20,7 @@ _ENDINGS = {suffix for each in FORMATS.values() for suffix in each.suffixes}
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class Formula:
     """A formula, with the explanation it is of, where it is of one.
 
     Attributes
@@ -69,7 +69,7 @@ def read_focus(path: Path) -> Focus:
         raise InputError(f"{path}: {error}") from error
 
 
-def read_source(text: str) -> Source:
+def read_formula(text: str) -> Formula:
     """A formula from a focus, a file in any format that can be read, or the text itself.
 
     Raises
@@ -81,15 +81,15 @@ def read_source(text: str) -> Source:
         if Path(text[-40:]).suffix.lower() in _ENDINGS or os.path.isdir(text):
             raise CommandError(f"there is no file {text}")
         try:
-            return Source(text, parse_expression(text))
+            return Formula(text, parse_expression(text))
         except InputError as error:
             raise InputError(f"{text[:60]!r} is neither a file nor a formula: {error}") from error
     path = Path(text)
     if path.suffix.lower() == ".json" and _is_focus(path):
         focus = read_focus(path)
-        return Source(text, focus.expression, focus)
+        return Formula(text, focus.expression, focus)
     try:
-        return Source(text, load_expression(path))
+        return Formula(text, load_expression(path))
     except OSError as error:
         raise CommandError(f"{path} cannot be read: {error}") from error
     except InputError as error:
@@ -117,13 +117,7 @@ def read_image(path: Path | None, focus: Focus) -> NDArray[np.uint8] | None:
         return focus.image
     if focus.label_map is None:
         raise InputError("--image is of no use here: the explanation has no label map")
-    try:
-        with Image.open(path) as picture:
-            pixels = np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except UnidentifiedImageError as error:
-        raise CommandError(f"{path} is no picture that can be read; expected PNG, JPEG, WebP, TIFF, ...") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CommandError(f"the picture {path} cannot be read: {error}") from error
+    pixels = np.asarray(open_image(path))
     height, width = focus.label_map.shape
     if pixels.shape[:2] != (height, width):
         hint = "leave --image out, the explanation has it" if focus.image is not None else "crop or scale it"
@@ -132,17 +126,3 @@ def read_image(path: Path | None, focus: Focus) -> NDArray[np.uint8] | None:
             f"of it; {hint}"
         )
     return pixels
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file.
-
-    Raises
-    ------
-    CommandError
-        If it cannot be written.
-    """
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error}") from error

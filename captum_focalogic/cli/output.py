@@ -1,0 +1,106 @@
+"""What commands print, and the files that several of them write. No torch here: some commands need no model."""
+
+import shlex
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from captum_focalogic.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from captum_focalogic.focus import Focus
+
+_LABEL_WIDTH = 13
+
+
+def print_lines(said: Mapping[str, str]) -> None:
+    """Lines of a label and what there is to say; never broken, so that they can be searched and copied."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for label, text in said.items():
+        for number, line in enumerate(text.splitlines() or [""]):
+            shown = label if number == 0 else ""
+            console.print(Text(f"{shown:<{_LABEL_WIDTH}}", style="bold"), Text(line), sep="", soft_wrap=True)
+
+
+def state_text(focus: "Focus", state: "NDArray[np.bool_]") -> str:
+    """A state as its regions' symbols, such as ``I1 & I4``."""
+    from captum_focalogic.logic import symbol
+
+    return " & ".join(str(symbol(region)) for region in focus.region_ids[state].tolist()) or "no region at all"
+
+
+def command_text(context: typer.Context) -> str:
+    """The command line that does the same again."""
+    return shlex.join(["focalogic", *context.command_path.split()[1:], *given(context)])
+
+
+def given(context: typer.Context, names: Collection[str] | None = None) -> list[str]:
+    """What was given on the command line, in the order of the help; of these parameters only, where they are named."""
+    words = []
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if source is not None and not source.name.startswith("DEFAULT") and (names is None or name in names):
+            words.extend(_words(parameter, context.params[name]))
+    return words
+
+
+def _words(parameter: Any, value: Any) -> list[str]:
+    """One option or argument as it is written on a command line."""
+    values = [getattr(each, "value", each) for each in (value if isinstance(value, list | tuple) else [value])]
+    if parameter.param_type_name == "argument":
+        return [str(each) for each in values]
+    flag = max(parameter.opts, key=len)
+    if parameter.is_flag:
+        return [flag if value else max(parameter.secondary_opts, key=len)]
+    return [word for each in values for word in (flag, str(each))]
+
+
+def make_folder(folder: Path) -> Path:
+    """A folder to write to, made if need be.
+
+    Raises
+    ------
+    CommandError
+        If it cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"the folder {folder} cannot be made: {error}") from error
+    return folder
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file.
+
+    Raises
+    ------
+    CommandError
+        If it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error}") from error
+
+
+def write_labels(path: Path, label_map: "NDArray[np.int64]") -> bool:
+    """Save a label map as an image that --mask reads; False if its ids do not fit into one (16 bits)."""
+    import numpy as np
+    from PIL import Image
+
+    low, high = int(label_map.min()), int(label_map.max())
+    if low < 0 or high > np.iinfo(np.uint16).max:
+        path.unlink(missing_ok=True)
+        return False
+    Image.fromarray(label_map.astype(np.uint8 if high < 256 else np.uint16)).save(path)
+    return True
