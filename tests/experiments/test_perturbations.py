@@ -274,4 +274,4 @@ def test_altered_images_are_items_that_workers_can_be_sent(tmp_path, items):
     bare = with_own_regions(how)
     assert bare.segmenter is None
     assert bare.truth is True
-    assert json.dumps(bare.settings([item]))
+    assert json.dumps(bare.record([item]))
