@@ -233,20 +233,18 @@ def write_formula(folder: Path, session: "Session", focus: "Focus") -> str:
 
     Returns the name of what was written.
     """
-    import numpy as np
-
     from captum_focalogic.errors import NoEngineError, RenderError
-    from captum_focalogic.images import open_image
-    from captum_focalogic.logic import count_literals, render, symbol, to_graphviz, to_networkx
+    from captum_focalogic.figures.graphs import illustrated
+    from captum_focalogic.logic import count_literals, render, symbol, to_networkx
 
     for stale in ("formula.svg", "formula.dot"):
         (folder / stale).unlink(missing_ok=True)
     literals = count_literals(focus.expression)
     # A named region may share its name with another: with the symbol in front each is one of a kind.
     names = {region: f"{symbol(region)} {name}" for region, name in focus.names.items()}
-    drawing = to_graphviz(
+    drawing = illustrated(
         to_networkx(focus.expression),
-        image=np.asarray(open_image(session.image.pixels)),
+        image=session.image.pixels,
         label_map=session.label_map,
         names=names,
     )

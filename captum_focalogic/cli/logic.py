@@ -202,7 +202,8 @@ def draw(
 ) -> None:
     """Draw a formula, a search, or the lattice of the final states."""
     from captum_focalogic.cli.formulas import read_formula, read_image
-    from captum_focalogic.logic import render, symbol, to_graphviz
+    from captum_focalogic.figures.graphs import illustrated
+    from captum_focalogic.logic import render, symbol
 
     read = read_formula(formula)
     drawn = _graph(read, graph, nodes)
@@ -212,7 +213,7 @@ def draw(
         pixels = read_image(image, focus)
     elif image is not None:
         raise InputError("--image shows the regions of an explanation: give its focus.json, without --no-pictures")
-    drawing = to_graphviz(
+    drawing = illustrated(
         drawn,
         image=pixels,
         label_map=None if pixels is None or focus is None else focus.label_map,

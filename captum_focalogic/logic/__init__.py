@@ -3,7 +3,7 @@
 from captum_focalogic.errors import NoEngineError, RenderError, TruncatedWarning
 from captum_focalogic.logic.circuit import symbol_names
 from captum_focalogic.logic.counting import banzhaf_values, count_models, model_share, shapley_values
-from captum_focalogic.logic.drawing import to_graphviz
+from captum_focalogic.logic.drawing import available_engines, render, to_graphviz
 from captum_focalogic.logic.equivalence import difference, equivalent, implies
 from captum_focalogic.logic.expression import Style, to_expression
 from captum_focalogic.logic.formats import (
@@ -18,14 +18,12 @@ from captum_focalogic.logic.formats import (
     write_expression,
 )
 from captum_focalogic.logic.formats.predicate import evaluate, to_callable
-from captum_focalogic.logic.graph import from_networkx, to_networkx
-from captum_focalogic.logic.lattice import final_state_lattice, refinement_graph
-from captum_focalogic.logic.naming import check_names, name_regions
+from captum_focalogic.logic.graphs import final_state_lattice, from_networkx, refinement_graph, to_networkx
+from captum_focalogic.logic.naming import name_regions
 from captum_focalogic.logic.necessity import necessary_states
-from captum_focalogic.logic.rendering import available_engines, render
 from captum_focalogic.logic.rules import Rule, RuleSet, class_rules
 from captum_focalogic.logic.simplification import count_literals, simplify
-from captum_focalogic.logic.symbols import region_id, region_key, symbol
+from captum_focalogic.logic.symbols import check_names, region_id, region_key, symbol
 from captum_focalogic.logic.terms import absorb
 
 __all__ = [

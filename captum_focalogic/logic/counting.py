@@ -8,9 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.logic.bdd import count_satisfying
 from captum_focalogic.logic.circuit import Circuit, as_boolean
-from captum_focalogic.logic.decision import Diagram
+from captum_focalogic.logic.diagrams import Diagram, count_satisfying
 from captum_focalogic.logic.terms import absorb, as_states, to_terms
 
 

@@ -1,22 +1,19 @@
-"""Graphs of formulas and states as pictures, drawn by Graphviz."""
+"""Graphs of formulas and states for Graphviz, drawn as SVG and PNG.
 
-import base64
-import re
+Drawn by ``dot`` where it is installed, else by the engine within pygraphviz.
+"""
+
 import shutil
-import tempfile
-import weakref
+import subprocess
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import graphviz
 import networkx as nx
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from PIL import Image
 
-from captum_focalogic.errors import InputError
-from captum_focalogic.logic.naming import check_names
+from captum_focalogic.errors import InputError, NoEngineError, RenderError
+from captum_focalogic.logic.symbols import check_names
 
 RED = "#e11e1e"
 """Regions that every final state keeps, as in the overlay."""
@@ -28,113 +25,36 @@ _PALE = "#f2f2f2"
 _GREEN = "#1b7f3b"
 _WIDEST = 60
 _WIDEST_WORD = 24
-_MARGIN = 6
-_DPI = 96
+DPI = 96
 _OPERATORS = {"and": "AND", "or": "OR", "xor": "XOR", "not": "NOT", "true": "true", "false": "false"}
 
 
-class Thumbnails:
-    """Pictures of regions and states, cut from an image into files that Graphviz can read.
+class Thumbnail(NamedTuple):
+    """A file that shows a region or a state, and its size in pixels."""
 
-    The files live as long as this object; a drawing made with it keeps it.
+    path: Path
+    width: int
+    height: int
 
-    Parameters
-    ----------
-    image : (H, W, 3) uint8
-        The image.
-    label_map : (H, W) int
-        The region of every pixel.
-    size : int
-        Longest side in pixels.
-    """
 
-    def __init__(self, image: ArrayLike, label_map: ArrayLike, size: int = 96) -> None:
-        self.image = np.asarray(image)
-        self.label_map = np.asarray(label_map)
-        if self.image.dtype != np.uint8 or self.image.ndim != 3 or self.image.shape[2] != 3:
-            raise InputError(f"the image must be (H, W, 3) uint8; got {self.image.shape} of {self.image.dtype}")
-        if self.label_map.shape != self.image.shape[:2]:
-            raise InputError(
-                f"label_map has shape {self.label_map.shape}; expected {self.image.shape[:2]}, as the image"
-            )
-        self.size = size
-        self._folder = Path(tempfile.mkdtemp(prefix="focalogic-"))
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        self._made: dict[tuple[int, ...], Path] = {}
+class Thumbnails(Protocol):
+    """What shows regions and states beside their names; made by :mod:`captum_focalogic.figures.graphs`."""
 
-    def region(self, number: int) -> Path | None:
-        """One region, cut out with a margin, the rest dimmed; None if it is not in the image."""
-        return self._draw((number,), crop=True)
+    def region(self, number: int) -> Thumbnail | None:
+        """One region; None if there is nothing to see of it."""
 
-    def state(self, regions: tuple[int, ...]) -> Path:
-        """The whole image with all but some regions dimmed."""
-        path = self._draw(regions, crop=False)
-        return path if path is not None else self._save(regions, self._dimmed(np.zeros(self.label_map.shape, bool)))
-
-    def _draw(self, regions: tuple[int, ...], crop: bool) -> Path | None:
-        key = (int(crop), *regions)
-        if key in self._made:
-            return self._made[key]
-        kept = np.isin(self.label_map, regions)
-        if not kept.any():
-            return None
-        picture = self._dimmed(kept)
-        if crop:
-            rows, columns = (np.flatnonzero(kept.any(axis=axis)) for axis in (1, 0))
-            margin = max(2, int(0.15 * max(np.ptp(rows), np.ptp(columns))))
-            picture = picture[
-                max(0, rows[0] - margin) : rows[-1] + margin + 1, max(0, columns[0] - margin) : columns[-1] + margin + 1
-            ]
-        return self._save(key, picture)
-
-    def _dimmed(self, kept: NDArray[np.bool_]) -> NDArray[np.uint8]:
-        faded = 200 + (self.image.mean(axis=2, keepdims=True) - 128) * 0.25
-        return np.where(kept[..., None], self.image, faded.clip(0, 255).astype(np.uint8))
-
-    def _save(self, key: tuple[int, ...], pixels: NDArray[np.uint8]) -> Path:
-        picture = Image.fromarray(np.ascontiguousarray(pixels))
-        scale = self.size / max(picture.size)
-        shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-        framed = Image.new("RGBA", (shape[0] + 2 * _MARGIN, shape[1] + _MARGIN), (0, 0, 0, 0))
-        framed.paste(picture.resize(shape, Image.Resampling.LANCZOS), (_MARGIN, _MARGIN))
-        path = self._folder / f"{len(self._made)}.png"
-        framed.save(path)
-        self._made[key] = path
-        return path
+    def state(self, regions: tuple[int, ...]) -> Thumbnail:
+        """Some regions of the whole."""
 
     def embed(self, text: str) -> str:
         """An SVG text with the files put into it, so that it needs nothing else."""
-        for path in self._made.values():
-            with Image.open(path) as opened:
-                text = _at_own_size(text, str(path), opened.size)
-            data = base64.b64encode(path.read_bytes()).decode("ascii")
-            text = text.replace(f'"{path}"', f'"data:image/png;base64,{data}"')
-        return text
-
-
-def _at_own_size(text: str, path: str, size: tuple[int, int]) -> str:
-    """An SVG text whose pictures have the size they were laid out with.
-
-    Graphviz writes the node's size instead, whatever ``imagescale`` says, so that a wide label would be covered.
-    """
-    width, height = (72 * pixels / _DPI for pixels in size)
-
-    def sized(found: re.Match[str]) -> str:
-        room, x = float(found["width"]), float(found["x"])
-        box = f'width="{width:g}px" height="{height:g}px"'
-        return f'{found["start"]}{box}{found["between"]} x="{x + (room - width) / 2:g}"'
-
-    number = r"-?[0-9.]+"
-    pattern = rf'(?P<start><image xlink:href="{re.escape(path)}" )width="(?P<width>{number})px" height="{number}px"'
-    return re.sub(rf'{pattern}(?P<between>[^>]*?) x="(?P<x>{number})"', sized, text)
 
 
 def to_graphviz(
     graph: "nx.DiGraph[Any]",
-    image: ArrayLike | None = None,
-    label_map: ArrayLike | None = None,
     names: Mapping[int, str] | None = None,
     title: str | None = None,
+    thumbnails: Thumbnails | None = None,
 ) -> graphviz.Digraph:
     """A graph of this package for Graphviz.
 
@@ -142,29 +62,24 @@ def to_graphviz(
     ----------
     graph : networkx.DiGraph
         From :func:`to_networkx`, :func:`refinement_graph` or :func:`final_state_lattice`.
-    image : (H, W, 3) uint8, optional
-        The image; with it, regions and states are shown as pictures.
-    label_map : (H, W) int, optional
-        The region of every pixel; needed with an image.
     names : mapping of int to str, optional
         What regions are called.
     title : str, optional
         Written above the graph.
+    thumbnails : Thumbnails, optional
+        What regions and states look like; :func:`captum_focalogic.figures.graphs.illustrated` cuts them from an image.
 
     Returns
     -------
     graphviz.Digraph
         ``.source`` is its text, :func:`render` draws it. Regions that every final state keeps are red, others white,
-        as in the overlay. All labels are escaped. The pictures are files that live as long as ``.thumbnails``.
+        as in the overlay. All labels are escaped. Thumbnails are files that live as long as ``.thumbnails``.
 
     Raises
     ------
     InputError
-        If only one of image and label_map is given, they do not fit, or the graph is none of this package's.
+        If the names cannot be used, or the graph is none of this package's.
     """
-    if (image is None) != (label_map is None):
-        raise InputError("pictures need both an image and its label_map; one of them is missing")
-    thumbnails = None if image is None or label_map is None else Thumbnails(image, label_map)
     called = check_names(names or {})
     drawing = graphviz.Digraph(comment="captum_focalogic")
     drawing.thumbnails = thumbnails
@@ -249,22 +164,20 @@ def _region_node(
     label = _escape(_wrap(_short(name, _WIDEST).split()))
     style = {"label": label, "shape": "box", "style": "filled,rounded", "fillcolor": RED if shared else WHITE}
     style |= {"fontcolor": WHITE if shared else _INK}
-    picture = thumbnails.region(number) if thumbnails is not None and number is not None else None
-    return style | ({"style": "filled"} | _pictured(picture, label) if picture is not None else {})
+    shown = thumbnails.region(number) if thumbnails is not None and number is not None else None
+    return style | ({"style": "filled"} | _with_thumbnail(shown, label) if shown is not None else {})
 
 
-def _pictured(picture: Path, label: str) -> dict[str, str]:
-    """A node as large as its picture with the label under it."""
-    with Image.open(picture) as opened:
-        width, height = opened.size
+def _with_thumbnail(thumbnail: Thumbnail, label: str) -> dict[str, str]:
+    """A node as large as its thumbnail with the label under it."""
     lines = label.count("\n") + 1
     return {
-        "image": str(picture),
+        "image": str(thumbnail.path),
         "labelloc": "b",
         "imagepos": "tc",
         "imagescale": "false",
-        "height": f"{height / _DPI + 0.1 + 0.2 * lines:.2f}",
-        "width": f"{width / _DPI:.2f}",
+        "height": f"{thumbnail.height / DPI + 0.1 + 0.2 * lines:.2f}",
+        "width": f"{thumbnail.width / DPI:.2f}",
         "margin": "0.08,0.03",
     }
 
@@ -282,9 +195,103 @@ def _state_node(
     label = _escape(_wrap(words))
     style = {"shape": "box", "color": colour, "penwidth": pen, "style": f"filled,{line}", "fillcolor": WHITE}
     style["label"] = label
-    return style if thumbnails is None else style | _pictured(thumbnails.state(regions), label)
+    return style if thumbnails is None else style | _with_thumbnail(thumbnails.state(regions), label)
 
 
 def _called(word: str, names: Mapping[int, str]) -> str:
     """A word of a state's label: a region's name where it is an id that has one."""
     return names.get(int(word), word) if word.removeprefix("-").isdecimal() else word
+
+
+Engine = Literal["dot", "pygraphviz"]
+_KINDS = ("svg", "png", "dot")
+_TIMEOUT = 120
+
+
+def available_engines() -> list[Engine]:
+    """The engines that can draw on this machine, the preferred one first."""
+    engines: list[Engine] = ["dot"] if shutil.which("dot") else []
+    try:
+        import pygraphviz  # noqa: F401
+    except ImportError:
+        return engines
+    return [*engines, "pygraphviz"]
+
+
+def render(drawing: graphviz.Digraph, path: str | Path, engine: Engine | None = None) -> Path:
+    """Draw a graph into a file.
+
+    Parameters
+    ----------
+    drawing : graphviz.Digraph
+        From :func:`to_graphviz`.
+    path : str or Path
+        The file to write; its ending says what: ``.svg`` (thumbnails inside), ``.png``, or ``.dot`` (the source).
+    engine : {"dot", "pygraphviz"}, optional
+        What draws; the first of :func:`available_engines` when left out.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    InputError
+        If the ending or the engine is unknown.
+    NoEngineError
+        If nothing is installed that can draw, or the engine asked for is not; the source is then written beside,
+        as ``.dot``. It is an ``ImportError`` that names the extra to install.
+    RenderError
+        If the engine failed; the source is written too.
+    """
+    target = Path(path)
+    kind = target.suffix.lower().lstrip(".")
+    if kind not in _KINDS:
+        raise InputError(f"cannot draw {target.name!r}; expected a file ending in .svg, .png or .dot")
+    if engine is not None and engine not in get_args(Engine):
+        raise InputError(f"engine is {engine!r}; expected one of {', '.join(map(repr, get_args(Engine)))}")
+    if kind == "dot":
+        target.write_text(drawing.source, encoding="utf-8")
+        return target
+    engines = available_engines() if engine is None else [engine] if engine in available_engines() else []
+    if not engines:
+        raise NoEngineError(_write_source(drawing, target))
+    try:
+        drawn = _DRAW[engines[0]](drawing.source, kind)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        source = _write_source(drawing, target)
+        raise RenderError(f"{engines[0]} could not draw the graph ({error}); its source is in {source}") from error
+    thumbnails = getattr(drawing, "thumbnails", None)
+    if kind == "svg" and thumbnails is not None:
+        drawn = thumbnails.embed(drawn.decode("utf-8")).encode("utf-8")
+    target.write_bytes(drawn)
+    return target
+
+
+def _write_source(drawing: graphviz.Digraph, target: Path) -> Path:
+    source = target.with_suffix(".dot")
+    source.write_text(drawing.source, encoding="utf-8")
+    return source
+
+
+def _draw_by_dot(source: str, kind: str) -> bytes:
+    result = subprocess.run(
+        ["dot", f"-T{kind}"], input=source.encode("utf-8"), capture_output=True, timeout=_TIMEOUT, check=False
+    )
+    if result.returncode:
+        raise OSError(result.stderr.decode("utf-8", "replace").strip()[:500])
+    return result.stdout
+
+
+def _draw_by_pygraphviz(source: str, kind: str) -> bytes:
+    import pygraphviz
+
+    with pygraphviz.AGraph(string=source) as graph:
+        drawn = graph.draw(format=kind, prog="dot")
+    if not isinstance(drawn, bytes):
+        raise OSError("pygraphviz returned nothing")
+    return drawn
+
+
+_DRAW = {"dot": _draw_by_dot, "pygraphviz": _draw_by_pygraphviz}

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 from pysat.solvers import Solver
 from sympy.logic.boolalg import Boolean
 
-from captum_focalogic.logic.circuit import Circuit, Gate, Kind, as_boolean
-from captum_focalogic.logic.expansion import expand, first_failure, is_monotone
+from captum_focalogic.logic.circuit import Circuit, Gate, Kind, as_boolean, expand, first_failure, is_monotone
 from captum_focalogic.logic.symbols import region_key
 from captum_focalogic.logic.terms import columns_of
 

@@ -8,10 +8,9 @@ from sympy import And, Or, false, true
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.logic.factoring import factor, factor_paper
+from captum_focalogic.logic.factoring import Tree, disjunction, factor, factor_paper, post_order
 from captum_focalogic.logic.symbols import symbol
 from captum_focalogic.logic.terms import Terms, absorb, as_region_ids, as_states, to_terms
-from captum_focalogic.logic.tree import Tree, disjunction, post_order
 
 Style = Literal["factored", "paper", "dnf"]
 _RULES = {"factored": factor, "paper": factor_paper, "dnf": disjunction}

@@ -7,47 +7,14 @@ from sympy import Symbol
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.logic.assembly import check_name
-from captum_focalogic.logic.circuit import Circuit, as_boolean, fold, symbol_names
-from captum_focalogic.logic.expansion import expand, is_monotone
+from captum_focalogic.logic.circuit import Circuit, as_boolean, expand, fold, is_monotone, symbol_names
 from captum_focalogic.logic.expression import from_terms
 from captum_focalogic.logic.factoring import dual_terms
-from captum_focalogic.logic.symbols import region_key
+from captum_focalogic.logic.symbols import check_names, region_key
 from captum_focalogic.logic.terms import Terms, absorb_terms
 
 SameName = Literal["all", "any", "apart"]
 _TERM_LIMIT = 5_000
-
-
-def check_names(names: Mapping[int, str]) -> dict[int, str]:
-    """Names of regions, checked.
-
-    Parameters
-    ----------
-    names : mapping of int to str
-        What each region is called; several regions may have one name, regions may be missing.
-
-    Returns
-    -------
-    dict of int to str
-        The same names, by ascending id.
-
-    Raises
-    ------
-    InputError
-        If an id is no integer, or a name is empty, longer than 200 characters, not printable, or the symbol of
-        another region (``I7``).
-    """
-    checked: dict[int, str] = {}
-    for region, name in names.items():
-        if isinstance(region, bool) or not hasattr(region, "__index__"):
-            raise InputError(f"names must map region ids to names; got the id {region!r}")
-        number = int(region)
-        key = region_key(check_name(name))
-        if isinstance(key, int) and key != number:
-            raise InputError(f"region {number} cannot be called {name!r}: that is the symbol of region {key}")
-        checked[number] = name
-    return dict(sorted(checked.items()))
 
 
 def name_regions(expression: Boolean, names: Mapping[int, str], same_name: SameName = "all") -> Boolean:

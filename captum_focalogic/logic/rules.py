@@ -12,7 +12,7 @@ from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic.expression import from_terms
-from captum_focalogic.logic.naming import check_names
+from captum_focalogic.logic.symbols import check_names
 from captum_focalogic.logic.terms import absorb_terms
 from captum_focalogic.tables import Column, Table
 

@@ -260,7 +260,7 @@ def test_torchvision_by_name(capsys, tmp_path, red):
 
 
 def test_where_nothing_can_draw_the_source_of_the_drawing_is_left(capsys, tmp_path, red, module, monkeypatch):
-    monkeypatch.setattr("captum_focalogic.logic.rendering.available_engines", list)
+    monkeypatch.setattr("captum_focalogic.logic.drawing.available_engines", list)
     out, err = run(capsys, "explain", red, "--model", f"{module}:load", "-s", "grid:2x2", "-o", tmp_path / "out")
     assert "formula.dot" in line_of(out, "Written")
     assert (tmp_path / "out" / "formula.dot").read_text().startswith("//")

@@ -208,7 +208,7 @@ def test_draw_with_pictures(graph, run, tmp_path):
 
 
 def test_draw_the_source_needs_no_engine(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("captum_focalogic.logic.rendering.available_engines", list)
+    monkeypatch.setattr("captum_focalogic.logic.drawing.available_engines", list)
     run("draw", "I1 & ~(I2 | wheel)", "-o", tmp_path / "graph.dot")
     assert "wheel" in (tmp_path / "graph.dot").read_text()
     _, err = run("draw", "blind.json", "-o", tmp_path / "graph.svg", code=2)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from report_makers import IDS, IMAGE, LABELS, focus_by, rule
+from makers import IDS, IMAGE, LABELS, focus_by, rule
 from torch import Tensor
 
 from captum_focalogic import FocaLogic

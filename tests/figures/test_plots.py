@@ -3,9 +3,9 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
+from makers import IMAGE, LABELS, focus_by, rule
 from matplotlib import pyplot
 from matplotlib.figure import Figure
-from report_makers import IMAGE, LABELS, focus_by, rule
 
 from captum_focalogic.errors import InputError
 

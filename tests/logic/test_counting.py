@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logic_oracles import all_assignments, contains_some, evaluate, expressions, matrix
+from oracles import all_assignments, contains_some, evaluate, expressions, matrix
 from sympy import And, Not, Or, Symbol, false, symbols, true
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic import banzhaf_values, count_models, model_share, shapley_values, to_expression
-from captum_focalogic.logic.bdd import BoundedBDD
 from captum_focalogic.logic.circuit import Circuit
-from captum_focalogic.logic.decision import Diagram
+from captum_focalogic.logic.diagrams import BoundedBDD, Diagram
 
 
 def brute_force(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

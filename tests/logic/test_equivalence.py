@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from logic_oracles import all_assignments, evaluate, expressions, matrix
+from oracles import all_assignments, evaluate, expressions, matrix
 from pysat.solvers import Solver
 from sympy import And, Function, Not, Or, Symbol, Xor, false, symbols, true
 from sympy.abc import x

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logic_oracles import all_assignments, contains_some, count_literals, evaluate, matrix
+from oracles import all_assignments, contains_some, count_literals, evaluate, matrix
 from sympy import And, Or, Symbol, false, symbols, true
 
 from captum_focalogic.errors import InputError

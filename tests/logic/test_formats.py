@@ -12,8 +12,8 @@ import pytest
 import z3
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logic_oracles import all_assignments, expressions, region_symbol
-from logic_oracles import evaluate as truth_table
+from oracles import all_assignments, expressions, region_symbol
+from oracles import evaluate as truth_table
 from pysat.formula import CNF
 from pysat.solvers import Solver
 from sympy import And, Implies, Not, Or, Symbol, Xor, false, sympify, true
@@ -34,7 +34,7 @@ from captum_focalogic.logic import (
     to_text,
     write_expression,
 )
-from captum_focalogic.logic.formats.encoding import decode_name, encode_name
+from captum_focalogic.logic.builder import decode_name, encode_name
 
 COLUMNS = 5
 ASSIGNMENTS = all_assignments(COLUMNS)

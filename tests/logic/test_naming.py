@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logic_oracles import matrix
+from oracles import matrix
 from sympy import And, Not, Or, Symbol, symbols, true
 
 from captum_focalogic.errors import InputError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logic_oracles import all_assignments, contains_some, matrix
+from oracles import all_assignments, contains_some, matrix
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic import TruncatedWarning, necessary_states

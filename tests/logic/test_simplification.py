@@ -4,7 +4,7 @@ import time
 
 import pytest
 from hypothesis import given, settings
-from logic_oracles import all_assignments, evaluate, expressions
+from oracles import all_assignments, evaluate, expressions
 from sympy import ITE, And, Equivalent, Implies, Not, Or, Symbol, Xor, false, symbols, true
 
 from captum_focalogic.errors import InputError

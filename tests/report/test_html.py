@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from makers import IDS, IMAGE, LABELS, focus_by, moody_rule, rule
 from PIL import Image
-from report_makers import IDS, IMAGE, LABELS, focus_by, moody_rule, rule
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.logic import rendering
+from captum_focalogic.logic import drawing
 from captum_focalogic.metrics import Thresholds
 from captum_focalogic.report import html_data, html_graph
 from captum_focalogic.report.html import Entry, Panel, render_report, write_report
@@ -178,7 +178,7 @@ def test_no_name_reaches_the_graph_as_markup() -> None:
 
 
 def test_a_graph_without_graphviz_is_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rendering, "available_engines", list)
+    monkeypatch.setattr(drawing, "available_engines", list)
     drawn = html_graph.formula_graph(focus_by(rule))
     assert drawn.markup is None
     assert "Graphviz" in drawn.word

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from makers import IDS, IMAGE, LABELS, focus_by, moody_rule, rule
 from PIL import Image
-from report_makers import IDS, IMAGE, LABELS, focus_by, moody_rule, rule
 
 from captum_focalogic.focus import Focus
 from captum_focalogic.report import html_data

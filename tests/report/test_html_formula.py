@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hs
 from hypothesis.extra.numpy import arrays
-from report_makers import IDS, focus_by, rule
+from makers import IDS, focus_by, rule
 
 from captum_focalogic.focus import Focus
 from captum_focalogic.report import html_formula

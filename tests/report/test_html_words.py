@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_makers import focus_by, moody_rule, rule
+from makers import focus_by, moody_rule, rule
 
 from captum_focalogic.report.html_words import certificate_words, percent, summary
 from captum_focalogic.search import Certificate

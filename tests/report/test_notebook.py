@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 import numpy as np
-from report_makers import LABELS, focus_by, rule
+from makers import LABELS, focus_by, rule
 
 
 class Tags(HTMLParser):

@@ -24,13 +24,11 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.logic.circuit import as_boolean
 from captum_focalogic.logic.formats.blif import from_blif, to_blif
 from captum_focalogic.logic.formats.dimacs import from_dimacs, to_dimacs
-from captum_focalogic.logic.formats.grammar import parse_expression
-from captum_focalogic.logic.formats.graphml import from_graphml, to_graphml
-from captum_focalogic.logic.formats.nodes import from_json, to_json
+from captum_focalogic.logic.formats.nodes import from_graphml, from_json, to_graphml, to_json
 from captum_focalogic.logic.formats.pla import from_pla, to_pla
 from captum_focalogic.logic.formats.predicate import from_python, to_callable, to_python
 from captum_focalogic.logic.formats.smtlib import from_smtlib, to_smtlib
-from captum_focalogic.logic.formats.text import to_latex, to_srepr, to_text
+from captum_focalogic.logic.formats.text import parse_expression, to_latex, to_srepr, to_text
 
 __all__ = [
     "FORMATS",

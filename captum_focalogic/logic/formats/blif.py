@@ -6,9 +6,8 @@ from typing import NamedTuple
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.logic.assembly import Piece, combine, constant_piece, region_piece
+from captum_focalogic.logic.builder import Piece, combine, constant_piece, decode_names, encode_name, region_piece
 from captum_focalogic.logic.circuit import Circuit, Gate, as_boolean, symbol_names
-from captum_focalogic.logic.formats.encoding import decode_names, encode_name
 
 _OUTPUT = "%holds"
 

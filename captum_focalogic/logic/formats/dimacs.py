@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.logic.assembly import Piece, combine, constant_piece, region_piece
+from captum_focalogic.logic.builder import Piece, combine, constant_piece, decode_name, encode_name, region_piece
 from captum_focalogic.logic.circuit import Circuit, Kind, as_boolean, symbol_names
 from captum_focalogic.logic.equivalence import Clauses, full_clauses, gate_clauses
-from captum_focalogic.logic.formats.encoding import decode_name, encode_name
 from captum_focalogic.logic.symbols import symbol
 
 _GATES: dict[str, Kind] = {"and": "and", "or": "or", "xor": "xor", "true": "true"}

@@ -1,14 +1,17 @@
-"""Formulas as JSON: the list of the nodes of their graph, parts before the nodes that use them."""
+"""Formulas as the nodes of their graph, parts before the nodes that use them: JSON, and GraphML for graph tools."""
 
 import json
+import warnings
+import xml.etree.ElementTree as ET
 from typing import Any
 
+import networkx as nx
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.logic.assembly import Piece, combine, constant_piece, region_piece
+from captum_focalogic.logic.builder import Piece, combine, constant_piece, region_piece
 from captum_focalogic.logic.circuit import as_boolean
-from captum_focalogic.logic.graph import nodes_of
+from captum_focalogic.logic.graphs import from_networkx, nodes_of, to_networkx
 
 FORMAT = "captum-focalogic/expression/1"
 
@@ -64,3 +67,33 @@ def _read_node(node: Any, pieces: list[Piece]) -> Piece:
     if not all(type(part) is int and 0 <= part < len(pieces) for part in parts):
         raise InputError(f"the parts of node {len(pieces)} must be places of nodes before it; got {parts!r:.100}")
     return combine(kind, [pieces[part] for part in parts])
+
+
+def to_graphml(expression: Boolean) -> str:
+    """The graph of :func:`~captum_focalogic.logic.to_networkx` as GraphML."""
+    return "\n".join([*nx.generate_graphml(to_networkx(expression)), ""])
+
+
+def from_graphml(text: str) -> Boolean:
+    """A formula from the GraphML of its graph: nodes with ``kind`` and, for regions, ``symbol``.
+
+    Raises
+    ------
+    InputError
+        If the text is no such GraphML.
+    """
+    if "<!" in text.replace("<!--", ""):
+        # Document types can define entities that grow without bound.
+        raise InputError("GraphML with a document type is not read")
+    try:
+        with warnings.catch_warnings():
+            # networkx warns of data without a declared type, which is no part of a formula.
+            warnings.simplefilter("ignore")
+            graph = nx.parse_graphml(text)
+    except (ET.ParseError, nx.NetworkXException, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"this is not GraphML: {error}") from error
+    if not isinstance(graph, nx.DiGraph) or graph.is_multigraph():
+        raise InputError("the GraphML must hold one directed graph without parallel edges")
+    root = graph.graph.get("root")
+    graph.graph["root"] = None if root is None else str(root)
+    return from_networkx(graph)

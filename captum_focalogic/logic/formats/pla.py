@@ -3,10 +3,9 @@
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.logic.assembly import Piece, combine, constant_piece, region_piece
+from captum_focalogic.logic.builder import Piece, combine, constant_piece, decode_names, encode_name, region_piece
 from captum_focalogic.logic.circuit import as_boolean
-from captum_focalogic.logic.cover import cover_of
-from captum_focalogic.logic.formats.encoding import decode_names, encode_name
+from captum_focalogic.logic.simplification import cover_of
 from captum_focalogic.logic.symbols import symbol
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.logic.assembly import Piece, combine, constant_piece, region_piece
+from captum_focalogic.logic.builder import Piece, combine, constant_piece, region_piece
 from captum_focalogic.logic.circuit import Circuit, Gate, as_boolean
 from captum_focalogic.logic.symbols import region_key, symbol
 from captum_focalogic.logic.terms import as_region_ids, as_states

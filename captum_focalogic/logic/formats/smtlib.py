@@ -7,9 +7,16 @@ from sympy import ITE, And, Equivalent, Implies, Not, Or, Symbol, Xor, true
 from sympy.logic.boolalg import Boolean, BooleanAtom, Nand, Nor, Xnor
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.logic.assembly import Piece, combine, constant_piece, region_piece
+from captum_focalogic.logic.builder import (
+    Piece,
+    combine,
+    constant_piece,
+    decode_name,
+    decode_names,
+    encode_name,
+    region_piece,
+)
 from captum_focalogic.logic.circuit import as_boolean, fold, symbol_names
-from captum_focalogic.logic.formats.encoding import decode_name, decode_names, encode_name
 
 _RESERVED = frozenset(
     """true false not and or xor ite let par forall exists match distinct as _ assert Bool error logic memout sat

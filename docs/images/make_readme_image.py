@@ -10,8 +10,9 @@ from PIL import Image
 from captum_focalogic import FocaLogic
 from captum_focalogic.demo import draw_scene, load_model
 from captum_focalogic.demo.scenes import SceneConfig
+from captum_focalogic.figures.graphs import illustrated
 from captum_focalogic.figures.overlays import overlay, regions_image
-from captum_focalogic.logic import render, to_graphviz, to_networkx
+from captum_focalogic.logic import render, to_networkx
 
 HEIGHT, GAP = 400, 36
 
@@ -22,7 +23,7 @@ def main() -> None:
     (focus,) = FocaLogic(load_model()).explain(torch.from_numpy(scene.image)[None], feature_mask=regions)
     pixels = np.rint(sharp.image.transpose(1, 2, 0) * 255).astype(np.uint8)
     names = {item.region: f"I{item.region} {item.kind}" for item in sharp.objects}
-    drawing = to_graphviz(to_networkx(focus.expression), pixels, sharp.labels, names=names)
+    drawing = illustrated(to_networkx(focus.expression), pixels, sharp.labels, names=names)
     with tempfile.TemporaryDirectory() as folder:
         formula = Image.open(render(drawing, Path(folder) / "formula.png")).convert("RGB")
     parts = [

@@ -1,16 +1,17 @@
 """Expressions from untrusted descriptions: names are checked, sizes bounded, and nothing is ever evaluated as code."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+from urllib.parse import quote, unquote_to_bytes
 
 from sympy import ITE, And, Equivalent, Implies, Nand, Nor, Not, Or, Symbol, Xor, false, true
 from sympy.logic.boolalg import Boolean, Xnor
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.logic.symbols import check_name
 
 MAX_DEPTH = 400
 MAX_LITERALS = 200_000
-MAX_NAME = 200
 
 _OPERATORS: dict[str, tuple[type[Boolean], int, int | None]] = {
     "and": (And, 1, None),
@@ -33,25 +34,6 @@ class Piece(NamedTuple):
     expression: Boolean
     depth: int
     literals: int
-
-
-def check_name(name: object) -> str:
-    """A name that a symbol may have.
-
-    Raises
-    ------
-    InputError
-        If it is no text, empty, longer than 200 characters, or holds characters that cannot be printed.
-    """
-    if not isinstance(name, str):
-        raise InputError(f"a region's name must be text; got {name!r}")
-    if not name.strip() or name != name.strip():
-        raise InputError(f"a region's name must not be empty, nor begin or end with a blank; got {name!r}")
-    if len(name) > MAX_NAME:
-        raise InputError(f"a region's name may have {MAX_NAME} characters; got one of {len(name)}")
-    if not name.isprintable():
-        raise InputError(f"a region's name must be printable on one line; got {name!r}")
-    return name
 
 
 def region_piece(name: object) -> Piece:
@@ -91,3 +73,42 @@ def combine(operator: str, parts: Sequence[Piece]) -> Piece:
     except RecursionError as error:
         raise InputError("the expression is nested too deeply for sympy here") from error
     return Piece(made_of_parts, depth, literals)
+
+
+_FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_%")
+
+
+def encode_name(name: str, reserved: Iterable[str] = ()) -> str:
+    """A name of letters, digits and ``_ . ~ - %``, beginning with a letter, underscore or percent sign."""
+    encoded = quote(name, safe="")
+    if encoded[0] not in _FIRST or encoded in reserved:
+        return f"%{ord(encoded[0]):02X}{encoded[1:]}"
+    return encoded
+
+
+def decode_name(encoded: str) -> str:
+    """The name that :func:`encode_name` encoded.
+
+    Raises
+    ------
+    InputError
+        If it is no name.
+    """
+    try:
+        return check_name(unquote_to_bytes(encoded).decode("utf-8"))
+    except UnicodeError as error:
+        raise InputError(f"{encoded[:40]!r} does not encode a name") from error
+
+
+def decode_names(encoded: Iterable[str]) -> dict[str, str]:
+    """The names of several encoded ones.
+
+    Raises
+    ------
+    InputError
+        If one is no name, or two different ones stand for the same name.
+    """
+    names = {each: decode_name(each) for each in encoded}
+    if len(set(names.values())) != len(names):
+        raise InputError("two different inputs have the same name once their percent signs are decoded")
+    return names

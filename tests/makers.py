@@ -1,5 +1,6 @@
-"""Focuses of models whose every answer is known, for the tests of the report."""
+"""Things that tests need: focuses of models whose every answer is known, and what is read back from files."""
 
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from typing import Any
 
@@ -43,3 +44,10 @@ def rule(kept: dict[int, bool]) -> bool:
 def moody_rule(kept: dict[int, bool]) -> bool:
     """The same, but 11 without 12 disturbs: not monotone."""
     return rule(kept) and not (kept[11] and not kept[12])
+
+
+def graph_labels(svg: bytes) -> list[str]:
+    """The labels of a drawn graph's nodes, lines of one node joined."""
+    space = "{http://www.w3.org/2000/svg}"
+    nodes = ET.fromstring(svg).iter(f"{space}g")
+    return ["".join(t.text or "" for t in g.findall(f".//{space}text")) for g in nodes if g.get("class") == "node"]

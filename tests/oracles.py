@@ -1,4 +1,4 @@
-"""Definitions written anew, by brute force, for the tests of the logic package to compare with."""
+"""Definitions written anew, by brute force, for tests to compare with."""
 
 from collections.abc import Iterable
 
