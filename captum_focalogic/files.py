@@ -3,9 +3,14 @@
 import os
 import secrets
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from captum_focalogic.errors import FileError
 
@@ -38,6 +43,26 @@ def read_bytes(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise FileError(f"{path} cannot be read: {_reason(error)}") from error
+
+
+def read_array(path: str | Path) -> NDArray[Any]:
+    """The array in a NumPy ``.npy`` file; nothing is run, and no more memory taken than the file has bytes.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read or is no such file; the message gives the path.
+    """
+    try:
+        # A map of the file cannot be larger than the file, whatever size its header announces.
+        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(mapped, np.ndarray):
+            raise TypeError("it holds several")
+        return np.array(mapped)
+    except OSError as error:
+        raise FileError(f"{path} cannot be read: {_reason(error)}") from error
+    except (ValueError, TypeError, EOFError, SyntaxError, OverflowError, zipfile.BadZipFile) as error:
+        raise FileError(f"{path} cannot be read: it is no NumPy array ({error})") from error
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.files import read_array
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -455,30 +456,20 @@ def _mask_values(source: "str | Path | Image.Image | NDArray[np.generic]") -> tu
     """The values of a mask, (H, W), and whether it looks like a class mask of Pascal VOC."""
     if isinstance(source, str | Path):
         if str(source).lower().endswith(".npy"):
-            return _array_values(_load(source), f"the mask {source}")
+            return _array_values(read_array(source), f"the mask {source}")
         return _file_values(source)
     if isinstance(source, np.ndarray):
         return _array_values(source, "the mask")
     return _picture_values(source, "the mask")
 
 
-def _load(path: str | Path) -> NDArray[Any]:
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"the mask {path} cannot be read: {error}") from error
-
-
 def _file_values(path: str | Path) -> tuple[NDArray[np.int64], bool]:
-    from PIL import Image
+    from captum_focalogic.images import decode_image
 
-    try:
-        with Image.open(path) as picture:
-            if picture.format == "JPEG":
-                raise InputError(f"the mask {path} is a JPEG, which changes pixel values; save it as PNG")
-            return _picture_values(picture, f"the mask {path}")
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"the mask {path} cannot be read: {error}") from error
+    mask = decode_image(path, "mask")
+    if mask.format == "JPEG":
+        raise InputError(f"the mask {path} is a JPEG, which changes pixel values; save it as PNG")
+    return _picture_values(mask, f"the mask {path}")
 
 
 def _picture_values(picture: "Image.Image", what: str) -> tuple[NDArray[np.int64], bool]:

@@ -97,6 +97,11 @@ def decode_image(source: str | Path | bytes | BinaryIO | Image.Image, what: str 
     what : str
         What messages call it: "mask", "label map".
 
+    Returns
+    -------
+    PIL.Image.Image
+        Of the file's mode; its ``format`` is the file's.
+
     Raises
     ------
     InputError
@@ -118,8 +123,8 @@ def image_tensor(image: "str | Path | Image.Image | ArrayLike | Tensor") -> "Ten
     if not isinstance(image, str | Path | Image.Image):
         values = _channels_last(_array(image))
         if values.ndim == 2 or values.shape[2] != 4:
-            pixels = np.ascontiguousarray(_three(_shares(values, "the image").astype(np.float32)))
-            return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+            pixels = _three(_shares(values, "the image").astype(np.float32)).transpose(2, 0, 1)
+            return torch.from_numpy(np.array(pixels, order="C"))
     return torch.from_numpy(np.array(open_image(image))).permute(2, 0, 1).float() / 255
 
 
@@ -295,7 +300,9 @@ def _stored(source: Any, what: str) -> _Stored:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
             return _upright(opened, name)
     except UnidentifiedImageError as error:
-        subject = str(source) if isinstance(source, str | Path) else name
+        if what != "image":
+            raise InputError(f"{name} cannot be read: it is no image; expected PNG, TIFF, ...") from error
+        subject = source if isinstance(source, str | Path) else name
         raise InputError(f"{subject} is no image that can be read; expected PNG, JPEG, WebP, TIFF, ...") from error
     except FileNotFoundError as error:
         raise InputError(f"{name} cannot be read: there is no such file") from error
@@ -312,7 +319,9 @@ def _upright(opened: Image.Image, name: str) -> _Stored:
     if frames > 1 and opened.format != "MPO" and opened.tell() == 0:
         warn(f"{name} has {frames} frames; the first is used")
     top, negative = _depth(opened)
-    return _Stored(ImageOps.exif_transpose(opened), name, top, negative)
+    image = ImageOps.exif_transpose(opened)
+    image.format = opened.format
+    return _Stored(image, name, top, negative)
 
 
 def _depth(opened: Image.Image) -> tuple[int | None, bool]:

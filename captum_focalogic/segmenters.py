@@ -17,6 +17,8 @@ from torch import Tensor
 
 from captum_focalogic import names
 from captum_focalogic.errors import InputError, warn
+from captum_focalogic.files import read_array
+from captum_focalogic.images import decode_image
 from captum_focalogic.regions import MIN_AREA, Labels, merge_small
 
 Segmenter = Callable[[Tensor], NDArray[np.integer] | Tensor]
@@ -152,7 +154,7 @@ class LabelMapFile:
     Parameters
     ----------
     path : str or Path
-        A PNG (or other lossless picture) with one integer channel or a palette, or a NumPy ``.npy`` file with an
+        A PNG (or other lossless image) with one integer channel or a palette, or a NumPy ``.npy`` file with an
         integer (H, W) array. Every different value is a region; the smallest regions are not merged.
 
     Raises
@@ -176,7 +178,7 @@ class LabelMapFile:
 
 
 def read_label_map(path: str | Path) -> Labels:
-    """Read region ids from a picture or a NumPy file; see :class:`LabelMapFile`.
+    """Read region ids from an image or a NumPy file; see :class:`LabelMapFile`.
 
     Returns
     -------
@@ -187,7 +189,7 @@ def read_label_map(path: str | Path) -> Labels:
     InputError
         If the file cannot be read or is no label map.
     """
-    values = _read_npy(path) if str(path).lower().endswith(".npy") else _read_picture(path)
+    values = read_array(path) if str(path).lower().endswith(".npy") else _read_ids(path)
     if values.ndim != 2 or not (np.issubdtype(values.dtype, np.integer) or values.dtype == np.bool_):
         raise InputError(
             f"{path} holds no label map: expected one integer a pixel, shape (H, W); got shape {values.shape} of type "
@@ -294,29 +296,17 @@ def _checked(labels: Labels, asked: int, who: str) -> Labels:
     return labels
 
 
-def _read_picture(path: str | Path) -> NDArray[Any]:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            if picture.mode not in _LABEL_MODES:
-                raise InputError(
-                    f"{path} is a colour picture (mode {picture.mode}); a label map has one integer channel or a "
-                    "palette, each pixel value being a region id"
-                )
-            return np.asarray(picture)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"the label map {path} cannot be read: {error}") from error
+def _read_ids(path: str | Path) -> NDArray[Any]:
+    image = decode_image(path, "label map")
+    if image.mode not in _LABEL_MODES:
+        raise InputError(
+            f"{path} is a colour image (mode {image.mode}); a label map has one integer channel or a palette, each "
+            "pixel value being a region id"
+        )
+    return np.asarray(image)
 
 
-_LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L")
-
-
-def _read_npy(path: str | Path) -> NDArray[Any]:
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"the label map {path} cannot be read: {error}") from error
+_LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
 def whole(number: str, text: str, name: str) -> int:

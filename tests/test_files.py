@@ -5,10 +5,11 @@ import os
 import stat
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from captum_focalogic.errors import FileError, FocaLogicError, InputError
-from captum_focalogic.files import make_folder, read_bytes, read_text, replacing, write_bytes, write_text
+from captum_focalogic.files import make_folder, read_array, read_bytes, read_text, replacing, write_bytes, write_text
 
 
 def test_what_was_written_is_read(tmp_path):
@@ -93,3 +94,22 @@ def test_links_devices_and_permissions_stay(tmp_path):
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     write_text("/dev/null", "gone")
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_arrays_announce_no_more_than_their_file_holds(tmp_path):
+    path = tmp_path / "labels.npy"
+    np.save(path, np.arange(6).reshape(2, 3))
+    assert np.array_equal(read_array(path), [[0, 1, 2], [3, 4, 5]])
+    octets = path.read_bytes()
+    path.write_bytes(octets.replace(b"(2, 3)", b"(200000, 300000)").ljust(len(octets) + 9))
+    with pytest.raises(FileError, match=r"labels\.npy cannot be read: it is no NumPy array"):
+        read_array(path)
+    for content in (b"", b"text", octets[:-1], b"\x93NUMPY"):
+        path.write_bytes(content)
+        with pytest.raises(FileError, match=r"labels\.npy cannot be read"):
+            read_array(path)
+    np.savez(tmp_path / "several.npz", a=np.zeros(2))
+    np.save(tmp_path / "objects.npy", np.array([None]), allow_pickle=True)
+    for name in ("several.npz", "objects.npy"):
+        with pytest.raises(FileError, match="it is no NumPy array"):
+            read_array(tmp_path / name)

@@ -264,6 +264,8 @@ def test_what_cannot_be_read_is_said_in_a_sentence(broken, name, message):
 
 
 def test_what_is_decoded_is_called_by_its_name(broken):
+    with pytest.raises(InputError, match=r"the label map .*text\.png cannot be read: it is no image"):
+        decode_image(broken / "text.png", "label map")
     with pytest.raises(InputError, match=r"the mask .*missing\.png cannot be read"):
         decode_image(broken / "missing.png", "mask")
 
@@ -312,7 +314,7 @@ COLOURS = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
         np.dstack([COLOURS, np.full((5, 7), 255, dtype=np.uint8)]),
         Image.fromarray(COLOURS),
     ],
-    ids=str,
+    ids=lambda source: f"{type(source).__name__} {getattr(source, 'dtype', '')} {getattr(source, 'shape', '')}",
 )
 def test_arrays_tensors_and_images_are_the_same_image(source):
     assert np.array_equal(np.asarray(open_image(source)), COLOURS)

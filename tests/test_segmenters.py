@@ -165,7 +165,7 @@ def test_label_maps_that_are_none(tmp_path):
         "objects.npy": "cannot be read",
         "floats.npy": "float64",
         "empty.npy": "no pixels",
-        "colour.png": "colour picture",
+        "colour.png": "colour image",
     }.items():
         with pytest.raises(InputError, match=message):
             LabelMapFile(tmp_path / name)(torch.rand(3, 2, 3))

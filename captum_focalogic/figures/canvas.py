@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.images import open_image
+from captum_focalogic.images import Shrink, open_image
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -193,8 +193,7 @@ def backdrop(image: ArrayLike | None, label_map: NDArray[np.int64]) -> Image.Ima
 
 def data_uri(image: Image.Image, longest: int = _LONGEST) -> str:
     """An image as text: PNG where it is small, JPEG otherwise."""
-    image = image.convert("RGB").copy()
-    image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    image = Shrink(longest)(image.convert("RGB"))
     stream = io.BytesIO()
     lossless = max(image.size) <= _LOSSLESS
     if lossless:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import GroundTruth, nothing
+from captum_focalogic.images import open_image
 from captum_focalogic.integrations.hub import import_transformers, pretrained
 from captum_focalogic.integrations.mask_segmenter import best_device
-from captum_focalogic.segmenters import pixels_of
 
 
 class GroundedSam:
@@ -67,7 +67,7 @@ class GroundedSam:
 
     def __call__(self, image: Tensor, label: str, name: str = "") -> GroundTruth:  # noqa: ARG002 (a GroundTruthSource)
         """Masks of what the label names in an image (3, H, W) in [0, 1]; none where nothing is found."""
-        picture = _picture(image)
+        picture = open_image(image)
         boxes = self.boxes(picture, label) if label else None
         if boxes is None or not len(boxes):
             return nothing((picture.height, picture.width))
@@ -138,7 +138,7 @@ class Sam3Truth:
     @torch.no_grad()
     def __call__(self, image: Tensor, label: str, name: str = "") -> GroundTruth:  # noqa: ARG002 (a GroundTruthSource)
         """Masks of what the label names in an image (3, H, W) in [0, 1]; none where nothing is found."""
-        picture = _picture(image)
+        picture = open_image(image)
         if not label:
             return nothing((picture.height, picture.width))
         inputs = self.processor(images=picture, text=label, return_tensors="pt").to(self.model.device)
@@ -161,7 +161,3 @@ def _with_processor(auto_class: Any, model: Any, processor: Any, device: Any) ->
     elif processor is None:
         raise InputError(f"a {type(model).__name__} object needs its processor; pass it too")
     return model.eval(), processor
-
-
-def _picture(image: Tensor) -> Image.Image:
-    return Image.fromarray(np.round(255 * pixels_of(image)).astype(np.uint8))

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from captum_focalogic.errors import warn
+from captum_focalogic.images import open_image
 from captum_focalogic.integrations.mask_cache import MaskCache, Masks, default_folder, fingerprint, key_of
 from captum_focalogic.regions import MIN_AREA, Labels, labels_from_masks
-from captum_focalogic.segmenters import pixels_of
 
 Cache = str | Path | Literal[True] | None
 """A folder for masks, True for the default one, None for none."""
@@ -62,7 +62,7 @@ class MaskSegmenter(ABC):
 
     def masks(self, image: Tensor) -> Masks:
         """The masks themselves, (K, H, W) bool, from the cache where they are known."""
-        pixels = np.round(255 * pixels_of(image)).astype(np.uint8)
+        pixels = np.asarray(open_image(image))
         if self.cache is None:
             return self._generate(pixels)
         key = key_of(pixels, {**self.settings(), "weights": self._fingerprint})

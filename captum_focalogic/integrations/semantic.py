@@ -7,18 +7,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import GroundTruth, ground_truth_from_mask, nothing
+from captum_focalogic.images import image_tensor, open_image, resize_image, resize_labels
 from captum_focalogic.integrations.functions import listed_labels
 from captum_focalogic.integrations.hub import fetching, import_transformers, pretrained
 from captum_focalogic.integrations.mask_segmenter import best_device
 from captum_focalogic.integrations.timm import INSTEAD
 from captum_focalogic.integrations.weights import fit_weights, read_state_dict
 from captum_focalogic.regions import as_label_map
-from captum_focalogic.segmenters import pixels_of
 
 ClassMap = Callable[[Tensor], Any]
 """Image (3, H, W) in [0, 1] to class indices (H, W)."""
@@ -107,7 +106,7 @@ def transformers_truth(
 
     @torch.no_grad()
     def segment(image: Tensor) -> NDArray[np.int64]:
-        picture = _picture(image)
+        picture = open_image(image)
         inputs = image_processor(images=picture, return_tensors="pt").to(model.device)
         found = image_processor.post_process_semantic_segmentation(
             model(**inputs), target_sizes=[(picture.height, picture.width)]
@@ -183,15 +182,8 @@ def tflite_truth(path: str | Path, names: Sequence[str], **options: Any) -> Sema
 
     def segment(image: Tensor) -> NDArray[np.int64]:
         height, width = runner.size
-        seen = np.array(_picture(image).resize((width, height), Image.Resampling.BILINEAR))
-        found = runner(torch.from_numpy(seen).permute(2, 0, 1)[None] / 255)[0]
+        found = runner(image_tensor(resize_image(open_image(image), height, width))[None])[0]
         classes = found.argmax(axis=-1) if found.ndim == 3 else found
-        rows = np.arange(image.shape[-2]) * classes.shape[0] // image.shape[-2]
-        columns = np.arange(image.shape[-1]) * classes.shape[1] // image.shape[-1]
-        return np.asarray(classes[rows][:, columns], dtype=np.int64)
+        return resize_labels(classes, image.shape[-2], image.shape[-1])
 
     return SemanticTruth(segment, names, **options)
-
-
-def _picture(image: Tensor) -> Image.Image:
-    return Image.fromarray(np.round(255 * pixels_of(image)).astype(np.uint8))

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.ground_truth import read_mask
+from captum_focalogic.images import open_image
 from captum_focalogic.segmenters import read_label_map
 from captum_focalogic.study.items import Item, Sample
 from captum_focalogic.study.rows import arrow
@@ -142,10 +143,8 @@ def _imagenet_numbers(classes: Sequence[str]) -> Mapping[str, int]:
 
 def read_picture(path: Path, mask: Path | None = None, regions: Path | None = None) -> Sample:
     """Read a picture, upright and in RGB, with its mask and its label map where there are files of them."""
-    with Image.open(path) as picture:
-        upright = ImageOps.exif_transpose(picture).convert("RGB")
     return Sample(
-        upright,
+        open_image(path),
         None if regions is None else read_label_map(regions),
         None if mask is None else read_mask(mask),
     )
@@ -260,7 +259,7 @@ class _Dataset:
             self._opened = datasets.load_from_disk(str(self.folder))
         fields = self._opened[row]
         return Sample(
-            fields[self.image].convert("RGB"),
+            open_image(fields[self.image]),
             np.asarray(fields["regions"], dtype=np.int64) if self.regions else None,
             read_mask(_as_mask(fields["mask"])) if self.masks and fields["mask"] is not None else None,
         )

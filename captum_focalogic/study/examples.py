@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image
 
 from captum_focalogic.figures.overlays import overlay
+from captum_focalogic.images import Shrink
 from captum_focalogic.report.html import Entry, write_report
 from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.study.items import Item
@@ -120,8 +120,6 @@ def _named(explainer: Explainer, number: int | None) -> str:
 
 
 def _thumbnail(picture: Image.Image) -> str:
-    small = Image.fromarray(np.asarray(picture.convert("RGB")))
-    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
     sink = io.BytesIO()
-    small.save(sink, "PNG")
+    Shrink(_THUMBNAIL)(picture).save(sink, "PNG")
     return "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode("ascii")

@@ -111,7 +111,7 @@ CASES = {
         "is 10x12 pixels (width x height); expected 60x40 (the picture's size) or 96x96 (what the model sees)",
     ),
     "mask of another size than the scene": (["explain", "--mask", "small_mask.png"], "expected 96x96"),
-    "mask in colour": (["explain", "good.png", "--mask", "colour_mask.png"], "is a colour picture"),
+    "mask in colour": (["explain", "good.png", "--mask", "colour_mask.png"], "is a colour image"),
     "mask without pixels": (["explain", "good.png", "--mask", "no_regions.npy"], "has no pixels"),
     "mask that is missing": (["explain", "good.png", "--mask", "missing.png"], "missing.png cannot be read"),
     "two ways to cut": (["explain", "--mask", "small_mask.png", "--segmenter", "slic"], "give one of them"),
