@@ -201,8 +201,8 @@ def compare(
     traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
     """Compare two studies image by image: mean differences, bootstrap intervals, Wilcoxon's signed-rank test."""
+    from captum_focalogic.files import write_text
     from captum_focalogic.study import compare_runs
-    from captum_focalogic.study.store import write_whole
     from captum_focalogic.study.tables import comparison_csv, comparison_latex
 
     comparison = compare_runs(run_a, run_b, resamples=resamples)
@@ -210,7 +210,7 @@ def compare(
     if out is not None:
         forms = {".csv": comparison_csv, ".tex": comparison_latex}
         text = forms.get(out.suffix.lower(), lambda compared: f"{compared}\n")(comparison)
-        write_whole(out, text.encode("utf-8"))
+        write_text(out, text)
         print_lines({"": "", "Written": str(out)})
 
 

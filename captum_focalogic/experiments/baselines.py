@@ -37,11 +37,11 @@ from captum_focalogic.errors import InputError, SkippedError
 from captum_focalogic.experiments.findings import FEWEST, untestable
 from captum_focalogic.experiments.framework import Condition, Config, Embedded, Experiment, Finding, Outcome, Workspace
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
+from captum_focalogic.files import write_text
 from captum_focalogic.focus import Focus
 from captum_focalogic.study import Item, StudySettings
 from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.study.rows import error_text
-from captum_focalogic.study.store import write_whole
 from captum_focalogic.tables import Table
 
 SMALLEST = "FocaLogic, smallest"
@@ -158,7 +158,7 @@ def compare_all(
                 failed[compared.item.id] = error_text(error)
                 continue
             fields = {"identity": identity, **_fields(found, heat_maps=place < DRAWN)}
-            write_whole(path, json.dumps(fields).encode())
+            write_text(path, json.dumps(fields))
         done.append(found)
     if not done:
         raise InputError(

@@ -13,12 +13,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from captum_focalogic.files import write_bytes
 from captum_focalogic.ground_truth import GroundTruthSource
 from captum_focalogic.search.run import check_whole
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study import Engine, Item, Mean, Model, ModelFactory, StudySettings, Summary, run_items, summarise
 from captum_focalogic.study.settings import setting_text
-from captum_focalogic.study.store import write_whole
 from captum_focalogic.tables import Table
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Workspace:
                     return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
         made = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in make().items()}
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, save(made, {_IDENTITY: identity}))
+        write_bytes(path, save(made, {_IDENTITY: identity}))
         return made
 
 

@@ -24,8 +24,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from captum_focalogic.errors import FocaLogicError, InputError, MissingExtraError
+from captum_focalogic.files import write_bytes
 from captum_focalogic.integrations.hub import pretrained
-from captum_focalogic.study.store import write_whole
 
 BIASES: tuple[str, ...] = ("colour", "background", "companion")
 """Kinds of bias: the object's own colour, the background, an accompanying object."""
@@ -228,7 +228,7 @@ def generate_images(
         path.parent.mkdir(parents=True, exist_ok=True)
         octets = io.BytesIO()
         picture.save(octets, "PNG")
-        write_whole(path, octets.getvalue())
+        write_bytes(path, octets.getvalue())
     return paths
 
 

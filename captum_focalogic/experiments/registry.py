@@ -10,8 +10,8 @@ from pathlib import Path
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.framework import Config, Experiment, Outcome, Workspace, size_of
 from captum_focalogic.figures.plots import rendered
+from captum_focalogic.files import write_bytes
 from captum_focalogic.study import Engine
-from captum_focalogic.study.store import write_whole
 from captum_focalogic.tables import Column, Table
 
 NAMES: tuple[str, ...] = ("scenarios", "training", "models", "stability", "efficiency", "mllm", "baselines")
@@ -111,7 +111,7 @@ def write_outcome(outcome: Outcome, name: str, title: str, source: str, how: Seq
         files[f"{name}.{kind}"] = rendered(outcome.figure, kind)
     files[f"{name}.md"] = page(outcome, name, title, source, how).encode()
     for file, octets in files.items():
-        write_whole(folder / file, octets)
+        write_bytes(folder / file, octets)
     return [folder / file for file in files]
 
 

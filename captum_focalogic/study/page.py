@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from captum_focalogic.errors import MissingExtraError
 from captum_focalogic.figures.plots import bars, histograms, svg_markup
+from captum_focalogic.files import write_text
 from captum_focalogic.metrics import BEHAVIOURS, MAX_DIVERGENCE
 from captum_focalogic.study.examples import Example
 from captum_focalogic.study.rows import MEASURES
-from captum_focalogic.study.store import write_whole
 from captum_focalogic.study.summary import Summary
 from captum_focalogic.study.tables import remarks
 
@@ -126,7 +126,7 @@ def write_page(
         examples=examples,
         settings=settings,
     )
-    write_whole(path, text.encode("utf-8"))
+    write_text(path, text)
     return path
 
 

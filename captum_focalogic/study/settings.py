@@ -1,7 +1,6 @@
 """The settings of a study: how every image is explained, and so everything that its rows depend on."""
 
 import dataclasses
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.criteria import Criterion
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
+from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Thresholds
 from captum_focalogic.search import Reading, Strategy
@@ -87,7 +87,7 @@ class StudySettings:
         return {
             "package": f"captum-focalogic {__version__}",
             "images": len(items),
-            "data": _digest(f"{item.id}\0{item.label}".encode() for item in items),
+            "data": fingerprint([(item.id, item.label) for item in items]),
             "model": self.model.identity,
             "segmenter": setting_text(self.segmenter),
             "truth": setting_text(self.truth),
@@ -155,7 +155,7 @@ def setting_text(thing: Any) -> Any:
     if thing is None or isinstance(thing, bool | int | float | str):
         return thing
     if isinstance(thing, nn.Module):
-        return f"{type(thing).__qualname__} {_weights(thing)}"
+        return f"{type(thing).__qualname__} {fingerprint(thing)}"
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         fields = {item.name: setting_text(getattr(thing, item.name)) for item in dataclasses.fields(thing)}
         return f"{type(thing).__qualname__}({', '.join(f'{name}={value}' for name, value in fields.items())})"
@@ -166,20 +166,3 @@ def setting_text(thing: Any) -> Any:
 def _name(thing: Any) -> str:
     named = thing if hasattr(thing, "__qualname__") else type(thing)
     return f"{named.__module__}.{re.sub('<|>', '', named.__qualname__)}"
-
-
-def _weights(module: nn.Module) -> str:
-    def octets() -> Any:
-        for name, tensor in sorted(module.state_dict().items()):
-            yield f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode()
-            yield tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-
-    return _digest(octets())
-
-
-def _digest(parts: Any) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "little"))
-        digest.update(part)
-    return digest.hexdigest()[:16]

@@ -6,7 +6,6 @@ missing in them. The lock is the operating system's and ends with the process th
 """
 
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captum_focalogic.errors import MissingExtraError, StudyError
+from captum_focalogic.files import write_bytes
 from captum_focalogic.study.rows import Row, arrow, as_table, schema
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ SETTINGS = "settings.json"
 _LOCK = "lock"
 _SHARD = "rows-{:08d}.parquet"
 _SHARDS = "rows-*.parquet"
-_UNFINISHED = ".unfinished-"
+_UNFINISHED = ".*.unfinished.*"
 
 
 class Store:
@@ -67,7 +67,7 @@ class Store:
             octets = _parquet(as_table(sorted(self._waiting, key=lambda row: int(row["index"]))))
             name = _SHARD.format(min(row["index"] for row in self._waiting))
             try:
-                write_whole(self.folder / name, octets)
+                write_bytes(self.folder / name, octets, durable=True)
             except OSError as error:
                 raise StudyError(
                     f"the rows cannot be written to {self.folder}: {error.strerror or error}. Everything up to the "
@@ -104,7 +104,7 @@ def open_store(
     except OSError as error:
         raise StudyError(f"the folder {folder} cannot be written: {error.strerror or error}") from error
     try:
-        for leftover in folder.glob(f"{_UNFINISHED}*"):
+        for leftover in folder.glob(_UNFINISHED):
             leftover.unlink()
         _agree(folder, settings)
         store = Store(folder, shard_rows, shard_seconds)
@@ -114,26 +114,6 @@ def open_store(
             store.flush()
     finally:
         lock.release()
-
-
-def write_whole(path: Path, octets: bytes) -> None:
-    """Write a file that is there whole or not at all, whatever kills the process or the machine."""
-    unfinished = path.with_name(f"{_UNFINISHED}{path.name}")
-    try:
-        with unfinished.open("wb") as file:
-            file.write(octets)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def read_rows(run: str | Path) -> "pa.Table":
@@ -192,8 +172,9 @@ def _agree(folder: Path, settings: Mapping[str, Any]) -> None:
     if not (folder / SETTINGS).exists():
         if _shards(folder):
             raise StudyError(f"{folder} holds Parquet files but no {SETTINGS}; choose another folder")
+        text = json.dumps(wanted, indent=1, ensure_ascii=False) + "\n"
         try:
-            write_whole(folder / SETTINGS, (json.dumps(wanted, indent=1, ensure_ascii=False) + "\n").encode())
+            write_bytes(folder / SETTINGS, text.encode(), durable=True)
         except OSError as error:
             raise StudyError(f"the folder {folder} cannot be written: {error.strerror or error}") from error
         return

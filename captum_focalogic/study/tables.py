@@ -4,8 +4,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from captum_focalogic.files import write_text
 from captum_focalogic.study.rows import MEASURES
-from captum_focalogic.study.store import write_whole
 from captum_focalogic.tables import UNDEFINED, Column, Table
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def write_tables(summary: "Summary", folder: Path) -> list[Path]:
     written = []
     for name, text in (("txt", f"{summary}\n"), ("csv", csv_table(summary)), ("tex", latex_table(summary))):
         path = folder / f"summary.{name}"
-        write_whole(path, text.encode("utf-8"))
+        write_text(path, text)
         written.append(path)
     return written
 

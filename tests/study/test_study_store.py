@@ -16,8 +16,9 @@ pq = pytest.importorskip("pyarrow.parquet")
 from study_makers import kill, start  # noqa: E402
 
 from captum_focalogic.errors import StudyError  # noqa: E402
+from captum_focalogic.files import write_bytes  # noqa: E402
 from captum_focalogic.study.rows import COLUMNS, as_table, same_rows  # noqa: E402
-from captum_focalogic.study.store import open_store, read_rows, read_settings, write_whole  # noqa: E402
+from captum_focalogic.study.store import open_store, read_rows, read_settings  # noqa: E402
 
 SETTINGS = {"model": "m", "images": 10}
 
@@ -116,7 +117,7 @@ def test_two_writers_at_once_are_refused_and_a_killed_one_leaves_no_lock(tmp_pat
 def test_unfinished_files_are_swept_away_and_never_read(tmp_path: Path) -> None:
     with open_store(tmp_path, SETTINGS) as store:
         store.add([row(0)])
-    torn = tmp_path / ".unfinished-rows-00000001.parquet"
+    torn = tmp_path / ".rows-00000001.0a1b.unfinished.parquet"
     torn.write_bytes(b"PAR1 half of a")
     assert ids(tmp_path) == ["i0"]
     with open_store(tmp_path, SETTINGS):
@@ -168,14 +169,14 @@ def test_a_failed_write_leaves_neither_a_torn_file_nor_a_changed_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "kept"
-    write_whole(path, b"old")
+    write_bytes(path, b"old", durable=True)
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write_whole(path, b"new")
+        write_bytes(path, b"new", durable=True)
     assert path.read_bytes() == b"old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["kept"]
 
@@ -216,7 +217,7 @@ def test_a_full_disk_costs_only_what_waits(small_disk: Path) -> None:
     whole = ids(run)
     assert 0 < len(whole) < 400
     assert whole == [f"i{index}" for index in range(len(whole))]
-    assert not list(run.glob(".unfinished*"))
+    assert not list(run.glob(".*.unfinished*"))
     subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
     with open_store(run, SETTINGS) as store:
         assert store.done == set(range(len(whole)))
