@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,17 @@ from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.rules import RULES
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import InputError, SkippedError
-from captum_focalogic.experiments.findings import FEWEST, untestable
-from captum_focalogic.experiments.framework import Condition, Config, Embedded, Experiment, Finding, Outcome, Workspace
+from captum_focalogic.experiments.findings import untestable
+from captum_focalogic.experiments.framework import (
+    FEWEST,
+    Condition,
+    Config,
+    Embedded,
+    Experiment,
+    Finding,
+    Outcome,
+    Workspace,
+)
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
 from captum_focalogic.files import write_text
 from captum_focalogic.focus import Focus
@@ -296,12 +305,6 @@ def _gone_method(_: Case) -> Answer:
     raise SkippedError("this comparison was read from a file, which holds no methods; compare again to run them")
 
 
-MODEL = "torchvision:resnet50"
-"""The model of the imagenet size where none is named."""
-
-SEEDS = 2
-"""Runs of each method on an equal budget, where what was drawn matters most."""
-
 SHARE = 4
 """Of the scenes of the embedded size every so manieth is compared on: a dozen methods ask, on two budgets."""
 
@@ -311,14 +314,19 @@ FOCALOGIC = METHODS[0]
 def conditions(config: Config) -> list[Condition[Series]]:
     """All methods on their own budget, on FocaLogic's, and FocaLogic on a bare function."""
     images = f"{_count(config)} {'scenes' if isinstance(config, Embedded) else 'pictures'}"
-    every = f"compare {', '.join(ComparisonSettings().names)} on {images}"
     own = ComparisonSettings(seed=config.seed)
-    equal = ComparisonSettings(seeds=SEEDS, seed=config.seed, equal_budget=True)
+    if config.settings.methods is not None:
+        own = replace(own, methods=config.settings.methods)
+    equal = replace(own, seeds=config.settings.seeds, equal_budget=True)
+    every = f"compare {', '.join(own.names)} on {images}"
     bare = ComparisonSettings(methods=(FOCALOGIC,), seed=config.seed, bare=True)
     return [
         _condition(config, "own budget", f"{every}, each with its own budget", own),
         _condition(
-            config, "equal budget", f"{every}, {SEEDS} seeds, each with as many evaluations as FocaLogic took", equal
+            config,
+            "equal budget",
+            f"{every}, {equal.seeds} seeds, each with as many evaluations as FocaLogic took",
+            equal,
         ),
         _condition(
             config, "bare function", f"explain {images} by FocaLogic through a function without gradients", bare
@@ -334,7 +342,12 @@ def conclude(config: Config, results: Sequence[Series]) -> Outcome:
         _table(summarise(own.comparisons), "Each method with its own budget, averaged over images."),
         _table(characteristics(equal.comparisons), "What methods are, as measured on equal budgets."),
     ]
-    return Outcome(tables, figure(list(own.comparisons[:DRAWN])), _findings(own, bare), _notes(config, own, equal))
+    return Outcome(
+        tables,
+        figure(list(own.comparisons[:DRAWN])),
+        _findings(own, bare, config.settings.fewest),
+        _notes(config, own, equal),
+    )
 
 
 EXPERIMENT = Experiment("Beside other methods", "figure 4 and Table 1", conditions, conclude)
@@ -355,7 +368,7 @@ def _of(config: Config) -> tuple[StudySettings, list[ComparedImage]]:
         items = scene_items(_count(config), classes=classes)
         rules = [draw_scene(seed, classes[seed % len(classes)]).rule for seed in range(len(items))]
         return scene_plan(load_model(), "demo"), [ComparedImage(*pair) for pair in zip(items, rules, strict=True)]
-    name = next(iter(config.models), MODEL)
+    name = config.model_name
     model = config.find_model(name)
     return config.plan(name, model), [ComparedImage(item) for item in config.find_items(model)]
 
@@ -368,22 +381,23 @@ def _table(averages: Averages, caption: str) -> Table:
     return Table(averages.columns, averages.rows, caption)
 
 
-def _findings(own: Series, bare: Series) -> list[Finding]:
+def _findings(own: Series, bare: Series, fewest: int) -> list[Finding]:
     focuses = {comparison.title: comparison.focus for comparison in bare.comparisons}
     alike = []
     for comparison in own.comparisons:
         one, other = comparison.focus, focuses.get(comparison.title)
         if one is not None and other is not None:
             alike.append(one.final_states.tolist() == other.final_states.tolist())
-    findings = [_always("FocaLogic needs outputs alone: a bare function gives the same states", "irreducible", alike)]
+    same = "FocaLogic needs outputs alone: a bare function gives the same states"
+    findings = [_always(same, "irreducible", alike, fewest)]
     for name, reading in ((FOCALOGIC, "irreducible"), (SMALLEST, "smallest")):
         results = _results(own, name)
         findings += [
-            _always("FocaLogic's regions keep the prediction", reading, _own(results, "sufficient")),
-            _always("none of FocaLogic's regions can be dropped", reading, _own(results, "minimal")),
-            _exact("FocaLogic's formula is the rule that there is", reading, results),
+            _always("FocaLogic's regions keep the prediction", reading, _own(results, "sufficient"), fewest),
+            _always("none of FocaLogic's regions can be dropped", reading, _own(results, "minimal"), fewest),
+            _exact("FocaLogic's formula is the rule that there is", reading, results, fewest),
         ]
-    return [*findings, _alone(own)]
+    return [*findings, _alone(own, fewest)]
 
 
 def _own(results: Sequence[MethodResult], flag: str) -> list[bool]:
@@ -394,26 +408,26 @@ def _own(results: Sequence[MethodResult], flag: str) -> list[bool]:
     ]
 
 
-def _always(claim: str, reading: str, held: Sequence[bool]) -> Finding:
+def _always(claim: str, reading: str, held: Sequence[bool], fewest: int = FEWEST) -> Finding:
     """Confirmed if something holds on every image."""
-    if len(held) < FEWEST:
-        return untestable(claim, reading, f"compared on fewer than {FEWEST} images")
+    if len(held) < fewest:
+        return untestable(claim, reading, f"compared on fewer than {fewest} images")
     return Finding(claim, reading, "confirmed" if all(held) else "not confirmed", share(sum(held), len(held)))
 
 
-def _exact(claim: str, reading: str, results: Sequence[MethodResult]) -> Finding:
+def _exact(claim: str, reading: str, results: Sequence[MethodResult], fewest: int) -> Finding:
     known = [one.measures.rule_exact for one in results if not math.isnan(one.measures.rule_exact)]
     if not known:
         return untestable(claim, reading, "no rule is known for these images")
-    return _always(claim, reading, [value == 1 for value in known])
+    return _always(claim, reading, [value == 1 for value in known], fewest)
 
 
-def _alone(own: Series) -> Finding:
+def _alone(own: Series, fewest: int) -> Finding:
     """Whether no other method's choice is sufficient and minimal wherever FocaLogic's is."""
     claim = "no other method's regions are sufficient and minimal on every image"
     count = len(own.comparisons)
-    if count < FEWEST:
-        return untestable(claim, "", f"compared on fewer than {FEWEST} images")
+    if count < fewest:
+        return untestable(claim, "", f"compared on fewer than {fewest} images")
     names = dict.fromkeys(result.name for comparison in own.comparisons for result in comparison.results)
     held = {name: sum(one.measures.minimal for one in _results(own, name)) for name in names}
     others = {name: number for name, number in held.items() if name not in (FOCALOGIC, SMALLEST)}

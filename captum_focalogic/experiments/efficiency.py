@@ -9,8 +9,10 @@ from typing import Any, get_args
 import numpy as np
 
 from captum_focalogic.demo.network import load_model
-from captum_focalogic.experiments.findings import FEWEST, Estimate, change, moves, saved, stays_under_all
+from captum_focalogic.experiments.findings import Estimate, change, moves, saved, stays_under_all
 from captum_focalogic.experiments.framework import (
+    FEWEST,
+    USUAL,
     Condition,
     Config,
     Embedded,
@@ -18,6 +20,7 @@ from captum_focalogic.experiments.framework import (
     Finding,
     Outcome,
     Result,
+    Settings,
     Setup,
     Workspace,
     studied,
@@ -28,12 +31,6 @@ from captum_focalogic.search import Beam, Exhaustive, Strategy
 from captum_focalogic.search.beam import Scope
 from captum_focalogic.segmenters import Slic
 from captum_focalogic.study import MEASURES
-
-REGIONS: tuple[int, ...] = (6, 9, 12, 20, 30)
-"""Numbers of regions that SLIC is asked for."""
-
-WIDTHS: tuple[int, ...] = (1, 2, 5, 10, 20)
-"""Widths of the beam."""
 
 NARROW: tuple[int, ...] = (1, 2, 5)
 """Widths of the beam with more regions: with 20 and more, a wider one spends its budget before it finds any state."""
@@ -86,24 +83,21 @@ class Pruning:
         return Exhaustive() if self.width is None else Beam(self.width, self.scope)
 
 
-def prunings(regions: Sequence[int] = REGIONS, widths: Sequence[int] = WIDTHS) -> list[Pruning]:
+def prunings(settings: Settings = USUAL) -> list[Pruning]:
     """The paper's pruning by regions and width; without pruning where that is possible, and by level where it is not.
 
     With ``k`` children kept of each state a level still grows up to k-fold: with many regions only a search that keeps
     so many states of each level gets to the end.
     """
     made = []
-    for count in regions:
+    for count in settings.regions:
         if count <= EXHAUSTIVE_REGIONS:
-            made += [*(Pruning(count, width) for width in widths), Pruning(count, None)]
+            made += [*(Pruning(count, width) for width in settings.widths), Pruning(count, None)]
         else:
-            narrow = [width for width in widths if width in NARROW]
+            narrow = [width for width in settings.widths if width in NARROW]
             made += [Pruning(count, width, scope) for scope in get_args(Scope) for width in narrow]
     return made
 
-
-MODEL = "torchvision:resnet50"
-"""The model of the imagenet size where none is named."""
 
 SHARE = 8
 """Of the scenes of the embedded size every so manieth is explained: each is, under every setting."""
@@ -111,12 +105,12 @@ SHARE = 8
 
 def conditions(config: Config) -> list[Condition[Result]]:
     """A study for each number of regions and each pruning."""
-    return [_condition(config, pruning) for pruning in prunings()]
+    return [_condition(config, pruning) for pruning in prunings(config.settings)]
 
 
 def conclude(config: Config, results: Sequence[Result]) -> Outcome:
     """What pruning saves, and what it changes."""
-    tried = prunings()
+    tried = prunings(config.settings)
     measured = _measured(results)
     by = dict(zip(tried, measured, strict=True))
     facts = {"regions": ".1f", "evaluations": ",.0f", "time": ".2f", "stopped": ".0%"}
@@ -151,7 +145,7 @@ def _condition(config: Config, pruning: Pruning) -> Condition[Result]:
         how = {"segmenter": Slic(pruning.regions), "search": pruning.search, "max_evaluations": pruning.budget}
         if isinstance(config, Embedded):
             return Setup(scene_plan(load_model(), "demo", **how), scene_items(_count(config)))
-        name = next(iter(config.models), MODEL)
+        name = config.model_name
         model = config.find_model(name)
         return Setup(config.plan(name, model, **how), config.find_items(model))
 

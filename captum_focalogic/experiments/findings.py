@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_focalogic.experiments.framework import Finding, Result
+from captum_focalogic.experiments.framework import FEWEST, Finding, Result
 from captum_focalogic.experiments.published import Published
 from captum_focalogic.study import mean_of
 from captum_focalogic.study.summary import interval
 
 SMALL = 0.05
 """A change of a measure by less than this counts as none, one by up to twice as much as "a little"."""
-
-FEWEST = 10
-"""Images below which an interval of a mean says too little to decide anything."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +196,7 @@ def accuracy_correlation(
     -------
     Estimate or None
         None for fewer than :data:`FEWEST_MODELS` models, or if some model has the measure on fewer than
-        :data:`~captum_focalogic.experiments.findings.FEWEST` images.
+        :data:`~captum_focalogic.experiments.framework.FEWEST` images.
     """
     models, images = values.shape
     defined = ~np.isnan(values)

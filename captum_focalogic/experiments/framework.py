@@ -24,6 +24,57 @@ from captum_focalogic.tables import Table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from captum_focalogic.compare import Method
+
+
+FEWEST = 10
+"""Images below which an interval of a mean, or a share of images, says too little to decide anything."""
+
+DEFAULT_MODEL = "torchvision:resnet50"
+"""The model of the imagenet size, where none is named."""
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """What experiments try and how much of it; the defaults are what the documented results were made with.
+
+    Attributes
+    ----------
+    fewest : int
+        Images below which a share of images decides nothing.
+    fresh_scenes : int
+        Scenes, neither trained on nor explained, that tell how accurate a network is.
+    counted_size : int
+        Side in pixels of the scenes whose regions are counted: a share of 0.001 is 50 pixels at 224, and 9 where the
+        network looks.
+    segmentations : sequence of str, optional
+        Names of the ways to cut images that are tried beside what they are held against; all by default.
+    regions : sequence of int
+        Numbers of regions that SLIC is asked for.
+    widths : sequence of int
+        Widths of the beam.
+    questions : int
+        Most questions about one image to a multimodal language model. All questions of a run stay below what one
+        command may ask an endpoint.
+    methods : sequence of str or Method, optional
+        What is compared; all, and FocaLogic under both readings, by default.
+    seeds : int
+        Runs of each method on an equal budget, where what was drawn matters most.
+    """
+
+    fewest: int = FEWEST
+    fresh_scenes: int = 600
+    counted_size: int = 224
+    segmentations: Sequence[str] | None = None
+    regions: Sequence[int] = (6, 9, 12, 20, 30)
+    widths: Sequence[int] = (1, 2, 5, 10, 20)
+    questions: int = 64
+    methods: "Sequence[str | Method] | None" = None
+    seeds: int = 2
+
+
+USUAL = Settings()
+
 
 @dataclass(frozen=True)
 class Embedded:
@@ -39,6 +90,8 @@ class Embedded:
         Scenes that a network is trained on.
     epochs : int
         Passes over them.
+    settings : Settings
+        What is tried, and how much of it.
 
     Raises
     ------
@@ -50,6 +103,7 @@ class Embedded:
     seed: int = 0
     scenes: int = 6_000
     epochs: int = 12
+    settings: Settings = USUAL
 
     def __post_init__(self) -> None:
         _check(self, "images", "scenes", "epochs")
@@ -103,6 +157,8 @@ class ImageNet:
         Passes over the pictures, where a model is trained.
     device : str
         Where models run.
+    settings : Settings
+        What is tried, and how much of it.
     """
 
     finder: Finder
@@ -116,9 +172,15 @@ class ImageNet:
     seed: int = 0
     epochs: int = 50
     device: str = "cpu"
+    settings: Settings = USUAL
 
     def __post_init__(self) -> None:
         _check(self, "images", "epochs")
+
+    @property
+    def model_name(self) -> str:
+        """The model of experiments with one model."""
+        return self.models[0] if self.models else DEFAULT_MODEL
 
     def find_model(self, name: str) -> Model:
         """A model by name, with the weights that were asked for; random ones are those of the seed."""
@@ -391,3 +453,10 @@ class Experiment:
     conditions: Callable[[Config], Sequence[Condition[Any]]]
     conclude: Callable[[Config, Sequence[Any]], Outcome]
     trains: bool = False
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """So many of the items, evenly over all."""
+    if count >= len(items):
+        return list(items)
+    return [items[place * len(items) // count] for place in range(count)]

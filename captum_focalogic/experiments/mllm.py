@@ -20,6 +20,7 @@ from captum_focalogic.experiments.framework import (
     Result,
     Setup,
     Workspace,
+    spread,
     studied,
 )
 from captum_focalogic.experiments.scenes import scene_items
@@ -28,16 +29,13 @@ from captum_focalogic.integrations.answers import QUESTION, ask
 from captum_focalogic.integrations.hub import import_transformers
 from captum_focalogic.integrations.transformers_chat import ChatModel
 from captum_focalogic.search import Frugal, HittingSets, Strategy
-from captum_focalogic.study import Item, Model, ModelFactory, StudySettings
+from captum_focalogic.study import Model, ModelFactory, StudySettings
 
 MODEL = "chat:Qwen/Qwen2-VL-2B-Instruct"
 """The paper's model, asked about the classes of the pictures, where no model is named."""
 
 IMAGES = 12
 """Most images that are explained: every question takes seconds, or money."""
-
-EVALUATIONS = 64
-"""Most questions about one image. All questions of a run stay below what one command may ask an endpoint."""
 
 
 def conditions(config: Config) -> list[Condition[Result]]:
@@ -52,9 +50,9 @@ def conclude(config: Config, results: Sequence[Result]) -> Outcome:
     measured = [replace(result, facts=_facts(result)) for result in results]
     table = measure_table(
         measured,
-        f"At most {EVALUATIONS} questions an image; complete: share of the searches that found everything there is, "
-        "if the model is monotone on the image; empty: share of the images of which nothing need be left for the same "
-        "answer, which have no precision.",
+        f"At most {config.settings.questions} questions an image; complete: share of the searches that found "
+        "everything there is, if the model is monotone on the image; empty: share of the images of which nothing need "
+        "be left for the same answer, which have no precision.",
         "model",
         {"questions": ".1f", "complete": ".0%", "empty": ".0%"},
     )
@@ -71,10 +69,13 @@ def _random(config: Embedded, name: str, search: Strategy) -> Condition[Result]:
         recipe = ModelFactory(
             lambda: Model(random_chat(CLASS_NAMES, config.seed), identity, labels=CLASS_NAMES), identity
         )
-        return Setup(StudySettings(recipe, search=search, max_evaluations=EVALUATIONS), scene_items(_count(config)))
+        return Setup(
+            StudySettings(recipe, search=search, max_evaluations=config.settings.questions), scene_items(_count(config))
+        )
 
     what = (
-        f"ask a small Qwen2-VL with random weights about {_count(config)} scenes, {name}, {EVALUATIONS} questions each"
+        f"ask a small Qwen2-VL with random weights about {_count(config)} scenes, {name}, "
+        f"{config.settings.questions} questions each"
     )
     return studied(f"random, {name}", what, make)
 
@@ -82,11 +83,12 @@ def _random(config: Embedded, name: str, search: Strategy) -> Condition[Result]:
 def _named(config: ImageNet, name: str) -> Condition[Result]:
     def make(_: Workspace) -> Setup:
         model = config.find_model(name if "@" in name else f"{name}@{','.join(_classes(config))}")
-        plan = config.plan(name, model, search=Frugal(seed=config.seed), max_evaluations=EVALUATIONS)
-        return Setup(plan, _spread(config.find_items(model)))
+        plan = config.plan(name, model, search=Frugal(seed=config.seed), max_evaluations=config.settings.questions)
+        return Setup(plan, spread(config.find_items(model), IMAGES))
 
     about = "the labels after the @" if "@" in name else "the folder's classes"
-    what = f"ask {name} which of {about} {_count(config)} pictures show, at most {EVALUATIONS} questions each"
+    most = f"at most {config.settings.questions} questions each"
+    what = f"ask {name} which of {about} {_count(config)} pictures show, {most}"
     return studied(_title(name), what, make)
 
 
@@ -94,12 +96,6 @@ def _classes(config: ImageNet) -> list[str]:
     """Names of the folders that the pictures lie in."""
     names = [item.id.split("/") for item in config.finder.items(config.data, None, None)]
     return sorted({parts[0] for parts in names if len(parts) > 1})
-
-
-def _spread(items: Sequence[Item]) -> list[Item]:
-    """So many images that questions stay few, evenly over those there are."""
-    count = min(len(items), IMAGES)
-    return [items[place * len(items) // count] for place in range(count)]
 
 
 def _title(name: str) -> str:
@@ -131,8 +127,8 @@ def _findings(config: Config) -> list[Finding]:
 
 def _notes(config: Config) -> list[str]:
     notes = [
-        f"Few images ({IMAGES} at most) and few questions ({EVALUATIONS} at most an image), since every answer takes "
-        "seconds or money: intervals are wide.",
+        f"Few images ({IMAGES} at most) and few questions ({config.settings.questions} at most an image), since every "
+        "answer takes seconds or money: intervals are wide.",
         "A budget of questions ends searches early. Every state counted is checked to be irreducible; others may be "
         "missing.",
     ]

@@ -37,8 +37,8 @@ from captum_focalogic.experiments.framework import (
 )
 from captum_focalogic.experiments.networks import Contrastive, train_contrastive, zero_shot
 from captum_focalogic.experiments.scenes import accuracy_on, fresh_scenes, scene_items, scene_plan, trained
-from captum_focalogic.experiments.tables import READINGS, measure_table, new_figure
-from captum_focalogic.study import MEASURES, Mean
+from captum_focalogic.experiments.tables import READINGS, error_bars, measure_table, new_figure
+from captum_focalogic.study import MEASURES
 from captum_focalogic.study.settings import setting_text
 
 MODELS: tuple[str, ...] = (
@@ -77,7 +77,7 @@ def _conditions(config: Config) -> list[Condition[Result]]:
     def drawn() -> SceneSet:
         return draw_training_set(_training(config, 1.0))
 
-    fresh = cache(lambda: fresh_scenes(_SCENES))
+    fresh = cache(lambda: fresh_scenes(config.settings.fresh_scenes, _SCENES))
     labelled = [
         _condition(config, fresh, name, architecture.what, partial(_classifier, config, name, drawn))
         for name, architecture in networks.ARCHITECTURES.items()
@@ -188,8 +188,8 @@ def _mark(panel: Any, result: Result, column: str, place: int, filled: bool) -> 
     panel.errorbar(
         [accuracy.value],
         [mean.value],
-        xerr=_bounds(accuracy),
-        yerr=_bounds(mean),
+        xerr=error_bars([accuracy]),
+        yerr=error_bars([mean]),
         color=colour,
         markerfacecolor=colour if filled else "white",
         marker="os^DvP*X"[place % 8],
@@ -197,12 +197,6 @@ def _mark(panel: Any, result: Result, column: str, place: int, filled: bool) -> 
         elinewidth=0.6,
         label=result.name if filled else None,
     )
-
-
-def _bounds(mean: Mean) -> list[list[float]]:
-    if mean.count < 2:
-        return [[0.0], [0.0]]
-    return [[max(0.0, mean.value - mean.low)], [max(0.0, mean.high - mean.value)]]
 
 
 def _notes(config: Config, results: Sequence[Result]) -> list[str]:

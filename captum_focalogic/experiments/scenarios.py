@@ -78,9 +78,6 @@ half of them, the network without bias answers a class on 18 % of such images, a
 MASKED_SHARE = 0.5
 """Share of the embedded training images that lose regions while their class stays (random erasing)."""
 
-DEFAULT_MODEL = "torchvision:resnet50"
-"""The pretrained model, where none is given."""
-
 _EMBEDDED_NOTES = [
     "Biases of the embedded scenes. Colour: colours of the rules' objects are on nothing else. Background: scenes of "
     "class 1 are on sand, those of class 2 on slate, no others are. Companion: scenes of class 1 also show a white "
@@ -123,7 +120,7 @@ def _conditions(config: Config) -> Conditions:
 
 def _embedded(config: Embedded) -> Conditions:
     items = partial(scene_items, config.images, SCENES["vanilla"])
-    fresh = cache(partial(fresh_scenes, SCENES["vanilla"]))
+    fresh = cache(partial(fresh_scenes, config.settings.fresh_scenes, SCENES["vanilla"]))
 
     def network(workspace: Workspace, name: str) -> nn.Module:
         training = _training(config, SCENES[name])
@@ -163,7 +160,7 @@ def _training_set(training: TrainingConfig) -> SceneSet:
 
 
 def _imagenet(config: ImageNet) -> Conditions:
-    name = next(iter(config.models), DEFAULT_MODEL)
+    name = config.model_name
 
     # One for all conditions: random weights differ each time they are made.
     @cache

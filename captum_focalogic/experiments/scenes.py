@@ -22,9 +22,6 @@ ALL_CLASSES: tuple[int, ...] = tuple(range(len(CLASS_NAMES)))
 FIRST_TEST_SEED = 500_000
 """Scenes with seeds from here on tell how accurate a network is."""
 
-TEST_SCENES = 600
-"""How many of them there are."""
-
 
 def scene_items(
     count: int, config: SceneConfig | None = None, classes: Sequence[int] = tuple(RULES), *, parts: bool = False
@@ -103,11 +100,15 @@ def scene_plan(model: nn.Module, name: str, **how: object) -> StudySettings:
     return StudySettings(ModelFactory(lambda: labelled, f"{name}, {setting_text(model)}"), **how)  # type: ignore[arg-type]
 
 
-def fresh_scenes(config: SceneConfig | None = None, classes: Sequence[int] = ALL_CLASSES) -> tuple[Tensor, Tensor]:
+def fresh_scenes(
+    count: int, config: SceneConfig | None = None, classes: Sequence[int] = ALL_CLASSES
+) -> tuple[Tensor, Tensor]:
     """Scenes that are neither trained on nor explained, to tell how accurate networks are.
 
     Parameters
     ----------
+    count : int
+        How many.
     config : SceneConfig, optional
         What they are drawn like.
     classes : sequence of int
@@ -115,10 +116,10 @@ def fresh_scenes(config: SceneConfig | None = None, classes: Sequence[int] = ALL
 
     Returns
     -------
-    images : (TEST_SCENES, 3, H, W) Tensor
-    labels : (TEST_SCENES,) Tensor
+    images : (count, 3, H, W) Tensor
+    labels : (count,) Tensor
     """
-    seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + TEST_SCENES)
+    seeds = range(FIRST_TEST_SEED, FIRST_TEST_SEED + count)
     scenes = [draw_scene(seed, classes[seed % len(classes)], config) for seed in seeds]
     images = torch.stack([torch.from_numpy(scene.image) for scene in scenes])
     return images, torch.tensor([scene.label for scene in scenes])

@@ -52,12 +52,6 @@ from captum_focalogic.tables import Table
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MODEL = "torchvision:resnet50"
-"""The model of the imagenet size where none is named."""
-
-COUNTED_SIZE = 224
-"""Side of the scenes whose regions are counted: a share of 0.001 is 50 pixels there, and 9 where the network looks."""
-
 _KINDS: tuple[tuple[Kind, str], ...] = (
     ("setting", "when the same segmenter is set otherwise"),
     ("segmenter", "when another segmenter cuts"),
@@ -68,7 +62,9 @@ _FACTS = {"regions": ".1f", "object lost": ".0%"}
 
 def segmentations(config: Config) -> list[Segmentation]:
     """The ways to cut images that are tried."""
-    return embedded_segmentations() if isinstance(config, Embedded) else imagenet_segmentations(config)
+    ways = embedded_segmentations() if isinstance(config, Embedded) else imagenet_segmentations(config)
+    chosen = config.settings.segmentations
+    return [way for way in ways if chosen is None or way.kind == "reference" or way.name in chosen]
 
 
 def conditions(config: Config) -> list[Condition[Any]]:
@@ -102,7 +98,7 @@ def _condition(config: Config, way: Segmentation) -> Condition[Result]:
         if isinstance(config, Embedded):
             plan = scene_plan(load_model(), "demo", segmenter=way.cut())
             return Setup(plan, scene_items(config.images, way.scenes, parts=True))
-        name = _model_name(config)
+        name = config.model_name
         model = config.find_model(name)
         return Setup(config.plan(name, model, segmenter=way.cut()), config.find_items(model))
 
@@ -115,19 +111,15 @@ def _counting(config: Config) -> Condition[Counts]:
         plan: StudySettings
         if isinstance(config, Embedded):
             plan = scene_plan(load_model(), "demo", segmenter=Grid(), truth=False)
-            items = scene_items(config.images, SceneConfig(size=COUNTED_SIZE))
+            items = scene_items(config.images, SceneConfig(size=config.settings.counted_size))
         else:
-            model = config.find_model(_model_name(config))
+            model = config.find_model(config.model_name)
             plan = config.plan("counted", model, segmenter=Grid(), truth=False)
             items = config.find_items(model)
         return count_regions(plan, items, steps)
 
     steps = merging_steps(config.segmenter if isinstance(config, ImageNet) else None)
     return Condition("regions", f"count the regions of {config.images} images: {', '.join(steps)}", run)
-
-
-def _model_name(config: ImageNet) -> str:
-    return next(iter(config.models), MODEL)
 
 
 def _with_regions(result: Result) -> Result:
@@ -267,8 +259,8 @@ def _notes(config: Config, counts: Counts) -> list[str]:
         notes += [
             "The embedded model that comes with the package; nothing was trained.",
             "The paper's segmenter is Segment Anything, whose weights this size does without. Where regions are "
-            f"counted, Felzenszwalb's segments stand in for its masks, on scenes of {COUNTED_SIZE} pixels. How coarse "
-            "a coarser setting is (here: scale doubled) is one's own choice.",
+            f"counted, Felzenszwalb's segments stand in for its masks, on scenes of {config.settings.counted_size} "
+            "pixels. How coarse a coarser setting is (here: scale doubled) is one's own choice.",
         ]
     if counts.failed:
         notes.append(f"{counts.failed} images could not be read, so their regions are not counted.")

@@ -99,7 +99,7 @@ def draw_bars(panels: Sequence[Any], results: Sequence[Result]) -> None:
             at = [place + shift for place in range(len(results))]
             panel.barh(at, [mean.value for mean in means], 0.38, color=_COLOURS[reading], label=reading)
             panel.errorbar(
-                [mean.value for mean in means], at, xerr=_errors(means), fmt="none", ecolor="#333", capsize=2
+                [mean.value for mean in means], at, xerr=error_bars(means), fmt="none", ecolor="#333", capsize=2
             )
         panel.set_yticks(range(len(results)), [result.name for result in results] if panel is panels[0] else [])
         panel.invert_yaxis()
@@ -107,7 +107,7 @@ def draw_bars(panels: Sequence[Any], results: Sequence[Result]) -> None:
     panels[0].legend(frameon=False, fontsize=7)
 
 
-def _errors(means: Sequence[Mean]) -> list[list[float]]:
+def error_bars(means: Sequence[Mean]) -> list[list[float]]:
     """Distances to the bounds of intervals, below and above; 0 where there is no interval."""
     return [
         [max(0.0, mean.value - mean.low) if mean.count > 1 else 0.0 for mean in means],

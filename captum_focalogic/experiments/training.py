@@ -36,13 +36,14 @@ from captum_focalogic.experiments.framework import (
     Result,
     Setup,
     Workspace,
+    spread,
     studied,
 )
 from captum_focalogic.experiments.published import EPOCHS
 from captum_focalogic.experiments.scenes import ALL_CLASSES, accuracy_on, fresh_scenes, scene_items, scene_plan
-from captum_focalogic.experiments.tables import READINGS, measure_table, new_figure
+from captum_focalogic.experiments.tables import READINGS, error_bars, measure_table, new_figure
 from captum_focalogic.integrations.torchvision import RANDOM
-from captum_focalogic.study import MEASURES, Item, Mean, Model
+from captum_focalogic.study import MEASURES, Item, Model
 from captum_focalogic.study.settings import setting_text
 from captum_focalogic.tables import Table
 
@@ -117,7 +118,7 @@ def scene_trainings(config: Embedded) -> list[Training]:
 
 def _scene_training(config: Embedded, name: str, classes: Sequence[int], what: str) -> Training:
     how = TrainingConfig(config.seed, config.scenes, config.epochs, min(64, config.scenes), RATE, scene=_SCENES)
-    fresh = cache(lambda: fresh_scenes(_SCENES, classes))
+    fresh = cache(lambda: fresh_scenes(config.settings.fresh_scenes, _SCENES, classes))
 
     def setup(workspace: Workspace, epoch: int) -> Setup:
         model = SceneNetwork(len(classes))
@@ -240,9 +241,6 @@ def _trainings(config: Config) -> list[Training]:
     return image_trainings(config)
 
 
-MODEL = "torchvision:resnet50"
-"""What is trained if no model is asked for."""
-
 DOGS = range(151, 269)
 """ImageNet's breeds of dogs, from Chihuahua to Mexican hairless: the classes of the specialised model."""
 
@@ -260,7 +258,7 @@ def image_trainings(config: ImageNet) -> list[Training]:
     """
     if len(config.models) > 1:
         raise InputError(f"training follows one model, but {len(config.models)} are given: {', '.join(config.models)}")
-    name = config.models[0] if config.models else MODEL
+    name = config.model_name
     start = "from a random start" if config.weights == RANDOM else "from pretrained weights and a new last layer"
     told = {
         BROAD: f"pictures of every class in {config.data}, {name} {start}",
@@ -288,7 +286,7 @@ def _image_setup(config: ImageNet, name: str, training: str, workspace: Workspac
     names = [pretrained.name_of(label) or str(label) for label in classes]
     model = Model(module, f"{training}, epoch {epoch}", pretrained.see, pretrained.see_labels, names)
     facts = {RIGHT: _accuracy(config, workspace, model, own.held_out), CHANCE: 1 / len(classes)}
-    return Setup(config.plan(model.name, model), _spread(asked, config.images), facts)
+    return Setup(config.plan(model.name, model), spread(asked, config.images), facts)
 
 
 def _trained(
@@ -313,16 +311,9 @@ def _trained(
     return module.cpu().eval()
 
 
-def _spread(items: Sequence[Item], count: int) -> list[Item]:
-    """So many of them, evenly over all."""
-    if count >= len(items):
-        return list(items)
-    return [items[place * len(items) // count] for place in range(count)]
-
-
 def _accuracy(config: ImageNet, workspace: Workspace, model: Model, held_out: Sequence[Item]) -> float:
     """Share of right answers."""
-    items = _spread(held_out, MOST_TESTED)
+    items = spread(held_out, MOST_TESTED)
 
     def make() -> dict[str, Tensor]:
         on, right = model.on(config.device), 0
@@ -429,7 +420,7 @@ def _figure(followed: Mapping[str, TrainingCurve]) -> Any:
                 panel.errorbar(
                     training.epochs,
                     [mean.value for mean in means],
-                    yerr=[[_below(mean) for mean in means], [_above(mean) for mean in means]],
+                    yerr=error_bars(means),
                     capsize=2,
                     marker="o",
                     ms=3,
@@ -450,14 +441,6 @@ def _figure(followed: Mapping[str, TrainingCurve]) -> Any:
         panel.set_xlabel("epochs")
     panels[0].legend(frameon=False, fontsize=7)
     return figure
-
-
-def _below(mean: Mean) -> float:
-    return max(0.0, mean.value - mean.low) if mean.count > 1 else 0.0
-
-
-def _above(mean: Mean) -> float:
-    return max(0.0, mean.high - mean.value) if mean.count > 1 else 0.0
 
 
 def _notes(config: Config, followed: Mapping[str, TrainingCurve]) -> list[str]:
