@@ -75,7 +75,7 @@ def compare(
     from captum_focalogic.cli.session import choose_segmenter, open_session
     from captum_focalogic.compare import METHODS, figure, save_figure, summarise
     from captum_focalogic.compare import compare as compare_methods
-    from captum_focalogic.compare.running import FOCALOGIC
+    from captum_focalogic.compare.comparison import FOCALOGIC
     from captum_focalogic.ground_truth import read_mask
     from captum_focalogic.report.html import write_report
 
@@ -157,7 +157,9 @@ def _beside_others(entry: "Entry", comparison: "Comparison", table: "Averages", 
 
     palette = COLOUR_BLIND if colour_blind else PAPER
     panels = [
-        Panel(result.name, panel(comparison, result, palette), result.answer.note, _terms(result.answer.terms))
+        Panel(
+            result.name, panel(comparison, result, palette), result.attribution.note, _terms(result.attribution.terms)
+        )
         for result in comparison.results
     ]
     numbers = Table(table.columns, table.rows, "The same question to each, and the same measures of every answer")
@@ -178,17 +180,17 @@ def _fields(comparison: "Comparison") -> dict[str, Any]:
     """A comparison as plain JSON types; what is not defined is null."""
     return {
         "title": comparison.title,
-        "target": comparison.case.target,
-        "regions": comparison.case.region_ids.tolist(),
+        "target": comparison.decision.target,
+        "regions": comparison.decision.region_ids.tolist(),
         "equal_budget": comparison.equal_budget,
         "skipped": comparison.skipped,
         "methods": [
             {
                 "name": result.name,
-                "scores": result.answer.scores.tolist(),
-                "chosen": comparison.case.region_ids[result.chosen].tolist(),
-                "note": result.answer.note,
-                "effects": [[kind, sorted(regions), strength] for kind, regions, strength in result.answer.terms],
+                "scores": result.attribution.scores.tolist(),
+                "chosen": comparison.decision.region_ids[result.chosen].tolist(),
+                "note": result.attribution.note,
+                "effects": [[kind, sorted(regions), strength] for kind, regions, strength in result.attribution.terms],
                 "measures": {
                     name: None if isinstance(value, float) and math.isnan(value) else value
                     for name, value in result.measures.to_dict().items()

@@ -7,48 +7,52 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captum_focalogic.compare.case import Case, Floats
+from captum_focalogic.compare.decision import Decision, Floats
 from captum_focalogic.compare.layers import find_layer, layout_of
-from captum_focalogic.compare.method import Answer, Method, from_pixels
+from captum_focalogic.compare.method import Attribution, Method, from_pixels
 from captum_focalogic.errors import MissingExtraError, SkippedError
 
 _STEPS = 50
 _ROWS = 16
 
 
-def _needs_gradients(run: Callable[[Case, nn.Module], Answer]) -> Callable[[Case], Answer]:
+def _needs_gradients(run: Callable[[Decision, nn.Module], Attribution]) -> Callable[[Decision], Attribution]:
     @wraps(run)
-    def checked(case: Case) -> Answer:
-        if not isinstance(case.model, nn.Module):
+    def checked(decision: Decision) -> Attribution:
+        if not isinstance(decision.model, nn.Module):
             raise SkippedError("the model is a black box, and this method needs its gradients")
         with torch.enable_grad():
-            score = case.model(case.image.detach().clone().requires_grad_())
+            score = decision.model(decision.image.detach().clone().requires_grad_())
             if not score.requires_grad:
                 raise SkippedError("the model's output has no gradient, which this method needs")
-            return run(case, case.model)
+            return run(decision, decision.model)
 
     return checked
 
 
 @_needs_gradients
-def _grad_cam(case: Case, model: nn.Module) -> Answer:
+def _grad_cam(decision: Decision, model: nn.Module) -> Attribution:
     """Selvaraju et al. 2017, by Captum for convolutions and by pytorch-grad-cam for tokens."""
     layer = (
-        find_layer(model, case.image, case.target) if case.layer is None else layout_of(model, case.layer, case.image)
+        find_layer(model, decision.image, decision.target)
+        if decision.layer is None
+        else layout_of(model, decision.layer, decision.image)
     )
     if layer.reshape is not None:
-        return from_pixels(case, _cam_over_tokens(case, model, layer.module, layer.reshape), "over tokens")
+        return from_pixels(decision, _cam_over_tokens(decision, model, layer.module, layer.reshape), "over tokens")
     from captum.attr import LayerAttribution, LayerGradCam
 
     with _own_gradients(model):
         cam = LayerGradCam(model, layer.module).attribute(
-            case.image.detach().clone().requires_grad_(), target=case.target, relu_attributions=True
+            decision.image.detach().clone().requires_grad_(), target=decision.target, relu_attributions=True
         )
-    heat = LayerAttribution.interpolate(cam, tuple(case.image.shape[2:]), interpolate_mode="bilinear")
-    return from_pixels(case, heat[0, 0].detach().cpu().numpy())
+    heat = LayerAttribution.interpolate(cam, tuple(decision.image.shape[2:]), interpolate_mode="bilinear")
+    return from_pixels(decision, heat[0, 0].detach().cpu().numpy())
 
 
-def _cam_over_tokens(case: Case, model: nn.Module, module: nn.Module, reshape: Callable[[Tensor], Tensor]) -> Floats:
+def _cam_over_tokens(
+    decision: Decision, model: nn.Module, module: nn.Module, reshape: Callable[[Tensor], Tensor]
+) -> Floats:
     try:
         from pytorch_grad_cam import GradCAM
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
@@ -56,7 +60,7 @@ def _cam_over_tokens(case: Case, model: nn.Module, module: nn.Module, reshape: C
         raise MissingExtraError("grad-cam", "compare") from error
     training = model.training
     with _own_gradients(model), GradCAM(model=model, target_layers=[module], reshape_transform=reshape) as cam:
-        heat = cam(case.image.detach().clone().requires_grad_(), targets=[ClassifierOutputTarget(case.target)])
+        heat = cam(decision.image.detach().clone().requires_grad_(), targets=[ClassifierOutputTarget(decision.target)])
     model.train(training)
     return np.asarray(heat[0], dtype=np.float64)
 
@@ -76,18 +80,18 @@ class _own_gradients:
 
 
 @_needs_gradients
-def _integrated_gradients(case: Case, model: nn.Module) -> Answer:
+def _integrated_gradients(decision: Decision, model: nn.Module) -> Attribution:
     """Sundararajan et al. 2017, by Captum; absolute values, summed over channels."""
     from captum.attr import IntegratedGradients
 
     attributions = IntegratedGradients(model).attribute(
-        case.image,
-        baselines=case.baseline,
-        target=case.target,
-        n_steps=max(1, _STEPS if case.budget is None else case.budget - 1),
+        decision.image,
+        baselines=decision.baseline,
+        target=decision.target,
+        n_steps=max(1, _STEPS if decision.budget is None else decision.budget - 1),
         internal_batch_size=_ROWS,
     )
-    return from_pixels(case, attributions[0].abs().sum(dim=0).detach().cpu().numpy())
+    return from_pixels(decision, attributions[0].abs().sum(dim=0).detach().cpu().numpy())
 
 
 GRADIENT_METHODS = (

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_focalogic.compare.case import Case, Floats
-from captum_focalogic.compare.method import Answer, Method
+from captum_focalogic.compare.decision import Decision, Floats
+from captum_focalogic.compare.method import Attribution, Method
 from captum_focalogic.errors import InputError, SkippedError
 
 MOST_REGIONS = 12
@@ -110,14 +110,14 @@ def _subset_sums(values: Tensor) -> Tensor:
     return values
 
 
-def _run(case: Case) -> Answer:
-    count = case.num_regions
+def _run(decision: Decision) -> Attribution:
+    count = decision.num_regions
     if count > MOST_REGIONS:
         raise SkippedError(f"{count} regions have 2^{count} states; a full table is made for up to {MOST_REGIONS}")
-    if case.budget is not None and case.budget < 2**count:
-        raise SkippedError(f"a full table takes {2**count:,} evaluations, the budget is {case.budget:,}")
+    if decision.budget is not None and decision.budget < 2**count:
+        raise SkippedError(f"a full table takes {2**count:,} evaluations, the budget is {decision.budget:,}")
     states = (np.arange(2**count)[:, None] >> np.arange(count)) & 1 == 1
-    probability = np.clip(case.ask(states)[0], 1e-7, 1 - 1e-7)
+    probability = np.clip(decision.ask(states)[0], 1e-7, 1 - 1e-7)
     found = interactions(np.log(probability / (1 - probability)))
     both = np.concatenate([found.and_effects, found.or_effects])
     both[0] = 0
@@ -128,14 +128,14 @@ def _run(case: Case) -> Answer:
     terms = tuple(
         (
             "AND" if row < len(states) else "OR",
-            frozenset(case.region_ids[states[row % len(states)]].tolist()),
+            frozenset(decision.region_ids[states[row % len(states)]].tolist()),
             float(both[row]),
         )
         for row in strongest.tolist()
     )
     needed = int(np.searchsorted(np.cumsum(np.sort(np.abs(both))[::-1]), 0.9 * np.abs(both).sum())) + 1
     note = f"{needed:,} of {2 * len(states) - 2:,} effects make up 90 % of their absolute sum"
-    return Answer(scores, case.spread(scores), over_regions=True, terms=terms, note=note)
+    return Attribution(scores, decision.spread(scores), over_regions=True, terms=terms, note=note)
 
 
 INTERACTION_METHODS = (Method("AND-OR", _run),)

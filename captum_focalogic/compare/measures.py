@@ -8,8 +8,8 @@ import sympy
 from numpy.typing import NDArray
 from sympy.logic.boolalg import Boolean
 
-from captum_focalogic.compare.case import Bools, Case, Floats
-from captum_focalogic.compare.method import Answer
+from captum_focalogic.compare.decision import Bools, Decision, Floats
+from captum_focalogic.compare.method import Attribution
 from captum_focalogic.logic import absorb, equivalent, region_id, symbol
 
 
@@ -69,25 +69,25 @@ class Measures:
         return {part.name: getattr(self, part.name) for part in fields(self)}
 
 
-def chosen_regions(case: Case, answer: Answer, area: float) -> Bools:
+def chosen_regions(decision: Decision, attribution: Attribution, area: float) -> Bools:
     """The regions a method's numbers are about, (M,).
 
     FocaLogic's smallest final state; of other methods the highest regions, as many as it takes to cover at least
     ``area``, so that they never have less of the image to themselves.
     """
-    if answer.focus is not None and len(answer.focus.final_states):
-        return smallest_state(answer)
-    order = ranking(answer)
-    covered = np.cumsum(case.areas[order])
+    if attribution.focus is not None and len(attribution.focus.final_states):
+        return smallest_state(attribution)
+    order = ranking(attribution)
+    covered = np.cumsum(decision.areas[order])
     count = min(len(order), int(np.searchsorted(covered, area - 1e-9)) + 1)
-    chosen = np.zeros(case.num_regions, dtype=np.bool_)
+    chosen = np.zeros(decision.num_regions, dtype=np.bool_)
     chosen[order[:count]] = True
     return chosen
 
 
-def smallest_state(answer: Answer) -> Bools:
+def smallest_state(attribution: Attribution) -> Bools:
     """The final state with the fewest regions; of those, the one with the least area."""
-    focus = answer.focus
+    focus = attribution.focus
     if focus is None or not len(focus.final_states):
         raise ValueError("there are no final states to choose from")
     states = focus.final_states
@@ -96,14 +96,14 @@ def smallest_state(answer: Answer) -> Bools:
     return chosen
 
 
-def ranking(answer: Answer) -> NDArray[np.int64]:
+def ranking(attribution: Attribution) -> NDArray[np.int64]:
     """Columns from the highest score to the lowest; ties to the lower column."""
-    return np.argsort(-answer.scores, kind="stable")
+    return np.argsort(-attribution.scores, kind="stable")
 
 
 def measure(
-    case: Case,
-    answer: Answer,
+    decision: Decision,
+    attribution: Attribution,
     *,
     evaluations: int,
     seconds: float,
@@ -115,8 +115,8 @@ def measure(
 
     Parameters
     ----------
-    case : Case
-    answer : Answer
+    decision : Decision
+    attribution : Attribution
     evaluations, seconds : int, float
         What it cost.
     area : float
@@ -126,20 +126,20 @@ def measure(
     rule : sympy Boolean, optional
         The known rule, over the regions' symbols.
     """
-    chosen = chosen_regions(case, answer, area)
+    chosen = chosen_regions(decision, attribution, area)
     with_one_less = np.array([chosen & (np.arange(len(chosen)) != j) for j in np.flatnonzero(chosen)]).reshape(
         -1, len(chosen)
     )
-    _, verdicts = case.ask(np.concatenate([chosen[None], ~chosen[None], with_one_less]))
+    _, verdicts = decision.ask(np.concatenate([chosen[None], ~chosen[None], with_one_less]))
     sufficient, kept_without = bool(verdicts[0]), bool(verdicts[1])
-    insertion, deletion = curves(case, ranking(answer))
-    precision, recall, pointing = _against_truth(case, answer, chosen, truth)
-    f1, exact = _against_rule(case, answer, chosen, rule)
-    explanations = 1 if answer.focus is None else len(absorb(answer.focus.final_states))
+    insertion, deletion = curves(decision, ranking(attribution))
+    precision, recall, pointing = _against_truth(decision, attribution, chosen, truth)
+    f1, exact = _against_rule(decision, attribution, chosen, rule)
+    explanations = 1 if attribution.focus is None else len(absorb(attribution.focus.final_states))
     return Measures(
         evaluations=evaluations,
         seconds=seconds,
-        area=float(case.areas[chosen].sum()),
+        area=float(decision.areas[chosen].sum()),
         sufficient=sufficient,
         minimal=sufficient and not bool(verdicts[2:].any()),
         necessary=not kept_without,
@@ -154,8 +154,8 @@ def measure(
     )
 
 
-def curves(case: Case, order: NDArray[np.int64]) -> tuple[float, float]:
-    """Areas under the insertion and the deletion curve (Petsiuk et al. 2018), over regions and this case's baseline.
+def curves(decision: Decision, order: NDArray[np.int64]) -> tuple[float, float]:
+    """Areas under the insertion and the deletion curve (Petsiuk et al. 2018), over regions and one baseline.
 
     Libraries measure them over pixels, each with a baseline of its own.
     """
@@ -164,20 +164,20 @@ def curves(case: Case, order: NDArray[np.int64]) -> tuple[float, float]:
     for step in range(count):
         added[step + 1] = added[step]
         added[step + 1, order[step]] = True
-    probability, _ = case.ask(np.concatenate([added, ~added]))
-    share = np.concatenate([[0.0], np.cumsum(case.areas[order])])
+    probability, _ = decision.ask(np.concatenate([added, ~added]))
+    share = np.concatenate([[0.0], np.cumsum(decision.areas[order])])
     inserted, deleted = np.split(probability, 2)
     return float(np.trapezoid(inserted, share)), float(np.trapezoid(deleted, share))
 
 
 def _against_truth(
-    case: Case, answer: Answer, chosen: Bools, truth: NDArray[np.bool_] | None
+    decision: Decision, attribution: Attribution, chosen: Bools, truth: NDArray[np.bool_] | None
 ) -> tuple[float, float, float]:
     if truth is None:
         return math.nan, math.nan, math.nan
-    pixels = chosen[case.columns]
+    pixels = chosen[decision.columns]
     hit = float((pixels & truth).sum())
-    return _ratio(hit, pixels.sum()), _ratio(hit, truth.sum()), pointing_game(answer.heat_map, truth)
+    return _ratio(hit, pixels.sum()), _ratio(hit, truth.sum()), pointing_game(attribution.heat_map, truth)
 
 
 def pointing_game(heat_map: Floats, truth: NDArray[np.bool_]) -> float:
@@ -195,17 +195,19 @@ def pointing_game(heat_map: Floats, truth: NDArray[np.bool_]) -> float:
     return float(metric.evaluate_batch(a_batch=heat_map[None, None], s_batch=truth[None, None])[0])
 
 
-def _against_rule(case: Case, answer: Answer, chosen: Bools, rule: Boolean | None) -> tuple[float, float]:
+def _against_rule(
+    decision: Decision, attribution: Attribution, chosen: Bools, rule: Boolean | None
+) -> tuple[float, float]:
     if rule is None:
         return math.nan, math.nan
     true = {region_id(part) for part in rule.free_symbols}
-    if answer.focus is not None:
-        states = absorb(answer.focus.final_states)
-        named = set(case.region_ids[states.any(axis=0)].tolist()) if len(states) else set()
-        return f1(named, true), float(equivalent(answer.focus.expression, rule))
+    if attribution.focus is not None:
+        states = absorb(attribution.focus.final_states)
+        named = set(decision.region_ids[states.any(axis=0)].tolist()) if len(states) else set()
+        return f1(named, true), float(equivalent(attribution.focus.expression, rule))
     # As many regions as the rule has: what a reader who knew that number would pick.
-    named = set(case.region_ids[ranking(answer)[: len(true)]].tolist())
-    read = sympy.And(*(symbol(region) for region in case.region_ids[chosen].tolist()))
+    named = set(decision.region_ids[ranking(attribution)[: len(true)]].tolist())
+    read = sympy.And(*(symbol(region) for region in decision.region_ids[chosen].tolist()))
     return f1(named, true), float(equivalent(read, rule))
 
 

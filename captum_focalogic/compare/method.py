@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_focalogic.compare.case import Case, Floats
+from captum_focalogic.compare.decision import Decision, Floats
 from captum_focalogic.focus import Focus
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class Attribution:
     """What a method says about an image.
 
     Attributes
@@ -47,26 +47,26 @@ class Method:
     name : str
         What it is called in tables and on the command line.
     run : callable
-        Case to answer; raises :class:`SkippedError` with a reason where it cannot be used.
+        Decision to attribution; raises :class:`SkippedError` with a reason where it cannot be used.
     gradients : bool
         Whether it needs the model's gradients.
     random : bool
-        Whether its answer depends on a seed.
+        Whether its attribution depends on a seed.
     """
 
     name: str
-    run: Callable[[Case], Answer] = field(repr=False)
+    run: Callable[[Decision], Attribution] = field(repr=False)
     gradients: bool = False
     random: bool = False
 
 
-def from_regions(case: Case, scores: NDArray[np.floating], note: str = "") -> Answer:
-    """The answer of a method that gives a score for each region."""
+def from_regions(decision: Decision, scores: NDArray[np.floating], note: str = "") -> Attribution:
+    """The attribution of a method that gives a score for each region."""
     values = np.asarray(scores, dtype=np.float64)
-    return Answer(values, case.spread(values), over_regions=True, note=note)
+    return Attribution(values, decision.spread(values), over_regions=True, note=note)
 
 
-def from_pixels(case: Case, heat_map: NDArray[np.floating], note: str = "") -> Answer:
-    """The answer of a method that gives a score for each pixel."""
+def from_pixels(decision: Decision, heat_map: NDArray[np.floating], note: str = "") -> Attribution:
+    """The attribution of a method that gives a score for each pixel."""
     values = np.asarray(heat_map, dtype=np.float64)
-    return Answer(case.region_means(values), values, over_regions=False, note=note)
+    return Attribution(decision.region_means(values), values, over_regions=False, note=note)

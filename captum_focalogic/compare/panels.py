@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from captum_focalogic.compare.running import Comparison, MethodResult
+from captum_focalogic.compare.comparison import Comparison, MethodResult
 from captum_focalogic.errors import InputError
 from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER, Palette, overlay
 from captum_focalogic.figures.plots import image_grid
@@ -21,16 +21,26 @@ def panel(comparison: Comparison, result: MethodResult, palette: Palette = PAPER
     FocaLogic: regions that all final states share in red, those of some in white. Other methods: their top area, as
     large as the regions that they are judged on, in red; for methods over pixels pixel by pixel.
     """
-    case, answer = comparison.case, result.answer
-    if answer.focus is not None:
+    decision, attribution = comparison.decision, result.attribution
+    if attribution.focus is not None:
         return overlay(
-            comparison.image, case.label_map, case.region_ids, answer.focus.final_states, palette=palette, legend=False
+            comparison.image,
+            decision.label_map,
+            decision.region_ids,
+            attribution.focus.final_states,
+            palette=palette,
+            legend=False,
         )
-    if answer.over_regions:
+    if attribution.over_regions:
         return overlay(
-            comparison.image, case.label_map, case.region_ids, result.chosen[None], palette=palette, legend=False
+            comparison.image,
+            decision.label_map,
+            decision.region_ids,
+            result.chosen[None],
+            palette=palette,
+            legend=False,
         )
-    top = top_pixels(answer.heat_map, result.measures.area)
+    top = top_pixels(attribution.heat_map, result.measures.area)
     return overlay(
         comparison.image,
         top.astype(np.int64),

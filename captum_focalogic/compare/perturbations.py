@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_focalogic.compare.case import Case, Floats
-from captum_focalogic.compare.method import Answer, Method, from_pixels, from_regions
+from captum_focalogic.compare.decision import Decision, Floats
+from captum_focalogic.compare.method import Attribution, Method, from_pixels, from_regions
 from captum_focalogic.errors import MissingExtraError
 
 _ROWS = 16
@@ -25,58 +25,58 @@ _WINDOW = 8
 """An occluding window's side is this part of the image's; it moves by half of itself."""
 
 
-def _captum(name: str, case: Case, **how: Any) -> Floats:
+def _captum(name: str, decision: Decision, **how: Any) -> Floats:
     """Scores of a Captum method over the regions, (M,)."""
     from captum import attr
 
-    method = getattr(attr, name)(case.model)
+    method = getattr(attr, name)(decision.model)
     attributions = method.attribute(
-        case.image, baselines=case.baseline, target=case.target, feature_mask=case.mask, **how
+        decision.image, baselines=decision.baseline, target=decision.target, feature_mask=decision.mask, **how
     )
-    return case.region_means(attributions[0].mean(dim=0).detach().double().cpu().numpy())
+    return decision.region_means(attributions[0].mean(dim=0).detach().double().cpu().numpy())
 
 
-def _lime(case: Case) -> Answer:
+def _lime(decision: Decision) -> Attribution:
     """Ribeiro et al. 2016, Captum's."""
-    samples = _LIME_SAMPLES if case.budget is None else case.budget
-    return from_regions(case, _captum("Lime", case, n_samples=samples, perturbations_per_eval=_ROWS))
+    samples = _LIME_SAMPLES if decision.budget is None else decision.budget
+    return from_regions(decision, _captum("Lime", decision, n_samples=samples, perturbations_per_eval=_ROWS))
 
 
-def _kernel_shap(case: Case) -> Answer:
+def _kernel_shap(decision: Decision) -> Attribution:
     """Lundberg and Lee 2017."""
-    samples = _SHAP_SAMPLES if case.budget is None else max(1, case.budget - 2)
-    return from_regions(case, _captum("KernelShap", case, n_samples=samples, perturbations_per_eval=_ROWS))
+    samples = _SHAP_SAMPLES if decision.budget is None else max(1, decision.budget - 2)
+    return from_regions(decision, _captum("KernelShap", decision, n_samples=samples, perturbations_per_eval=_ROWS))
 
 
-def _shapley_sampling(case: Case) -> Answer:
+def _shapley_sampling(decision: Decision) -> Attribution:
     """Strumbelj and Kononenko 2010."""
-    permutations = _PERMUTATIONS if case.budget is None else max(1, (case.budget - 1) // case.num_regions)
+    permutations = _PERMUTATIONS if decision.budget is None else max(1, (decision.budget - 1) // decision.num_regions)
     return from_regions(
-        case, _captum("ShapleyValueSampling", case, n_samples=permutations, perturbations_per_eval=_ROWS)
+        decision, _captum("ShapleyValueSampling", decision, n_samples=permutations, perturbations_per_eval=_ROWS)
     )
 
 
-def _feature_ablation(case: Case) -> Answer:
-    note = "" if case.budget is None else f"asks {case.num_regions + 1} times, whatever the budget"
-    return from_regions(case, _captum("FeatureAblation", case, perturbations_per_eval=_ROWS), note)
+def _feature_ablation(decision: Decision) -> Attribution:
+    note = "" if decision.budget is None else f"asks {decision.num_regions + 1} times, whatever the budget"
+    return from_regions(decision, _captum("FeatureAblation", decision, perturbations_per_eval=_ROWS), note)
 
 
-def _occlusion(case: Case) -> Answer:
+def _occlusion(decision: Decision) -> Attribution:
     """Zeiler and Fergus 2014."""
     from captum.attr import Occlusion
 
-    channels, height, width = case.image.shape[1:]
-    window = _window((height, width), case.budget)
+    channels, height, width = decision.image.shape[1:]
+    window = _window((height, width), decision.budget)
     stride = [max(1, side // 2) for side in window]
-    attributions = Occlusion(case.model).attribute(
-        case.image,
-        baselines=case.baseline,
-        target=case.target,
+    attributions = Occlusion(decision.model).attribute(
+        decision.image,
+        baselines=decision.baseline,
+        target=decision.target,
         sliding_window_shapes=(channels, *window),
         strides=(channels, *stride),
         perturbations_per_eval=_ROWS,
     )
-    return from_pixels(case, attributions[0].mean(dim=0).detach().double().cpu().numpy())
+    return from_pixels(decision, attributions[0].mean(dim=0).detach().double().cpu().numpy())
 
 
 def _window(size: tuple[int, int], budget: int | None) -> tuple[int, int]:
@@ -90,19 +90,19 @@ def _window(size: tuple[int, int], budget: int | None) -> tuple[int, int]:
     return window
 
 
-def _rise(case: Case) -> Answer:
+def _rise(decision: Decision) -> Attribution:
     """Petsiuk, Das and Saenko 2018: soft random masks, weighted by the probability they leave."""
-    generator = torch.Generator().manual_seed(case.seed)
-    masks = _RISE_MASKS if case.budget is None else case.budget
-    height, width = case.image.shape[2:]
+    generator = torch.Generator().manual_seed(decision.seed)
+    masks = _RISE_MASKS if decision.budget is None else decision.budget
+    height, width = decision.image.shape[2:]
     total, shown = (torch.zeros(height, width, dtype=torch.float64) for _ in range(2))
     for start in range(0, masks, _ROWS):
-        soft = soft_masks(min(_ROWS, masks - start), (height, width), generator).to(case.image)
-        probability, _ = case.probabilities(case.image * soft + case.baseline * (1 - soft))
+        soft = soft_masks(min(_ROWS, masks - start), (height, width), generator).to(decision.image)
+        probability, _ = decision.probabilities(decision.image * soft + decision.baseline * (1 - soft))
         total += (probability[:, None, None] * soft[:, 0]).double().sum(dim=0).cpu()
         shown += soft[:, 0].double().sum(dim=0).cpu()
     # By how much each pixel was shown, rather than by how much it was bound to be: less noise from few masks.
-    return from_pixels(case, (total / shown.clamp(min=1e-9)).numpy())
+    return from_pixels(decision, (total / shown.clamp(min=1e-9)).numpy())
 
 
 def soft_masks(count: int, size: tuple[int, int], generator: torch.Generator, cells: int = _RISE_CELLS) -> Tensor:
@@ -116,42 +116,46 @@ def soft_masks(count: int, size: tuple[int, int], generator: torch.Generator, ce
     return torch.stack(cut).clamp(0, 1)
 
 
-def _lime_package(case: Case) -> Answer:
+def _lime_package(decision: Decision) -> Attribution:
     """LIME as users of the package ``lime`` run it, over the same regions."""
     try:
         from lime.lime_image import LimeImageExplainer
     except ImportError as error:
         raise MissingExtraError("lime", "compare") from error
-    pixels, baseline = (tensor[0].permute(1, 2, 0).cpu().double().numpy() for tensor in (case.image, case.baseline))
+    pixels, baseline = (
+        tensor[0].permute(1, 2, 0).cpu().double().numpy() for tensor in (decision.image, decision.baseline)
+    )
     flat = bool(np.allclose(baseline, baseline[0, 0]))
     hide = float(baseline[0, 0].mean()) if flat and np.allclose(baseline[0, 0], baseline[0, 0, 0]) else None
     if pixels.shape[2] == 1:
         pixels = pixels.repeat(3, axis=2)
 
     def classify(images: NDArray[np.floating]) -> NDArray[np.floating]:
-        batch = torch.from_numpy(np.asarray(images)).permute(0, 3, 1, 2)[:, : case.image.shape[1]].to(case.image)
-        probability, _ = case.probabilities(batch)
+        batch = (
+            torch.from_numpy(np.asarray(images)).permute(0, 3, 1, 2)[:, : decision.image.shape[1]].to(decision.image)
+        )
+        probability, _ = decision.probabilities(batch)
         return torch.stack([1 - probability, probability], dim=1).cpu().numpy()
 
     # The package draws a progress bar that it gives no way to switch off.
     with contextlib.redirect_stderr(io.StringIO()):
-        explanation = LimeImageExplainer(random_state=case.seed).explain_instance(
+        explanation = LimeImageExplainer(random_state=decision.seed).explain_instance(
             pixels,
             classify,
             labels=(1,),
             top_labels=None,
             hide_color=hide,
-            num_features=case.num_regions,
-            num_samples=_LIME_SAMPLES if case.budget is None else case.budget,
+            num_features=decision.num_regions,
+            num_samples=_LIME_SAMPLES if decision.budget is None else decision.budget,
             batch_size=_ROWS,
-            segmentation_fn=lambda _: case.columns,
-            random_seed=case.seed,
+            segmentation_fn=lambda _: decision.columns,
+            random_seed=decision.seed,
         )
-    scores = np.zeros(case.num_regions)
+    scores = np.zeros(decision.num_regions)
     for column, weight in explanation.local_exp[1]:
         scores[column] = weight
     return from_regions(
-        case, scores, "" if hide is not None else "fills with each region's mean colour, not the baseline"
+        decision, scores, "" if hide is not None else "fills with each region's mean colour, not the baseline"
     )
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from captum_focalogic.compare.comparison import Comparison
 from captum_focalogic.compare.measures import Measures
-from captum_focalogic.compare.running import Comparison
 from captum_focalogic.errors import InputError
 from captum_focalogic.tables import UNDEFINED, Table
 
@@ -84,7 +84,11 @@ def characteristics(comparisons: Sequence[Comparison]) -> Averages:
                 "no" if results[0].method.gradients else "yes",
                 *(_share(of, key) for key in _FLAGS),
                 f"{_mean(of, 'explanations'):.1f}",
-                "yes" if results[0].answer.focus is not None else "effects" if results[0].answer.terms else "no",
+                "yes"
+                if results[0].attribution.focus is not None
+                else "effects"
+                if results[0].attribution.terms
+                else "no",
                 UNDEFINED if math.isnan(_mean(of, "stability")) else f"{_mean(of, 'stability'):.2f}",
             )
         )
@@ -122,7 +126,9 @@ def _notes(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
             reasons.setdefault(name, []).append(reason)
     notes = [_skip_note(name, why, len(comparisons)) for name, why in reasons.items()]
     if len(comparisons) == 1:
-        notes += [f"{result.name}: {result.answer.note}" for result in comparisons[0].results if result.answer.note]
+        notes += [
+            f"{result.name}: {result.attribution.note}" for result in comparisons[0].results if result.attribution.note
+        ]
     return tuple(notes)
 
 

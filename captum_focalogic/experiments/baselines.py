@@ -16,10 +16,10 @@ from tqdm import tqdm
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.compare import (
     METHODS,
-    Answer,
+    Attribution,
     Averages,
-    Case,
     Comparison,
+    Decision,
     Measures,
     Method,
     MethodResult,
@@ -230,8 +230,8 @@ def _identity(plan: StudySettings, compared: ComparedImage, settings: Comparison
 
 def _fields(comparison: Comparison, heat_maps: bool) -> dict[str, Any]:
     return {
-        "target": comparison.case.target,
-        "reference": comparison.case.reference.tolist(),
+        "target": comparison.decision.target,
+        "reference": comparison.decision.reference.tolist(),
         "equal_budget": comparison.equal_budget,
         "skipped": comparison.skipped,
         "shown": comparison.image.tolist() if heat_maps else None,
@@ -240,7 +240,7 @@ def _fields(comparison: Comparison, heat_maps: bool) -> dict[str, Any]:
 
 
 def _result_fields(result: MethodResult, heat_maps: bool) -> dict[str, Any]:
-    method, answer = result.method, result.answer
+    method, answer = result.method, result.attribution
     return {
         "name": method.name,
         "gradients": method.gradients,
@@ -264,7 +264,7 @@ def _read(path: Path, identity: Mapping[str, Any], plan: StudySettings, prepared
     if fields["identity"] != identity:
         return None
     image = prepared.image[None]
-    case = Case(
+    decision = Decision(
         model=_gone,
         image=image,
         baseline=baseline_from_text(plan.baseline)(image, torch.from_numpy(prepared.label_map)[None, None]),
@@ -275,18 +275,18 @@ def _read(path: Path, identity: Mapping[str, Any], plan: StudySettings, prepared
         budget=fields["equal_budget"],
     )
     shown = fields["shown"]
-    pixels = np.zeros((*case.label_map.shape, 3)) if shown is None else np.array(shown)
-    results = tuple(_read_result(case, result) for result in fields["results"])
+    pixels = np.zeros((*decision.label_map.shape, 3)) if shown is None else np.array(shown)
+    results = tuple(_read_result(decision, result) for result in fields["results"])
     return Comparison(
-        prepared.id, case, pixels.astype(np.uint8), results, fields["skipped"], equal_budget=fields["equal_budget"]
+        prepared.id, decision, pixels.astype(np.uint8), results, fields["skipped"], equal_budget=fields["equal_budget"]
     )
 
 
-def _read_result(case: Case, fields: Mapping[str, Any]) -> MethodResult:
+def _read_result(decision: Decision, fields: Mapping[str, Any]) -> MethodResult:
     scores = np.array(fields["scores"], dtype=np.float64)
-    answer = Answer(
+    answer = Attribution(
         scores,
-        case.spread(scores) if fields["heat_map"] is None else np.array(fields["heat_map"]),
+        decision.spread(scores) if fields["heat_map"] is None else np.array(fields["heat_map"]),
         fields["over_regions"],
         None if fields["focus"] is None else Focus.from_dict(fields["focus"]),
         tuple((kind, frozenset(regions), strength) for kind, regions, strength in fields["settings"]),
@@ -301,7 +301,7 @@ def _gone(_: Tensor) -> Any:
     raise InputError("this comparison was read from a file, which holds no model; compare again to ask it")
 
 
-def _gone_method(_: Case) -> Answer:
+def _gone_method(_: Decision) -> Attribution:
     raise SkippedError("this comparison was read from a file, which holds no methods; compare again to run them")
 
 
@@ -403,7 +403,9 @@ def _findings(own: Series, bare: Series, fewest: int) -> list[Finding]:
 def _own(results: Sequence[MethodResult], flag: str) -> list[bool]:
     """Where something holds of FocaLogic's choice; where its budget ended before it found a state, it has none."""
     return [
-        bool(getattr(one.measures, flag)) and one.answer.focus is not None and len(one.answer.focus.final_states) > 0
+        bool(getattr(one.measures, flag))
+        and one.attribution.focus is not None
+        and len(one.attribution.focus.final_states) > 0
         for one in results
     ]
 

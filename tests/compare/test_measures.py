@@ -9,9 +9,9 @@ import torch
 from compare_models import LABELS, Rule
 
 from captum_focalogic import FocaLogic
-from captum_focalogic.compare.case import Case, class_scores
+from captum_focalogic.compare.decision import Decision, class_scores
 from captum_focalogic.compare.measures import chosen_regions, curves, f1, jaccard, measure, pointing_game, ranking
-from captum_focalogic.compare.method import Answer, from_regions
+from captum_focalogic.compare.method import Attribution, from_regions
 from captum_focalogic.criteria import Top1
 
 IMAGE = torch.ones(1, 3, 4, 4)
@@ -19,26 +19,26 @@ RULE = sympy.sympify("I5 & (I7 | I9)")
 
 
 @pytest.fixture
-def case() -> Case:
+def decision() -> Decision:
     model = Rule()
-    return Case(model, IMAGE, torch.zeros_like(IMAGE), LABELS.numpy(), 1, class_scores(model, IMAGE), Top1())
+    return Decision(model, IMAGE, torch.zeros_like(IMAGE), LABELS.numpy(), 1, class_scores(model, IMAGE), Top1())
 
 
-def of(case: Case, *scores: float) -> Answer:
+def of(decision: Decision, *scores: float) -> Attribution:
     """A heat map's answer; columns are -1, 5, 7, 9."""
-    return from_regions(case, np.array(scores))
+    return from_regions(decision, np.array(scores))
 
 
-def measured(case: Case, answer: Answer, area: float = 0.5, **how):
-    return measure(case, answer, evaluations=1, seconds=0.0, area=area, **how)
+def measured(decision: Decision, answer: Attribution, area: float = 0.5, **how):
+    return measure(decision, answer, evaluations=1, seconds=0.0, area=area, **how)
 
 
-def test_the_top_regions_cover_at_least_the_area(case: Case) -> None:
-    answer = of(case, 0.1, 0.9, 0.5, 0.5)
+def test_the_top_regions_cover_at_least_the_area(decision: Decision) -> None:
+    answer = of(decision, 0.1, 0.9, 0.5, 0.5)
     assert ranking(answer).tolist() == [1, 2, 3, 0], "ties to the lower column"
-    assert chosen_regions(case, answer, 0.25).tolist() == [False, True, False, False]
-    assert chosen_regions(case, answer, 0.26).tolist() == [False, True, True, False]
-    assert chosen_regions(case, answer, 1.0).all()
+    assert chosen_regions(decision, answer, 0.25).tolist() == [False, True, False, False]
+    assert chosen_regions(decision, answer, 0.26).tolist() == [False, True, True, False]
+    assert chosen_regions(decision, answer, 1.0).all()
 
 
 @pytest.mark.parametrize(
@@ -50,58 +50,60 @@ def test_the_top_regions_cover_at_least_the_area(case: Case) -> None:
         ((2, 0, 1, 0), False, False, False),  # -1 and 7: 5 and 9 are left
     ],
 )
-def test_sufficient_minimal_necessary(case: Case, scores, sufficient: bool, minimal: bool, necessary: bool) -> None:
-    found = measured(case, of(case, *scores))
+def test_sufficient_minimal_necessary(
+    decision: Decision, scores, sufficient: bool, minimal: bool, necessary: bool
+) -> None:
+    found = measured(decision, of(decision, *scores))
     assert (found.sufficient, found.minimal, found.necessary) == (sufficient, minimal, necessary)
     assert found.area == 0.5
     assert found.explanations == 1
 
 
-def test_three_regions_are_enough_but_not_minimal(case: Case) -> None:
-    found = measured(case, of(case, 0, 3, 2, 1), area=0.75)
+def test_three_regions_are_enough_but_not_minimal(decision: Decision) -> None:
+    found = measured(decision, of(decision, 0, 3, 2, 1), area=0.75)
     assert found.sufficient
     assert not found.minimal
 
 
-def test_curves_by_hand(case: Case) -> None:
+def test_curves_by_hand(decision: Decision) -> None:
     # Probabilities: logits (0, 4) where the rule holds, (1, 0) where not.
     yes, no = 1 / (1 + math.exp(-4)), 1 / (1 + math.exp(1))
-    insertion, deletion = curves(case, np.array([1, 2, 3, 0]))
+    insertion, deletion = curves(decision, np.array([1, 2, 3, 0]))
     assert insertion == pytest.approx(0.25 * ((no + no) / 2 + (no + yes) / 2 + yes + yes))
     assert deletion == pytest.approx(0.25 * ((yes + no) / 2 + no + no + no))
 
 
-def test_against_the_truth(case: Case) -> None:
+def test_against_the_truth(decision: Decision) -> None:
     truth = np.zeros((4, 4), dtype=bool)
     truth[0, :] = True
-    found = measured(case, of(case, 0, 2, 1, 0), truth=truth)
+    found = measured(decision, of(decision, 0, 2, 1, 0), truth=truth)
     assert found.precision == 0.5
     assert found.recall == 1
 
 
-def test_the_pointing_game(case: Case) -> None:
+def test_the_pointing_game(decision: Decision) -> None:
     pytest.importorskip("quantus", reason="the pointing game is Quantus's (the compare extra)")
     truth = np.zeros((4, 4), dtype=bool)
     truth[0, :] = True
-    assert measured(case, of(case, 0, 2, 1, 0), truth=truth).pointing == 1
-    assert measured(case, of(case, 0, 1, 0, 2), truth=truth).pointing == 0
+    assert measured(decision, of(decision, 0, 2, 1, 0), truth=truth).pointing == 1
+    assert measured(decision, of(decision, 0, 1, 0, 2), truth=truth).pointing == 0
 
 
 def test_pointing_game_without_an_object_is_undefined() -> None:
     assert math.isnan(pointing_game(np.ones((4, 4)), np.zeros((4, 4), bool)))
 
 
-def test_against_the_rule(case: Case) -> None:
-    found = measured(case, of(case, 3, 2, 1, 0), rule=RULE)
+def test_against_the_rule(decision: Decision) -> None:
+    found = measured(decision, of(decision, 3, 2, 1, 0), rule=RULE)
     assert found.rule_f1 == pytest.approx(2 / 3), "three regions named, two of them right"
     assert found.rule_exact == 0
-    assert measured(case, of(case, 0, 2, 1, 0), rule=sympy.sympify("I5 & I7")).rule_exact == 1
+    assert measured(decision, of(decision, 0, 2, 1, 0), rule=sympy.sympify("I5 & I7")).rule_exact == 1
 
 
-def test_focalogic_is_measured_by_its_smallest_state_and_its_formula(case: Case) -> None:
+def test_focalogic_is_measured_by_its_smallest_state_and_its_formula(decision: Decision) -> None:
     (focus,) = FocaLogic(Rule()).explain(IMAGE, feature_mask=LABELS[None, None], target=1)
-    answer = Answer(focus.frequencies, case.spread(focus.frequencies), over_regions=True, focus=focus)
-    found = measured(case, answer, area=0.9, rule=RULE)
+    answer = Attribution(focus.frequencies, decision.spread(focus.frequencies), over_regions=True, focus=focus)
+    found = measured(decision, answer, area=0.9, rule=RULE)
     assert (found.sufficient, found.minimal, found.necessary) == (True, True, True)
     assert found.explanations == 2
     assert found.area == 0.5

@@ -54,7 +54,7 @@ def test_what_is_read_back_is_what_was_compared(tmp_path: Path, monkeypatch: pyt
         assert [result.chosen.tolist() for result in one.results] == [
             result.chosen.tolist() for result in other.results
         ]
-        assert (one["GradCAM"].answer.heat_map == other["GradCAM"].answer.heat_map).all()
+        assert (one["GradCAM"].attribution.heat_map == other["GradCAM"].attribution.heat_map).all()
         assert one.focus.expression == other.focus.expression
         assert (one.image == other.image).all()
     assert _pixels(first) == _pixels(second)
@@ -80,7 +80,11 @@ def test_both_readings_take_part(tmp_path: Path) -> None:
     for comparison in series.comparisons:
         every, least = comparison["FocaLogic"], comparison[SMALLEST]
         assert least.measures.evaluations < every.measures.evaluations
-        assert least.chosen.sum() == every.chosen.sum() == every.answer.focus.smallest().final_states.sum(axis=1).min()
+        assert (
+            least.chosen.sum()
+            == every.chosen.sum()
+            == every.attribution.focus.smallest().final_states.sum(axis=1).min()
+        )
         assert comparison.skipped["SAG"]
 
 
@@ -116,7 +120,7 @@ def test_a_search_that_found_nothing_has_no_choice_of_its_own(tmp_path: Path) ->
     plan = scene_plan(load_model(), "demo", max_evaluations=2)
     series = compare_all(Workspace(tmp_path), "few", plan, _images(1), ComparisonSettings(methods=("FocaLogic",)))
     (result,) = series.comparisons[0].results
-    assert len(result.answer.focus.final_states) == 0
+    assert len(result.attribution.focus.final_states) == 0
     assert result.measures.sufficient, "the ranking that is measured in its place happens to be enough"
     assert baselines._own([result], "sufficient") == [False]
 

@@ -9,7 +9,7 @@ import torch
 from compare_models import LABELS, Cells, Convolutional, Rule, Transformer
 from torch import nn
 
-from captum_focalogic.compare import METHODS, Answer, Method, SkippedError, compare, from_regions
+from captum_focalogic.compare import METHODS, Attribution, Method, SkippedError, compare, from_regions
 from captum_focalogic.compare.perturbations import soft_masks
 from captum_focalogic.errors import InputError
 
@@ -26,9 +26,9 @@ def test_methods_know_the_weights_of_a_linear_model(name: str) -> None:
     weights = torch.tensor([0.0, 3.0, 2.0, -1.0]).numpy()
     if name == "IntegratedGradients":
         weights = np.abs(weights)
-    assert np.corrcoef(result.answer.scores, weights)[0, 1] > 0.95
+    assert np.corrcoef(result.attribution.scores, weights)[0, 1] > 0.95
     if name in ("KernelShap", "ShapleyValueSampling", "FeatureAblation"):
-        assert result.answer.scores == pytest.approx(weights, abs=1e-3)
+        assert result.attribution.scores == pytest.approx(weights, abs=1e-3)
 
 
 @pytest.mark.parametrize("name", ["Occlusion", "RISE"])
@@ -40,19 +40,19 @@ def test_methods_over_pixels_find_the_strongest_quarter(name: str) -> None:
             return super().forward(nn.functional.avg_pool2d(images, 4))
 
     result = compare(Large(), image, [name], feature_mask=labels, target=1)[name]
-    assert result.answer.scores.argmax() == 1
-    assert result.answer.heat_map.shape == (16, 16)
-    assert not result.answer.over_regions
+    assert result.attribution.scores.argmax() == 1
+    assert result.attribution.heat_map.shape == (16, 16)
+    assert not result.attribution.over_regions
 
 
 def test_interactions_are_listed() -> None:
     result = compare(Rule(), IMAGE, ["AND-OR"], feature_mask=LABELS)["AND-OR"]
     assert result.measures.evaluations == 16
-    kinds = {kind for kind, _, _ in result.answer.terms}
+    kinds = {kind for kind, _, _ in result.attribution.terms}
     assert kinds <= {"AND", "OR"}
-    strengths = [abs(strength) for _, _, strength in result.answer.terms]
+    strengths = [abs(strength) for _, _, strength in result.attribution.terms]
     assert strengths == sorted(strengths, reverse=True)
-    assert result.answer.scores.argmax() == 1, "region 5 is in every way to hold the rule"
+    assert result.attribution.scores.argmax() == 1, "region 5 is in every way to hold the rule"
 
 
 @pytest.mark.parametrize("kind", [Convolutional, Transformer])
@@ -66,7 +66,7 @@ def test_grad_cam_on_convolutions_and_on_tokens(kind: type[nn.Module]) -> None:
     model.requires_grad_(False)
     # Where a class has nothing in its favour, the map is 0 everywhere.
     heats = [
-        compare(model.eval(), image, ["GradCAM"], feature_mask=labels, target=target)["GradCAM"].answer.heat_map
+        compare(model.eval(), image, ["GradCAM"], feature_mask=labels, target=target)["GradCAM"].attribution.heat_map
         for target in range(3)
     ]
     assert {heat.shape for heat in heats} == {(16, 16)}
@@ -87,7 +87,7 @@ def test_grad_cam_is_the_formula_of_its_authors() -> None:
     expected = torch.relu((gradient.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1))[0].detach().numpy()
     labels = LABELS.repeat_interleave(4, 0).repeat_interleave(4, 1)
     compared = compare(model, image, ["GradCAM"], feature_mask=labels, target=2)
-    assert compared["GradCAM"].answer.heat_map == pytest.approx(expected, abs=1e-5)
+    assert compared["GradCAM"].attribution.heat_map == pytest.approx(expected, abs=1e-5)
 
 
 def test_all_methods_at_once_and_what_is_skipped() -> None:
@@ -98,7 +98,7 @@ def test_all_methods_at_once_and_what_is_skipped() -> None:
     assert "no gradient" in compared.skipped["GradCAM"]
     assert "NumPy" in compared.skipped["ReX"]
     assert compared["FocaLogic"].measures.rule_exact == 1
-    assert compared.focus is compared["FocaLogic"].answer.focus
+    assert compared.focus is compared["FocaLogic"].attribution.focus
     with pytest.raises(KeyError, match="no gradient"):
         compared["GradCAM"]
 
@@ -150,9 +150,9 @@ def test_the_same_seed_gives_the_same_answer_and_leaves_the_generators_alone() -
     first, second = (compare(model, IMAGE, names, feature_mask=LABELS, target=1, equal_budget=20) for _ in range(2))
     assert (torch.rand(1), np.random.rand()) == before  # noqa: NPY002
     for one, other in zip(first.results, second.results, strict=True):
-        assert np.array_equal(one.answer.scores, other.answer.scores)
+        assert np.array_equal(one.attribution.scores, other.attribution.scores)
     third = compare(model, IMAGE, ["RISE"], feature_mask=LABELS, target=1, equal_budget=20, seed=1)
-    assert not np.array_equal(third["RISE"].answer.scores, first["RISE"].answer.scores)
+    assert not np.array_equal(third["RISE"].attribution.scores, first["RISE"].attribution.scores)
 
 
 def test_stability_is_measured() -> None:
@@ -164,7 +164,7 @@ def test_stability_is_measured() -> None:
 def test_a_method_of_ones_own() -> None:
     mine = Method("mine", lambda case: from_regions(case, np.array([0.0, 0.0, 0.0, 1.0])))
 
-    def refuse(case: object) -> Answer:
+    def refuse(case: object) -> Attribution:
         raise SkippedError("not today")
 
     compared = compare(Rule(), IMAGE, [mine, Method("other", refuse)], feature_mask=LABELS)
@@ -177,8 +177,8 @@ def test_the_same_baseline_for_all() -> None:
     compared = compare(
         Cells(), IMAGE, ["FeatureAblation", "LIME-package", "RISE"], feature_mask=LABELS, target=1, baselines=1.0
     )
-    assert np.allclose(compared["FeatureAblation"].answer.scores, 0)
-    assert np.ptp(compared["RISE"].answer.scores) < 0.2
+    assert np.allclose(compared["FeatureAblation"].attribution.scores, 0)
+    assert np.ptp(compared["RISE"].attribution.scores) < 0.2
 
 
 def test_soft_masks() -> None:

@@ -1,4 +1,4 @@
-"""Comparing methods on one image: the same question to each, and the same measures of every answer."""
+"""Comparing methods on one image: the same question to each, and the same measures of every attribution."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from captum_focalogic import arguments
 from captum_focalogic.attributor import FocaLogic
-from captum_focalogic.compare.case import Case, class_scores, counted
+from captum_focalogic.compare.decision import Decision, class_scores, counted
 from captum_focalogic.compare.gradients import GRADIENT_METHODS
 from captum_focalogic.compare.interactions import INTERACTION_METHODS
 from captum_focalogic.compare.layers import layer_by_name
 from captum_focalogic.compare.measures import Measures, chosen_regions, jaccard, measure
-from captum_focalogic.compare.method import Answer, Method
+from captum_focalogic.compare.method import Attribution, Method
 from captum_focalogic.compare.perturbations import PERTURBATION_METHODS
 from captum_focalogic.criteria import Criterion
 from captum_focalogic.criteria import parse as parse_criterion
@@ -33,8 +33,8 @@ _USUAL_AREA = 0.25
 """Share of the image that heat maps are judged on where there is no focus to set it."""
 
 
-def _elsewhere(reason: str) -> Callable[[Case], Answer]:
-    def run(_: Case) -> Answer:
+def _elsewhere(reason: str) -> Callable[[Decision], Attribution]:
+    def run(_: Decision) -> Attribution:
         raise SkippedError(reason)
 
     return run
@@ -57,19 +57,19 @@ METHODS: tuple[str, ...] = (FOCALOGIC, *OTHERS)
 
 @dataclass(frozen=True, eq=False)
 class MethodResult:
-    """One method's answer and what it is worth.
+    """One method's attribution and what it is worth.
 
     Attributes
     ----------
     method : Method
-    answer : Answer
+    attribution : Attribution
     chosen : (M,) bool
         The regions that the measures are about.
     measures : Measures
     """
 
     method: Method
-    answer: Answer
+    attribution: Attribution
     chosen: NDArray[np.bool_]
     measures: Measures
 
@@ -87,7 +87,7 @@ class Comparison:
     ----------
     title : str
         What the image is called.
-    case : Case
+    decision : Decision
         The question.
     image : (H, W, 3) uint8
         The image, to be shown.
@@ -100,7 +100,7 @@ class Comparison:
     """
 
     title: str
-    case: Case
+    decision: Decision
     image: NDArray[np.uint8]
     results: tuple[MethodResult, ...]
     skipped: dict[str, str]
@@ -109,7 +109,7 @@ class Comparison:
     @property
     def focus(self) -> Focus | None:
         """FocaLogic's explanation, if it was among the methods."""
-        return next((result.answer.focus for result in self.results if result.answer.focus is not None), None)
+        return next((result.attribution.focus for result in self.results if result.attribution.focus is not None), None)
 
     def __getitem__(self, name: str) -> MethodResult:
         """A method's result by name."""
@@ -182,19 +182,19 @@ def compare(
     InputError
         If an argument does not fit. What the model raises passes through.
     """
-    case = _case(model, image, target, feature_mask, segmenter, baselines, criterion, layer, seed, to_image)
+    decision = _case(model, image, target, feature_mask, segmenter, baselines, criterion, layer, seed, to_image)
     wanted = [_method(name, search, reading, max_evaluations) for name in (methods or METHODS)]
     if seeds < 1:
         raise InputError(f"seeds must be at least 1; got {seeds}")
-    mask = None if truth is None else _truth(truth, case)
-    case = replace(case, budget=_fixed_budget(equal_budget, wanted))
+    mask = None if truth is None else _truth(truth, decision)
+    decision = replace(decision, budget=_fixed_budget(equal_budget, wanted))
     results: dict[str, MethodResult] = {}
     skipped: dict[str, str] = {}
     area = _USUAL_AREA
     # FocaLogic goes first whatever the order: its focus and its evaluations set the size and the budget of the others.
     for method in sorted(wanted, key=lambda method: method.name != FOCALOGIC):
         try:
-            result = _judge(case, method, area, mask, rule, seeds)
+            result = _judge(decision, method, area, mask, rule, seeds)
         except (SkippedError, MissingExtraError) as error:
             skipped[method.name] = str(error)
             continue
@@ -202,17 +202,19 @@ def compare(
         if method.name == FOCALOGIC:
             area = result.measures.area or _USUAL_AREA
             if equal_budget is True:
-                case = replace(case, budget=result.measures.evaluations)
-    shown = image_bytes(case.image[0] if to_image is None else to_image(case.image[0]), stretched=to_image is None)
+                decision = replace(decision, budget=result.measures.evaluations)
+    shown = image_bytes(
+        decision.image[0] if to_image is None else to_image(decision.image[0]), stretched=to_image is None
+    )
     if shown is None:
         raise InputError("the image cannot be shown: it needs 1 or 3 channels; pass to_image= that makes one of it")
     return Comparison(
         title=title,
-        case=case,
+        decision=decision,
         image=shown,
         results=tuple(results[method.name] for method in wanted if method.name in results),
         skipped=skipped,
-        equal_budget=case.budget,
+        equal_budget=decision.budget,
     )
 
 
@@ -228,30 +230,32 @@ def _fixed_budget(equal_budget: bool | int, wanted: Sequence[Method]) -> int | N
 
 
 def _judge(
-    case: Case, method: Method, area: float, truth: NDArray[np.bool_] | None, rule: Boolean | None, seeds: int
+    decision: Decision, method: Method, area: float, truth: NDArray[np.bool_] | None, rule: Boolean | None, seeds: int
 ) -> MethodResult:
-    answer, evaluations, seconds = _run(case, method)
-    chosen = chosen_regions(case, answer, area)
-    measures = measure(case, answer, evaluations=evaluations, seconds=seconds, area=area, truth=truth, rule=rule)
+    attribution, evaluations, seconds = _run(decision, method)
+    chosen = chosen_regions(decision, attribution, area)
+    measures = measure(
+        decision, attribution, evaluations=evaluations, seconds=seconds, area=area, truth=truth, rule=rule
+    )
     if seeds > 1:
-        others = [_run(replace(case, seed=case.seed + extra), method)[0] for extra in range(1, seeds)]
-        stability = np.mean([jaccard(chosen, chosen_regions(case, other, area)) for other in others])
+        others = [_run(replace(decision, seed=decision.seed + extra), method)[0] for extra in range(1, seeds)]
+        stability = np.mean([jaccard(chosen, chosen_regions(decision, other, area)) for other in others])
         measures = replace(measures, stability=float(stability))
-    return MethodResult(method, answer, chosen, measures)
+    return MethodResult(method, attribution, chosen, measures)
 
 
-def _run(case: Case, method: Method) -> tuple[Answer, int, float]:
-    """An answer, the rows the model was asked about, and the seconds it took."""
-    with torch.random.fork_rng(devices=[]), counted(case.model) as (model, counter), torch.no_grad():
-        torch.manual_seed(case.seed)
+def _run(decision: Decision, method: Method) -> tuple[Attribution, int, float]:
+    """An attribution, the rows the model was asked about, and the seconds it took."""
+    with torch.random.fork_rng(devices=[]), counted(decision.model) as (model, counter), torch.no_grad():
+        torch.manual_seed(decision.seed)
         state = np.random.get_state()  # noqa: NPY002 (Captum's samplers read NumPy's global generator)
-        np.random.seed(case.seed)  # noqa: NPY002
+        np.random.seed(decision.seed)  # noqa: NPY002
         start = time.perf_counter()
         try:
-            answer = method.run(replace(case, model=model))
+            attribution = method.run(replace(decision, model=model))
         finally:
             np.random.set_state(state)  # noqa: NPY002
-        return answer, counter.rows, time.perf_counter() - start
+        return attribution, counter.rows, time.perf_counter() - start
 
 
 def _method(name: str | Method, search: str | Strategy, reading: Reading, max_evaluations: int | None) -> Method:
@@ -272,22 +276,22 @@ def focalogic_method(
 ) -> Method:
     """FocaLogic as one of the methods; under another name, a second one with other settings beside the first."""
 
-    def run(case: Case) -> Answer:
+    def run(decision: Decision) -> Attribution:
         explainer = FocaLogic(
-            case.model,
+            decision.model,
             search=search,
             reading=reading,
-            criterion=case.criterion,
-            max_evaluations=max_evaluations if case.budget is None else case.budget,
+            criterion=decision.criterion,
+            max_evaluations=max_evaluations if decision.budget is None else decision.budget,
         )
         (focus,) = explainer.explain(
-            case.image,
-            baselines=case.baseline,
-            target=case.target,
-            feature_mask=torch.from_numpy(case.label_map)[None, None].to(case.image.device),
+            decision.image,
+            baselines=decision.baseline,
+            target=decision.target,
+            feature_mask=torch.from_numpy(decision.label_map)[None, None].to(decision.image.device),
         )
         scores = focus.frequencies
-        return Answer(scores, case.spread(scores), over_regions=True, focus=focus)
+        return Attribution(scores, decision.spread(scores), over_regions=True, focus=focus)
 
     return Method(name, run)
 
@@ -303,7 +307,7 @@ def _case(
     layer: nn.Module | str | None,
     seed: int,
     to_image: arguments.ToImage | None,
-) -> Case:
+) -> Decision:
     image = image[None] if image.dim() == 3 else image
     rows = arguments.format_inputs(image)
     if image.dim() != 4 or len(image) != 1 or not image.is_floating_point():
@@ -325,7 +329,7 @@ def _case(
     chosen = int(scores[0].argmax()) if target is None else target
     if not 0 <= chosen < scores.shape[1]:
         raise InputError(f"target {target} is no class of a model with {scores.shape[1]} classes")
-    return Case(
+    return Decision(
         model=model,
         image=image,
         baseline=baseline.expand_as(image).contiguous(),
@@ -338,8 +342,8 @@ def _case(
     )
 
 
-def _truth(truth: NDArray[np.bool_] | Tensor, case: Case) -> NDArray[np.bool_]:
+def _truth(truth: NDArray[np.bool_] | Tensor, decision: Decision) -> NDArray[np.bool_]:
     mask = np.asarray(truth)
-    if mask.shape != case.label_map.shape or mask.dtype != np.bool_:
-        raise InputError(f"truth must be a bool mask of {case.label_map.shape}; got {mask.shape} of {mask.dtype}")
+    if mask.shape != decision.label_map.shape or mask.dtype != np.bool_:
+        raise InputError(f"truth must be a bool mask of {decision.label_map.shape}; got {mask.shape} of {mask.dtype}")
     return mask

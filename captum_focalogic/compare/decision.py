@@ -11,19 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from captum_focalogic.criteria import Criterion, ProbabilityRatio
+from captum_focalogic.criteria import Criterion
 from captum_focalogic.errors import InputError
+from captum_focalogic.masked_model import MaskedModel
+from captum_focalogic.oracle import References
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Forward = Callable[[Tensor], Tensor]
 
-_ROWS = 16
-"""Rows in a call of the model; on a processor, larger batches are slower."""
-
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class Decision:
     """One decision, put to every method in the same way.
 
     Attributes
@@ -93,16 +92,26 @@ class Case:
         """A score for each region as a heat map, (H, W)."""
         return np.asarray(scores, dtype=np.float64)[self.columns]
 
+    @cached_property
+    def masked(self) -> MaskedModel:
+        """The model as it is asked about these regions."""
+        return MaskedModel(
+            self.model, self.image, self.baseline, self.target, feature_mask=self.mask, criterion=self.criterion
+        )
+
+    @cached_property
+    def references(self) -> References:
+        """What the model says on the whole image, for verdicts on images that are not made of regions."""
+        return References(self.reference, self.target, self.criterion)
+
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The target's probability and the verdict for images (B, C, H, W): two tensors (B,)."""
         scores = class_scores(self.model, images)
-        target = torch.full((len(images),), self.target, dtype=torch.int64, device=scores.device)
-        reference = self.reference.expand(len(images), -1)
-        _, probability = ProbabilityRatio(1.0).judge(scores, reference, target)
-        if probability is None:
-            raise InputError("the model gives no class probabilities, so methods cannot be compared")
-        return probability, self.criterion.judge(scores, reference, target)[0]
+        references = self.references.on(scores.device)
+        index = torch.zeros(len(images), dtype=torch.int64, device=scores.device)
+        probability = references.probability(scores, index)
+        return probability, references.judge(self.criterion, references.read(scores, index), index)[0]
 
     def ask(self, states: Bools) -> tuple[Floats, Bools]:
         """The target's probability and the verdict with only some regions left.
@@ -116,14 +125,8 @@ class Case:
         -------
         (B,) float64 and (B,) bool
         """
-        kept = torch.from_numpy(np.asarray(states, dtype=np.bool_)).to(self.image.device)
-        probabilities, verdicts = [], []
-        for rows in torch.split(kept, _ROWS):
-            pixels = rows[:, self.mask[0, 0]][:, None]
-            probability, valid = self.probabilities(torch.where(pixels, self.image, self.baseline))
-            probabilities.append(probability.double().cpu())
-            verdicts.append(valid.cpu())
-        return torch.cat(probabilities).numpy(), torch.cat(verdicts).numpy()
+        answers = self.masked.ask(np.asarray(states, dtype=np.bool_))
+        return answers.probability.astype(np.float64), answers.valid
 
 
 class Counter:
