@@ -94,6 +94,8 @@ class Focus:
         num_regions = np.size(self.region_ids)
         if not np.any(self.unfinished):
             object.__setattr__(self, "unfinished", np.zeros(len(self.final_states), dtype=np.bool_))
+        if self.certificate.num_states is None:
+            object.__setattr__(self, "certificate", replace(self.certificate, num_states=len(self.final_states)))
         shapes = {
             "region_ids": (np.shape(self.region_ids), (num_regions,)),
             "areas": (np.shape(self.areas), (num_regions,)),
@@ -243,14 +245,16 @@ class Focus:
 
     def _cut(self, packed: st.Packed, reading: Reading, derived: str) -> "Focus":
         old = self.certificate
+        packed = st.canonical_order(packed, self.num_regions)
+        unfinished = np.isin(st.sort_keys(packed), st.sort_keys(st.pack(self.final_states[self.unfinished])))
         certificate = replace(
             old,
             reading=reading,
             complete=_completeness_of_cut(old, packed),
             derived=f"{old.derived}; {derived}" if old.derived else derived,
+            num_states=len(packed),
+            unfinished=int(unfinished.sum()),
         )
-        packed = st.canonical_order(packed, self.num_regions)
-        unfinished = np.isin(st.sort_keys(packed), st.sort_keys(st.pack(self.final_states[self.unfinished])))
         states = st.unpack(packed, self.num_regions)
         return replace(self, final_states=states, certificate=certificate, unfinished=unfinished)
 

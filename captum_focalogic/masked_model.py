@@ -345,6 +345,7 @@ class MaskedModel:
             areas=self.areas,
             final_states=result.final_states,
             certificate=result.certificate,
+            unfinished=result.unfinished,
             evaluated=replace(result.evaluated, predicted=known.predicted, probability=known.probability),
             label_map=self.label_map,
             target=self.target,

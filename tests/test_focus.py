@@ -277,18 +277,20 @@ def focuses(draw: hs.DrawFn) -> Focus:
         num_regions,
         asked + draw(hs.integers(0, 3)),
     )
+    evaluations = draw(hs.integers(len(finals), 2**num_regions))
+    unseen = draw(hs.none() | hs.floats(0, 1))
     certificate = Certificate(
         strategy=draw(hs.text(max_size=5)),
         reading=draw(hs.sampled_from(["irreducible", "minimal", "smallest"])),
         num_regions=num_regions,
-        evaluations=draw(hs.integers(0, 2**70)),
-        batches=draw(hs.integers(0, 100)),
+        evaluations=evaluations,
+        batches=draw(hs.integers(0, min(100, evaluations))),
         irreducible=draw(hs.booleans()),
-        complete=draw(hs.sampled_from(["yes", "if monotone", "bound", "no"])),
-        complete_up_to=draw(hs.none() | hs.integers(0, 9)),
-        unseen_bound=draw(hs.none() | hs.floats(0, 1)),
+        complete=draw(hs.sampled_from(["yes", "if monotone", "no"] + ["bound"] * (unseen is not None))),
+        complete_up_to=draw(hs.none() | hs.integers(-1, min(9, num_regions))),
+        unseen_bound=unseen,
         reached=draw(hs.booleans()),
-        violations=draw(hs.integers(0, 9)),
+        violations=draw(hs.integers(0, min(9, evaluations**2 // 4))),
         stopped=draw(hs.none() | hs.sampled_from(["max_evaluations", "time_limit", "interrupted", "memory"])),
         derived=draw(hs.none() | hs.text(max_size=5)),
     )

@@ -39,6 +39,7 @@ from captum_focalogic.report import html_words as words
 from captum_focalogic.report.html_data import PageData, page_data
 from captum_focalogic.report.html_formula import Typeset, set_markup, symbol_markup, typeset
 from captum_focalogic.report.html_graph import Drawing, formula_graph
+from captum_focalogic.search.certificate import Statement, percent
 from captum_focalogic.tables import Table
 
 TILES = 48
@@ -162,7 +163,7 @@ def render_report(entries: Sequence[Entry], title: str | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["percent"] = words.percent
+    environment.filters["percent"] = percent
     sections = [_Section.of(number, entry) for number, entry in enumerate(entries)]
     return environment.get_template("report.html.j2").render(
         title=title or (entries[0].title if len(entries) == 1 else "What the model looked at"),
@@ -230,7 +231,7 @@ class _Section:
     graph: Drawing
     metrics: _Metrics | None
     divergence: float
-    certificate: list[words.Statement]
+    certificate: list[Statement]
     panels: list[tuple[Panel, str | None]]
 
     @classmethod
@@ -261,7 +262,7 @@ class _Section:
             graph=formula_graph(focus),
             metrics=None if truth is None else _metrics(entry, truth),
             divergence=focus_divergence(focus.final_states, focus.areas),
-            certificate=words.certificate_words(focus.certificate, bool(len(focus.final_states))),
+            certificate=focus.certificate.plain(),
             panels=[(panel, None if panel.picture is None else data_uri(panel.picture, 720)) for panel in entry.panels],
         )
 
@@ -306,7 +307,7 @@ def _tile(focus: Focus, row: int) -> _Tile:
         columns=np.flatnonzero(state).tolist(),
         sets=set_markup(focus.region_ids, state, focus.names),
         area=area,
-        spoken=f"Final state {row + 1}: {named or 'no region'}; {words.percent(area)} of the image",
+        spoken=f"Final state {row + 1}: {named or 'no region'}; {percent(area)} of the image",
     )
 
 

@@ -31,7 +31,7 @@ def compact_html(focus: Focus) -> str:
     if len(formula) > _LONGEST:
         formula = f"{formula[:_LONGEST]} ... ({len(formula) - _LONGEST:,} characters more)"
     names = ", ".join(f"{symbol(region)} = {name}" for region, name in sorted(focus.names.items()))
-    known = words.certificate_words(focus.certificate, bool(len(focus.final_states)))
+    known = focus.certificate.plain()
     lines = [
         Markup('<p style="margin:0 0 .5em">{}</p>').format(words.summary(focus)),
         Markup('<p style="margin:0 0 .5em"><code style="font-size:1.05em;white-space:normal">{}</code></p>').format(

@@ -87,6 +87,8 @@ class Outcome:
     violations: Violations | None = None
     """Pairs that break monotonicity, where the strategy has a better way to find them than :func:`find_violations`."""
     stopped: StopReason | None = None
+    unfinished: Packed | None = None
+    """Those of the final states (U, W) of which some single deletion was not asked."""
 
 
 Search = Generator[Packed, Verdicts, Outcome]
@@ -129,12 +131,15 @@ class SearchResult:
         Every state asked, with verdict and score (capped for very long searches).
     violations : (K, 2, M) bool
         Pairs (valid state, invalid state containing it) met on the way; the first ones where there are very many.
+    unfinished : (S,) bool
+        Final states that keep the prediction and may have regions to spare: the search ended before it knew.
     """
 
     final_states: Bools
     certificate: Certificate
     evaluated: Evaluated
     violations: Bools
+    unfinished: Bools
 
 
 class Run:
@@ -263,6 +268,9 @@ class Run:
     def _summary(self, outcome: Outcome) -> SearchResult:
         num_regions, evaluated = self.num_regions, self._record.evaluated()
         violations = outcome.violations or find_violations(evaluated)
+        final = st.canonical_order(outcome.final_states, num_regions)
+        open_ones = st.empty(num_regions) if outcome.unfinished is None else outcome.unfinished
+        unfinished = np.isin(st.sort_keys(final), st.sort_keys(open_ones))
         certificate = Certificate(
             strategy=repr(self.strategy),
             reading=self.strategy.reading,
@@ -276,9 +284,11 @@ class Run:
             reached=outcome.reached,
             violations=violations.total,
             stopped=outcome.stopped or self._stop_reason,
+            num_states=len(final),
+            unfinished=int(np.count_nonzero(unfinished)),
+            least=int(st.cardinality(final[:1])[0]) if len(final) else None,
         )
-        final_states = st.unpack(st.canonical_order(outcome.final_states, num_regions), num_regions)
-        return SearchResult(final_states, certificate, evaluated, violations.states)
+        return SearchResult(st.unpack(final, num_regions), certificate, evaluated, violations.states, unfinished)
 
     def _advance(self, verdicts: Verdicts | None) -> None:
         """Send verdicts until the strategy wants a state that is not known, or is done."""

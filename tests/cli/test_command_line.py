@@ -101,7 +101,7 @@ def test_demo_prints_what_brute_force_finds_and_compares_it_with_the_rule(demo):
     assert line_of(out, "Known rule") == f"{scene.rule}: the formula is equivalent to it"
     assert "red disc and (blue square or green triangle) (class 1), probability 1.000" in line_of(out, "Prediction")
     assert "I1 red disc" in line_of(out, "Regions")
-    assert "no final state is missing, whatever the model" in out
+    assert "no final state is missing, on any deterministic model" in out
 
 
 def test_demo_writes_pictures_of_every_final_state(demo):
