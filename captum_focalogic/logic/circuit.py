@@ -6,6 +6,7 @@ expression, :meth:`Circuit.fold` through a circuit.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
+from operator import not_
 from typing import Literal, NamedTuple, TypeVar
 
 from sympy import ITE, And, Equivalent, Implies, Nand, Nor, Not, Or, Symbol, Xor, false, true
@@ -13,7 +14,7 @@ from sympy.logic.boolalg import Boolean, BooleanFalse, BooleanTrue, Xnor
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic.symbols import key_order, region_key
-from captum_focalogic.logic.terms import Terms, union
+from captum_focalogic.logic.terms import Terms, columns_of, intersection, union
 
 T = TypeVar("T")
 
@@ -96,7 +97,7 @@ class Circuit:
         self._known: dict[Gate, int] = {}
         self._wires: dict[Boolean, int] = {}
         self._true: int | None = None
-        self._cones: dict[int, list[int]] = {}
+        self._cones: dict[int, list[tuple[int, Gate]]] = {}
         for name in names:
             self.region(name)
 
@@ -206,13 +207,44 @@ class Circuit:
     def evaluate(self, wire: int, kept: Iterable[str]) -> bool:
         """The value of a wire when exactly the named symbols are on."""
         chosen = set(kept)
-        values = [False]
-        for gate in self.gates:
-            values.append(_value(gate, values, chosen))
-        return values[abs(wire)] == (wire > 0)
 
-    def cone(self, wire: int) -> list[int]:
-        """The gates that a wire depends on, ascending."""
+        def value(_: int, gate: Gate, parts: list[bool]) -> bool:
+            match gate.kind:
+                case "true":
+                    return True
+                case "region":
+                    return gate.name in chosen
+                case "and":
+                    return all(parts)
+                case "or":
+                    return any(parts)
+                case "xor":
+                    return sum(parts) == 1
+
+        return self.fold(wire, value, not_)
+
+    def fold(self, wire: int, build: Callable[[int, Gate, list[T]], T], negate: Callable[[T], T]) -> T:
+        """A value for a wire from those of the wires that come in, each gate's found once.
+
+        Parameters
+        ----------
+        wire : int
+        build : callable
+            The value of a gate, from its number, itself, and the values of its wires.
+        negate : callable
+            The value of a negated wire from that of its gate.
+        """
+        values: dict[int, T] = {}
+
+        def value(part: int) -> T:
+            return values[part] if part > 0 else negate(values[-part])
+
+        for number, gate in self.cone(wire):
+            values[number] = build(number, gate, [value(part) for part in gate.wires])
+        return value(wire)
+
+    def cone(self, wire: int) -> list[tuple[int, Gate]]:
+        """The gates that a wire depends on with their numbers, ascending."""
         top = abs(wire)
         if top not in self._cones:
             needed = {top}
@@ -221,33 +253,17 @@ class Circuit:
                 below = {abs(other) for other in self.gates[stack.pop() - 1].wires} - needed
                 needed |= below
                 stack.extend(below)
-            self._cones[top] = sorted(needed)
+            self._cones[top] = [(number, self.gates[number - 1]) for number in sorted(needed)]
         return self._cones[top]
 
     def compact(self, wire: int) -> tuple["Circuit", int]:
         """The same wire in a circuit of all the regions, in their order, and of the gates it depends on alone."""
         result = Circuit(self.regions)
         places: dict[int, int] = {}
-        for number in self.cone(wire):
-            gate = self.gates[number - 1]
+        for number, gate in self.cone(wire):
             wires = tuple(places[part] if part > 0 else -places[-part] for part in gate.wires)
             places[number] = result._gate(gate._replace(wires=wires))
         return result, places[wire] if wire > 0 else -places[-wire]
-
-
-def _value(gate: Gate, values: list[bool], chosen: set[str]) -> bool:
-    incoming = (values[abs(wire)] == (wire > 0) for wire in gate.wires)
-    match gate.kind:
-        case "true":
-            return True
-        case "region":
-            return gate.name in chosen
-        case "and":
-            return all(incoming)
-        case "or":
-            return any(incoming)
-        case "xor":
-            return sum(incoming) == 1
 
 
 _OPERATORS: dict[type[Boolean], Callable[[Circuit, list[int]], int]] = {
@@ -268,8 +284,7 @@ def is_monotone(circuit: Circuit, wire: int) -> bool:
     """Whether a wire is built from regions by AND and OR alone."""
     if wire < 0:
         return circuit.gates[-wire - 1].kind == "true"
-    gates = [circuit.gates[number - 1] for number in circuit.cone(wire)]
-    return all(gate.kind != "xor" and all(part > 0 for part in gate.wires) for gate in gates)
+    return all(gate.kind != "xor" and all(part > 0 for part in gate.wires) for _, gate in circuit.cone(wire))
 
 
 def expand(circuit: Circuit, wire: int, limit: int) -> Terms | None:
@@ -277,31 +292,37 @@ def expand(circuit: Circuit, wire: int, limit: int) -> Terms | None:
 
     Bit j of a term is the circuit's gate j + 1.
     """
-    if wire < 0:
-        return ()
-    terms: dict[int, Terms] = {}
-    for number in circuit.cone(wire):
-        gate = circuit.gates[number - 1]
+
+    def terms_of(number: int, gate: Gate, parts: list[Terms]) -> Terms:
         match gate.kind:
             case "true":
-                found: Terms | None = (0,)
+                found: Terms = (0,)
             case "or":
-                found = tuple(dict.fromkeys(term for part in gate.wires for term in terms[part]))
+                found = tuple(dict.fromkeys(term for part in parts for term in part))
             case "and":
-                found = _product([terms[part] for part in gate.wires], limit)
+                found = _product(parts, limit)
             case _:
                 found = (1 << (number - 1),)
-        if found is None or len(found) > limit:
-            return None
-        terms[number] = found
-    return terms[wire]
+        if len(found) > limit:
+            raise TooManyTerms
+        return found
+
+    try:
+        # the one negation in a monotone wire is that of what is always on
+        return circuit.fold(wire, terms_of, lambda _: ())
+    except TooManyTerms:
+        return None
 
 
-def _product(factors: list[Terms], limit: int) -> Terms | None:
+class TooManyTerms(Exception):
+    """More terms than can be listed."""
+
+
+def _product(factors: list[Terms], limit: int) -> Terms:
     product: Terms = (union(factor[0] for factor in factors if len(factor) == 1),)
     for factor in sorted((factor for factor in factors if len(factor) != 1), key=len):
         if len(product) * len(factor) > limit:
-            return None
+            raise TooManyTerms
         product = tuple(dict.fromkeys(left | right for left in product for right in factor))
     return product
 
@@ -312,31 +333,21 @@ def first_failure(circuit: Circuit, wire: int, terms: Sequence[int]) -> int | No
     All terms are judged at once: bit k of a gate's value is its value on term k.
     """
     everything = (1 << len(terms)) - 1
-    on = [0] * (len(circuit.gates) + 1)
+    kept: dict[int, int] = {}
     for place, term in enumerate(terms):
-        left = term
-        while left:
-            lowest = left & -left
-            on[lowest.bit_length()] |= 1 << place
-            left ^= lowest
-    if wire < 0:
-        return 0 if terms else None
-    for number in circuit.cone(wire):
-        gate = circuit.gates[number - 1]
+        for column in columns_of(term):
+            kept[column + 1] = kept.get(column + 1, 0) | 1 << place
+
+    def on(number: int, gate: Gate, parts: list[int]) -> int:
         match gate.kind:
             case "true":
-                on[number] = everything
+                return everything
             case "and":
-                value = everything
-                for part in gate.wires:
-                    value &= on[part]
-                on[number] = value
+                return intersection(parts)
             case "or":
-                value = 0
-                for part in gate.wires:
-                    value |= on[part]
-                on[number] = value
+                return union(parts)
             case _:
-                pass
-    missed = everything & ~on[wire]
+                return kept.get(number, 0)
+
+    missed = everything & ~circuit.fold(wire, on, lambda value: everything & ~value)
     return (missed & -missed).bit_length() - 1 if missed else None

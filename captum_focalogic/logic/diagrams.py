@@ -9,13 +9,14 @@ multiplication.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from math import comb
 from typing import Literal, NamedTuple
 
 from dd.bdd import BDD
 
 from captum_focalogic.errors import DiagramTooLarge, InputError
-from captum_focalogic.logic.circuit import Circuit
+from captum_focalogic.logic.circuit import Circuit, Gate
 from captum_focalogic.logic.factoring import components, conjuncts, quotient
 from captum_focalogic.logic.terms import Terms, columns_of, most_shared, term_order, union
 
@@ -69,23 +70,24 @@ class BoundedBDD(BDD):
             If it needs more nodes than the limit, or is too deep.
         """
         position = {name: i for i, name in enumerate(names)}
-        nodes: dict[int, int] = {}
+
+        def node(_: int, gate: Gate, parts: list[int]) -> int:
+            match gate.kind:
+                case "region":
+                    return int(self.var(f"v{position[gate.name]}"))
+                case "true":
+                    return 1
+                case operator:
+                    return int(reduce(lambda left, right: self.apply(operator, left, right), parts))
+
         try:
-            for number in circuit.cone(wire):
-                gate = circuit.gates[number - 1]
-                parts = [nodes[part] if part > 0 else -nodes[-part] for part in gate.wires]
-                match gate.kind:
-                    case "region":
-                        nodes[number] = int(self.var(f"v{position[gate.name]}"))
-                    case "true":
-                        nodes[number] = 1
-                    case operator:
-                        nodes[number] = parts[0]
-                        for part in parts[1:]:
-                            nodes[number] = int(self.apply(operator, nodes[number], part))
+            return circuit.fold(wire, node, _negated)
         except RecursionError as error:
             raise DiagramTooLarge(f"a decision diagram over {len(names)} regions is too deep to build") from error
-        return nodes[wire] if wire > 0 else -nodes[-wire]
+
+
+def _negated(node: int) -> int:
+    return -node
 
 
 def count_satisfying(circuit: Circuit, wire: int, names: Sequence[str]) -> int:

@@ -152,8 +152,7 @@ def full_clauses(circuit: Circuit, wire: int) -> Clauses:
     Each region set that satisfies the wire extends to exactly one model, so counting models counts region sets.
     """
     clauses: Clauses = []
-    for number in circuit.cone(wire):
-        gate = circuit.gates[number - 1]
+    for number, gate in circuit.cone(wire):
         clauses += gate_clauses(gate.kind, number, gate.wires)
     return [*clauses, [wire]]
 

@@ -50,24 +50,20 @@ def _circuit(expression: Boolean) -> tuple[Circuit, int]:
 def circuit_nodes(circuit: Circuit, wire: int) -> list[GraphNode]:
     """The nodes of a circuit's wire, negations as nodes of their own."""
     nodes: list[GraphNode] = []
-    places: dict[int, int] = {}
+    negated: dict[int, int] = {}
 
-    def place(part: int) -> int:
-        if part not in places:
-            places[part] = len(nodes)
-            constant = circuit.gates[-part - 1].kind == "true"
-            nodes.append(GraphNode("false") if constant else GraphNode("not", (places[-part],)))
-        return places[part]
+    def place(node: GraphNode) -> int:
+        nodes.append(node)
+        return len(nodes) - 1
 
-    for number in circuit.cone(wire):
-        gate = circuit.gates[number - 1]
-        parts = tuple(place(part) for part in gate.wires)
-        places[number] = len(nodes)
-        nodes.append(GraphNode(gate.kind, parts, gate.name))
-    last = place(wire)
-    if nodes[last].kind == "false":
-        return [GraphNode("false")]
-    return nodes
+    def negate(part: int) -> int:
+        if part not in negated:
+            constant = nodes[part].kind == "true"
+            negated[part] = place(GraphNode("false") if constant else GraphNode("not", (part,)))
+        return negated[part]
+
+    last = circuit.fold(wire, lambda _, gate, parts: place(GraphNode(gate.kind, tuple(parts), gate.name)), negate)
+    return [nodes[last]] if nodes[last].kind == "false" else nodes
 
 
 def to_networkx(expression: Boolean) -> "nx.DiGraph[int]":

@@ -7,7 +7,16 @@ from sympy import And, Not, Or, Symbol, Xor, false, true
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import DiagramTooLarge, InputError
-from captum_focalogic.logic.circuit import Circuit, as_boolean, expand, is_monotone, iterate, symbol_names
+from captum_focalogic.logic.circuit import (
+    Circuit,
+    Gate,
+    TooManyTerms,
+    as_boolean,
+    expand,
+    is_monotone,
+    iterate,
+    symbol_names,
+)
 from captum_focalogic.logic.diagrams import BoundedBDD
 from captum_focalogic.logic.equivalence import equivalent
 from captum_focalogic.logic.expression import from_tree
@@ -103,29 +112,21 @@ def _factored(terms: Terms, leaves: list[Boolean], dual: bool = False) -> Boolea
 
 def _rebuild(circuit: Circuit, wire: int) -> Boolean:
     """The circuit as an expression, with what is constant or repeated taken out."""
-    built: dict[int, Boolean] = {}
 
-    def value(part: int) -> Boolean:
-        return built[part] if part > 0 else Not(built[-part])
-
-    for number in circuit.cone(wire):
-        gate = circuit.gates[number - 1]
+    def build(_: int, gate: Gate, parts: list[Boolean]) -> Boolean:
         match gate.kind:
             case "true":
-                built[number] = true
+                return true
             case "region":
-                built[number] = Symbol(gate.name)
+                return Symbol(gate.name)
             case "and":
-                built[number] = And(*map(value, gate.wires))
+                return And(*parts)
             case "or":
-                built[number] = Or(*map(value, gate.wires))
+                return Or(*parts)
             case "xor":
-                built[number] = Xor(*map(value, gate.wires))
-    return value(wire)
+                return Xor(*parts)
 
-
-class _TooManyTerms(Exception):
-    """A cover has grown beyond what is worth factoring."""
+    return circuit.fold(wire, build, Not)
 
 
 def prime_cover(diagram: BoundedBDD, root: int, limit: int) -> Terms | None:
@@ -151,7 +152,7 @@ def prime_cover(diagram: BoundedBDD, root: int, limit: int) -> Terms | None:
         only1, terms1 = between(both(low1, -up0), up1)
         rest, shared = between(-both(-both(low0, -only0), -both(low1, -only1)), both(up0, up1))
         if len(shared) + len(terms0) + len(terms1) > limit:
-            raise _TooManyTerms
+            raise TooManyTerms
         split = int(diagram.ite(diagram.var(f"v{level}"), only1, only0))
         with1 = tuple(term | 1 << (2 * level) for term in terms1)
         with0 = tuple(term | 2 << (2 * level) for term in terms0)
@@ -159,7 +160,7 @@ def prime_cover(diagram: BoundedBDD, root: int, limit: int) -> Terms | None:
 
     try:
         return absorb_terms(between(root, root)[1])
-    except (_TooManyTerms, DiagramTooLarge, RecursionError):
+    except (TooManyTerms, DiagramTooLarge, RecursionError):
         return None
 
 

@@ -27,8 +27,7 @@ def to_blif(expression: Boolean) -> str:
     circuit = Circuit(names)
     wire = circuit.add(given)
     lines = [".model formula", " ".join([".inputs", *map(encode_name, names)]), f".outputs {_OUTPUT}"]
-    for number in circuit.cone(wire):
-        gate = circuit.gates[number - 1]
+    for number, gate in circuit.cone(wire):
         if gate.kind != "region":
             lines += [" ".join([".names", *(_wire(circuit, part) for part in gate.wires), _wire(circuit, number)])]
             lines += _rows(gate)

@@ -28,8 +28,7 @@ def to_dimacs(expression: Boolean) -> str:
     circuit, wire = first.compact(first.add(given))
     clauses = full_clauses(circuit, wire)
     lines = [f"c region {number} {encode_name(name)}" for number, name in enumerate(names, 1)]
-    for number in circuit.cone(wire):
-        gate = circuit.gates[number - 1]
+    for number, gate in circuit.cone(wire):
         if gate.kind != "region":
             lines.append(" ".join(["c", gate.kind, str(number), *map(str, gate.wires)]))
     lines.append(f"c formula {wire}")

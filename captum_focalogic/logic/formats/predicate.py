@@ -61,33 +61,31 @@ def to_python(expression: Boolean, name: str = "holds") -> str:
     circuit = Circuit()
     wire = circuit.add(as_boolean(expression))
     lines = [f"def {name}(kept):", '    """Whether the decision is kept when exactly these regions are."""']
-    sources: dict[int, _Source] = {}
-    for number in circuit.cone(wire):
-        source = _gate_source(circuit.gates[number - 1], sources)
+
+    def build(number: int, gate: Gate, parts: list[_Source]) -> _Source:
+        source = _gate_source(gate, parts)
         if source.nesting > _MAX_NESTING:
             # CPython's parser takes no more than 200 brackets inside one another.
             lines.append(f"    part{number} = {source.text}")
-            source = _Source(f"part{number}", _ATOM, 0)
-        sources[number] = source
-    return "\n".join([*lines, f"    return {_signed(sources, wire).text}", ""])
-
-
-def _signed(sources: dict[int, _Source], wire: int) -> _Source:
-    source = sources[abs(wire)]
-    if wire > 0:
+            return _Source(f"part{number}", _ATOM, 0)
         return source
+
+    returned = circuit.fold(wire, build, _negated)
+    return "\n".join([*lines, f"    return {returned.text}", ""])
+
+
+def _negated(source: _Source) -> _Source:
     if source.binding == _COMPARISON and source.nesting == 0:
         return source._replace(text=source.text.removesuffix(" in kept") + " not in kept")
     return _Source(f"not {source.within(_NOT - 1)}", _NOT, source.nesting)
 
 
-def _gate_source(gate: Gate, sources: dict[int, _Source]) -> _Source:
+def _gate_source(gate: Gate, parts: list[_Source]) -> _Source:
     if gate.kind == "true":
         return _Source("True", _ATOM, 0)
     if gate.kind == "region":
         return _Source(f"{region_key(gate.name)!r} in kept", _COMPARISON, 0)
     sign, binding = _JOINTS[gate.kind]
-    parts = [_signed(sources, wire) for wire in gate.wires]
     text = sign.join(part.within(binding) for part in parts)
     return _Source(text, binding, 1 + max(part.nesting for part in parts))
 
@@ -133,22 +131,21 @@ def evaluate(expression: Boolean, states: ArrayLike, region_ids: ArrayLike | Non
     unknown = [name for name in circuit.regions if name not in columns]
     if unknown:
         raise InputError(f"the formula names {unknown[0]}, but no column of the states stands for it")
-    values: dict[int, NDArray[np.bool_]] = {}
-    for number in circuit.cone(wire):
-        gate = circuit.gates[number - 1]
-        parts = [values[part] if part > 0 else ~values[-part] for part in gate.wires]
+
+    def value(_: int, gate: Gate, parts: list[NDArray[np.bool_]]) -> NDArray[np.bool_]:
         match gate.kind:
             case "true":
-                values[number] = np.ones(len(matrix), dtype=np.bool_)
+                return np.ones(len(matrix), dtype=np.bool_)
             case "region":
-                values[number] = matrix[:, columns[gate.name]]
+                return matrix[:, columns[gate.name]]
             case "and":
-                values[number] = np.logical_and.reduce(parts)
+                return np.array(np.logical_and.reduce(parts))
             case "or":
-                values[number] = np.logical_or.reduce(parts)
+                return np.array(np.logical_or.reduce(parts))
             case "xor":
-                values[number] = parts[0] ^ parts[1]
-    return np.array(values[abs(wire)] if wire > 0 else ~values[-wire])
+                return parts[0] ^ parts[1]
+
+    return np.array(circuit.fold(wire, value, np.logical_not))
 
 
 def from_python(text: str) -> Boolean:
