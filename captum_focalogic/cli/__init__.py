@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from captum_focalogic import __version__
+from captum_focalogic.cli.allocator import keep_freed_memory
 from captum_focalogic.cli.compare import compare
 from captum_focalogic.cli.errors import UsageError, say
 from captum_focalogic.cli.experiment import experiment
@@ -64,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         0 after success; 2 after wrong usage, bad input, or an exception of the model; 1 if a claim that was checked
         does not hold, or after an error of this package.
     """
+    keep_freed_memory()
     try:
         code = app(args=None if arguments is None else list(arguments), prog_name="focalogic", standalone_mode=False)
     except UsageError as error:

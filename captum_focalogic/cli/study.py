@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from captum_focalogic.cli import options
+from captum_focalogic.cli.allocator import keep_freed_memory
 from captum_focalogic.cli.errors import CommandError, reports_errors, say
 from captum_focalogic.cli.output import print_lines
 
@@ -139,7 +140,7 @@ def run(
     cut = find_segmenter(segmenter)
     found = make_model(model, weights)
     where = find_truth(truth, found)
-    make = partial(make_model, _absolute(model), None if weights is None else _absolute_file(weights))
+    make = partial(make_in_worker, _absolute(model), None if weights is None else _absolute_file(weights))
     settings = StudySettings(
         ModelFactory(make if engine is EngineName.ray else lambda: found, model_factory(found).identity),
         cut,
@@ -221,6 +222,12 @@ def make_model(name: str, weights: str | None) -> "Model":
 
     named = find_model(name, weights)
     return Model(named.forward, named.name, named.see, named.see_labels, named.labels)
+
+
+def make_in_worker(name: str, weights: str | None) -> "Model":
+    """A model by its command line name, in a process that was started for a study and does nothing else."""
+    keep_freed_memory()
+    return make_model(name, weights)
 
 
 def find_segmenter(text: str | None) -> "Segmenter | None":
