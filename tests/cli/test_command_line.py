@@ -14,6 +14,7 @@ from captum_focalogic.cli import app, main
 from captum_focalogic.demo.check import check_scene
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.scenes import draw_scene
+from captum_focalogic.integrations.segment_anything import SamSegmenter
 from captum_focalogic.logic import equivalent
 from captum_focalogic.segmenters import Grid
 
@@ -229,11 +230,14 @@ def test_masks_of_the_pictures_own_size_follow_its_crop(capsys, tmp_path):
 def test_segment_anything_cuts_with_the_checkpoint_named(capsys, tmp_path, red, module, monkeypatch):
     asked = []
 
-    def segmenter(checkpoint):
-        asked.append(checkpoint)
-        return Grid(2, 2)
+    class Stub:
+        from_text = classmethod(SamSegmenter.from_text.__func__)
 
-    monkeypatch.setattr("captum_focalogic.integrations.segment_anything.SamSegmenter", segmenter)
+        def __new__(cls, checkpoint):
+            asked.append(checkpoint)
+            return Grid(2, 2)
+
+    monkeypatch.setattr("captum_focalogic.integrations.segment_anything.SamSegmenter", Stub)
     for option in ("sam:weights/sam.pth", "sam"):
         out, _ = run(capsys, "explain", red, "--model", f"{module}:load", "-s", option, "-o", tmp_path / "out")
         assert line_of(out, "Formula") == "I1 & I2"
