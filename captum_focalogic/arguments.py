@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.masking import Example
 from captum_focalogic.regions import as_label_map, partition_from_masks
+from captum_focalogic.segmenters import segmenter_from_text
 
 Segmenter = Callable[[Tensor], Any]
 """(3, H, W) float tensor in [0, 1] on the CPU -> (H, W) integer array or tensor."""
@@ -44,8 +47,17 @@ def format_inputs(inputs: Any) -> tuple[Tensor, ...]:
     return formatted
 
 
-def format_baselines(baselines: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def format_baselines(
+    baselines: Any, inputs: tuple[Tensor, ...], masks: tuple[Tensor, ...] | None = None
+) -> tuple[Tensor, ...]:
     """Baselines as tensors that broadcast to the inputs, on their device.
+
+    Parameters
+    ----------
+    baselines : None, number, Tensor, array, str, or a tuple of these
+        One for each input. A text names a baseline of images, such as "mean".
+    inputs, masks : tuple of Tensor
+        What was formatted before; named baselines need the masks.
 
     Raises
     ------
@@ -58,10 +70,15 @@ def format_baselines(baselines: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor
         baselines = (baselines,)
     if len(baselines) != len(inputs):
         raise InputError(f"there are {len(inputs)} input tensor(s) but {len(baselines)} baseline(s); give one for each")
+    if masks is not None:
+        made = zip(baselines, inputs, masks, strict=True)
+        baselines = tuple(baseline_from_text(each)(*of) if isinstance(each, str) else each for each, *of in made)
     return tuple(_format_baseline(*pair) for pair in zip(baselines, inputs, strict=True))
 
 
 def _format_baseline(baseline: Any, tensor: Tensor) -> Tensor:
+    if isinstance(baseline, np.ndarray | np.generic):
+        baseline = torch.as_tensor(baseline)
     if isinstance(baseline, int | float):
         dtype = tensor.dtype if tensor.is_floating_point() else None
         baseline = torch.tensor(baseline, dtype=dtype, device=tensor.device)
@@ -95,6 +112,8 @@ def format_masks(feature_mask: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor,
 
 
 def _format_mask(mask: Any, tensor: Tensor) -> Tensor:
+    if isinstance(mask, np.ndarray):
+        mask = torch.as_tensor(mask)
     if not isinstance(mask, Tensor):
         raise InputError(f"a feature mask must be a tensor of integers; got {type(mask).__name__}")
     if not _broadcasts(mask.shape, tensor.shape):
@@ -104,6 +123,21 @@ def _format_mask(mask: Any, tensor: Tensor) -> Tensor:
     if mask.is_complex() or (mask.is_floating_point() and not bool(((mask == mask.round()) & mask.isfinite()).all())):
         raise InputError(f"a feature mask must hold integers; got {mask.dtype} values that are not whole")
     return mask.to(device=tensor.device, dtype=torch.int64)
+
+
+def masks_of(
+    feature_mask: Any, inputs: tuple[Tensor, ...], segmenter: str | Segmenter, to_image: ToImage | None
+) -> tuple[Tensor, ...]:
+    """The feature masks that were given, or else those that a segmenter or its name cuts.
+
+    Raises
+    ------
+    InputError
+        As :func:`format_masks` and :func:`default_masks`, or if there is no segmenter of that name.
+    """
+    if feature_mask is not None:
+        return format_masks(feature_mask, inputs)
+    return default_masks(inputs, segmenter_from_text(segmenter) if isinstance(segmenter, str) else segmenter, to_image)
 
 
 def default_masks(inputs: tuple[Tensor, ...], segmenter: Segmenter, to_image: ToImage | None) -> tuple[Tensor, ...]:

@@ -21,7 +21,7 @@ from captum_focalogic.masked_model import MaskedModel, batching_for, search
 from captum_focalogic.oracle import AutoBatching, Removal
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.strategies import check_reading, strategy_for
-from captum_focalogic.segmenters import Slic
+from captum_focalogic.segmenters import segmenter_from_text
 
 Weighting = Literal["frequency", "shapley", "banzhaf"]
 
@@ -44,9 +44,9 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
     forward_func : callable
         A module or any function of the input tensors (then the additional arguments) that returns one row an input:
         class scores (N, C) or (N, C, ...), one number (N,) or (N, 1), or labels (integer or boolean dtype).
-    segmenter : callable, optional
-        Image -> label map, for inputs without a ``feature_mask``: (3, H, W) float tensor in [0, 1] -> (H, W) integers.
-        SLIC with 12 regions by default.
+    segmenter : str or callable
+        Cuts inputs that come without a ``feature_mask``: a name, such as "slic:12" or "grid:3x3", or image -> label
+        map, (3, H, W) float tensor in [0, 1] -> (H, W) integers.
     search : str or Strategy
         "auto" follows the reading: exhaustive while all 2^M states fit the budget, else chains, for irreducible states;
         ascending for minimal and smallest ones. Or "exhaustive", "beam:5", "ascending", "chains", "hitting-sets", or a
@@ -91,7 +91,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         self,
         forward_func: Callable[..., Any],
         *,
-        segmenter: arguments.Segmenter | None = None,
+        segmenter: str | arguments.Segmenter = "slic:12",
         search: str | Strategy = "auto",
         reading: Reading = "irreducible",
         criterion: str | Criterion | OutputCriterion = "top1",
@@ -114,7 +114,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         _check_bound("max_evaluations", max_evaluations, Integral)
         _check_bound("time_limit", time_limit, Real)
         check_reading(search, reading)
-        self.segmenter = segmenter if segmenter is not None else Slic()
+        self.segmenter = segmenter_from_text(segmenter) if isinstance(segmenter, str) else segmenter
         self.search = search
         self.reading = reading
         self.criterion = parse_criterion(criterion) if isinstance(criterion, str) else criterion

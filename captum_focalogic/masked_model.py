@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast, get_args
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -10,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from captum_focalogic import arguments
-from captum_focalogic.criteria import Kind, Outputs, class_probabilities
+from captum_focalogic.criteria import Kind, Outputs, class_probabilities, criterion_text, target_probability
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import AggregateOutputError, InputError
+from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_bytes
 from captum_focalogic.masking import Example, Masker
@@ -32,12 +34,12 @@ from captum_focalogic.oracle import (
 )
 from captum_focalogic.oracle.forward import is_out_of_memory
 from captum_focalogic.oracle.memory import HIGHEST
+from captum_focalogic.provenance import Prediction, Provenance, versions
 from captum_focalogic.regions import Partition
 from captum_focalogic.search import Reading, Run, SearchResult, Strategy
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import StopReason
 from captum_focalogic.search.states import Bools, Packed
-from captum_focalogic.segmenters import Slic
 
 RowsPerCall = int | Literal["auto"]
 """Most masked inputs an example in one call of the model; "auto" measures what is fastest."""
@@ -82,6 +84,7 @@ class _Call:
     batching: Batching
     masker: Masker
     removal: Removal
+    baseline: str | None
 
 
 class MaskedModel:
@@ -96,8 +99,9 @@ class MaskedModel:
         A module or any function of the input tensors (then the additional arguments) that returns one row an input.
     inputs : Tensor or tuple of Tensor
         One example, (1, ...) each.
-    baselines : None, number, Tensor, or a tuple of these
-        What dropped regions are replaced by; 0 by default.
+    baselines : None, number, Tensor, array, str, or a tuple of these
+        What dropped regions are replaced by; 0 by default. A text names a baseline of images, such as "mean"
+        (:func:`captum_focalogic.baselines.baseline_from_text`).
     target : None, int, tuple or Tensor
         The class that is explained, as in Captum; the model's own prediction by default.
     additional_forward_args : object
@@ -143,7 +147,7 @@ class MaskedModel:
         outputs: Outputs = "auto",
         *,
         removal: Removal = "fill",
-        segmenter: arguments.Segmenter | None = None,
+        segmenter: str | arguments.Segmenter = "slic:12",
         to_image: arguments.ToImage | None = None,
         perturbations_per_eval: RowsPerCall = "auto",
     ) -> None:
@@ -182,7 +186,7 @@ class MaskedModel:
         outputs: Outputs = "auto",
         *,
         removal: Removal = "fill",
-        segmenter: arguments.Segmenter | None = None,
+        segmenter: str | arguments.Segmenter = "slic:12",
         to_image: arguments.ToImage | None = None,
         batching: Batching | None = None,
     ) -> "list[MaskedModel]":
@@ -191,10 +195,8 @@ class MaskedModel:
         Parameters are those of the class, for N examples; ``batching`` says how many rows a call may have.
         """
         rows = arguments.format_inputs(inputs)
-        masks = None if feature_mask is None else arguments.format_masks(feature_mask, rows)
-        if masks is None:
-            masks = arguments.default_masks(rows, segmenter or Slic(), to_image)
-        examples = arguments.take_apart(rows, arguments.format_baselines(baselines, rows), masks)
+        masks = arguments.masks_of(feature_mask, rows, segmenter, to_image)
+        examples = arguments.take_apart(rows, arguments.format_baselines(baselines, rows, masks), masks)
         judged_by = parse_criterion(criterion) if isinstance(criterion, str) else criterion
         _check_removal(removal, forward_func, examples)
         args = () if additional_forward_args is None else additional_forward_args
@@ -208,6 +210,7 @@ class MaskedModel:
             batching,
             Masker(),
             removal,
+            baselines if isinstance(baselines, str) else None,
         )
         models = [cls.__new__(cls) for _ in examples]
         for row, (model, example) in enumerate(zip(models, examples, strict=True)):
@@ -255,6 +258,51 @@ class MaskedModel:
     def kind(self) -> Kind | None:
         """What the model's numbers are; None where a function of the user's looks at them."""
         return None if self.references.targets is None else Kind(int(self.references.kinds[self.row]))
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """What the model says on the whole input: its highest class, or its label, or the side of its one number.
+
+        None where a function of the user's looks at the outputs by itself.
+        """
+        references = self.references.on(torch.device("cpu"))
+        if references.targets is None:
+            return None
+        scores = references.scores[self.row : self.row + 1]
+        kind = Kind(int(references.kinds[self.row]))
+        if scores.shape[1] == 1:
+            value = scores[0, 0].item()
+            if kind == Kind.LABELS:
+                return Prediction(int(value))
+            yes = value > (0.5 if kind == Kind.SIGMOIDS else 0)
+            share = target_probability(scores, torch.zeros(1).long(), references.kinds[[self.row]], scores)[0].item()
+            return Prediction(int(yes), probability=None if np.isnan(share) else share)
+        highest = self.summarise(scores)
+        index = int(highest.predicted[0])
+        likely = class_probabilities(scores, kind)
+        top = zip(highest.top[0].tolist(), highest.top_probability[0].tolist(), strict=True)
+        return Prediction(
+            index,
+            probability=None if likely is None else float(likely[0, index]),
+            top=tuple((number, None, probability) for number, probability in top),
+        )
+
+    @property
+    def provenance(self) -> Provenance:
+        """What is asked, of whom and about what, as a stored explanation keeps it."""
+        kind, forward_func = self.kind, self._call.forward_func
+        return Provenance(
+            criterion=criterion_text(self.criterion),
+            outputs=None if kind is None else kind.name.lower(),
+            outputs_rule=self.references.numbers,
+            baseline=self._call.baseline,
+            baseline_digest=fingerprint(*self.example.baselines),
+            removal=self.removal,
+            model=getattr(forward_func, "__qualname__", type(forward_func).__qualname__),
+            model_digest=weights_digest(forward_func),
+            inputs_digest=fingerprint(*self.example.inputs),
+            versions=versions(),
+        )
 
     @property
     def whole(self) -> Answers:
@@ -320,16 +368,20 @@ class MaskedModel:
 
     def filled(self, baselines: Any) -> "MaskedModel":
         """The same example with other baselines: its reference is shared, its memory begins anew."""
-        formatted = arguments.format_baselines(baselines, self.example.inputs)
+        formatted = arguments.format_baselines(baselines, self.example.inputs, self._masks())
         own = tuple(
             each[0] if each.dim() == row.dim() else each
             for each, row in zip(formatted, self.example.inputs, strict=True)
         )
         model = MaskedModel.__new__(MaskedModel)
         example = Example(self.example.inputs, own, self.partition)
-        model._begin(self._call, self.row, example, self.criterion, Memory(self.num_regions))
+        call = replace(self._call, baseline=baselines if isinstance(baselines, str) else None)
+        model._begin(call, self.row, example, self.criterion, Memory(self.num_regions))
         _remember_references([model])
         return model
+
+    def _masks(self) -> tuple[Tensor, ...]:
+        return tuple(columns[None] for columns in self.partition.columns)
 
     def forgetful(self) -> "MaskedModel":
         """The same with an empty memory: states are put to the model again, past what it said before."""
@@ -349,6 +401,8 @@ class MaskedModel:
             evaluated=replace(result.evaluated, predicted=known.predicted, probability=known.probability),
             label_map=self.label_map,
             target=self.target,
+            prediction=self.prediction,
+            provenance=self.provenance,
         )
         if reading == "minimal":
             return focus.minimal()
@@ -529,6 +583,20 @@ def batching_for(
     if perturbations_per_eval < 1:
         raise InputError(f"perturbations_per_eval must be at least 1; got {perturbations_per_eval}")
     return FixedBatching(perturbations_per_eval * len(inputs[0]))
+
+
+_DIGESTS: "WeakKeyDictionary[torch.nn.Module, tuple[tuple[tuple[int, int], ...], str]]" = WeakKeyDictionary()
+
+
+def weights_digest(forward_func: Callable[..., Any]) -> str | None:
+    """Fingerprint of a module's layers and weights; None for other functions. Taken again when a weight changes."""
+    if not isinstance(forward_func, torch.nn.Module):
+        return None
+    tensors = [*forward_func.parameters(), *forward_func.buffers()]
+    state = tuple((id(tensor), 0 if tensor.is_inference() else tensor._version) for tensor in tensors)
+    if forward_func not in _DIGESTS or _DIGESTS[forward_func][0] != state:
+        _DIGESTS[forward_func] = (state, fingerprint(forward_func))
+    return _DIGESTS[forward_func][1]
 
 
 def _check_removal(removal: str, forward_func: Callable[..., Any], examples: list[Example]) -> None:

@@ -133,13 +133,18 @@ class TestMasks:
         assert mask.dtype == torch.int64
         assert mask.tolist() == [0, -3]
 
+    def test_arrays_are_taken_as_tensors_are(self) -> None:
+        given = np.arange(20).reshape(4, 5)
+        (mask,) = format_masks(given, IMAGES)
+        assert mask.tolist() == given.tolist()
+
     @pytest.mark.parametrize(
         "mask",
         [
             None,
             3,
             [0, 1],
-            np.zeros((4, 5), int),
+            np.full((4, 5), 0.5),
             torch.full((4, 5), 0.5),
             torch.full((4, 5), torch.inf),
             torch.full((4, 5), torch.nan),

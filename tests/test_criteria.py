@@ -10,14 +10,21 @@ from torch import Tensor
 
 from captum_focalogic.criteria import (
     Criterion,
+    Kind,
     Margin,
+    Over,
     ProbabilityRatio,
     SameLabel,
     Threshold,
     Tolerance,
     Top1,
+    Top1Ratio,
     TopK,
+    class_number,
+    criterion_text,
+    kinds_of,
     parse,
+    target_probability,
 )
 from captum_focalogic.errors import InputError, TargetError
 
@@ -300,3 +307,122 @@ class TestParse:
     def test_anything_else_is_named(self, text: str) -> None:
         with pytest.raises(InputError):
             parse(text)
+
+
+class TestKinds:
+    @pytest.mark.parametrize(
+        ("reference", "kind"),
+        [
+            ([2.0, -1.0, 0.5], Kind.LOGITS),
+            ([0.7, 0.2, 0.1], Kind.PROBABILITIES),
+            ([1.0, 0.0, 0.0], Kind.PROBABILITIES),
+            ([0.9, 0.8, 0.1], Kind.SIGMOIDS),
+            ([1.0, 0.8, 0.1], Kind.LOGITS),
+            ([3.0], Kind.SCORE),
+            ([-0.5], Kind.SCORE),
+            ([0.9], Kind.SIGMOIDS),
+            ([1.0], Kind.SCORE),
+            ([0.0], Kind.SCORE),
+        ],
+    )
+    def test_are_read_off_the_whole_input(self, reference: list[float], kind: Kind) -> None:
+        assert kinds_of(torch.tensor([reference])).tolist() == [kind]
+
+    def test_whole_numbers_are_labels_or_votes(self) -> None:
+        assert kinds_of(torch.tensor([[3]])).tolist() == [Kind.LABELS]
+        assert kinds_of(torch.tensor([[3, 1]])).tolist() == [Kind.LOGITS]
+
+    def test_what_the_user_says_counts(self) -> None:
+        assert kinds_of(torch.tensor([[0.9]]), "logits").tolist() == [Kind.LOGITS]
+        assert kinds_of(torch.tensor([[1.0]]), "probabilities").tolist() == [Kind.SIGMOIDS]
+        assert kinds_of(torch.tensor([[1.0, 0.5]]), "probabilities").tolist() == [Kind.SIGMOIDS]
+        with pytest.raises(InputError, match="outputs='logits'"):
+            kinds_of(torch.tensor([[1.5, 0.5]]), "probabilities")
+        with pytest.raises(InputError, match="outputs must be one of"):
+            kinds_of(torch.tensor([[1.5, 0.5]]), "softmax")  # type: ignore[arg-type]
+
+
+class TestTargetProbability:
+    def of(self, scores: list[float], reference: list[float] | None = None, target: int = 0) -> float:
+        whole = torch.tensor([reference or scores])
+        given = target_probability(torch.tensor([scores]), torch.tensor([target]), kinds_of(whole), whole)
+        return given.item()
+
+    def test_sigmoids_are_their_own(self) -> None:
+        assert self.of([0.9, 0.8, 0.1]) == pytest.approx(0.9)
+
+    def test_an_infinite_logit_is_certain(self) -> None:
+        assert self.of([math.inf, 3.0]) == 1.0
+        assert self.of([math.inf, 3.0], target=1) == 0.0
+        assert self.of([math.inf, math.inf, 0.0]) == 0.5
+        assert self.of([-math.inf, 0.0]) == 0.0
+
+    def test_one_sigmoid_has_two_sides(self) -> None:
+        assert self.of([0.9]) == pytest.approx(0.9)
+        assert self.of([0.2], reference=[0.1]) == pytest.approx(0.8)
+
+    def test_one_score_has_none(self) -> None:
+        assert math.isnan(self.of([2.0]))
+
+
+class TestOneSigmoid:
+    def test_is_decided_in_the_middle(self) -> None:
+        valid, score = judge(Top1(), [[0.9], [0.51], [0.5], [0.002]], [0.97], 0)
+        assert valid == [True, True, False, False]
+        assert score is not None
+        assert score.tolist() == pytest.approx([0.4, 0.01, 0.0, -0.498], abs=1e-6)
+
+    def test_below_the_middle_the_other_side_is_explained(self) -> None:
+        assert judge(Top1(), [[0.1], [0.6]], [0.03], 0)[0] == [True, False]
+        assert judge(Top1Ratio(0.5), [[0.4], [0.6]], [0.03], 0)[0] == [True, False]
+
+
+class TestTop1Ratio:
+    def test_needs_both(self) -> None:
+        rows = [[0.6, 0.4], [0.45, 0.3], [0.41, 0.3], [0.45, 0.5]]
+        assert judge(Top1Ratio(0.5), rows, [0.9, 0.1], 0)[0] == [True, True, False, False]
+
+    def test_is_written_with_a_plus(self) -> None:
+        assert parse("top1+0.5") == Top1Ratio(0.5)
+        for text in ("top1+", "top1+x"):
+            with pytest.raises(InputError, match=r"top1\+SHARE"):
+                parse(text)
+        with pytest.raises(InputError, match="ratio"):
+            parse("top1+2")
+
+    def test_needs_a_probability(self) -> None:
+        with pytest.raises(TargetError, match="one number"):
+            judge(Top1Ratio(0.5), [[2.0]], [3.0], 0)
+
+
+class TestOver:
+    def test_half_of_the_lead(self) -> None:
+        rows = [[4.0, 2.0, 9.0], [4.0, 2.1, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+        assert judge(Over(1), rows, [5.0, 1.0, 0.0], 0)[0] == [True, False, False, False]
+
+    def test_without_a_lead_nothing_is_valid(self) -> None:
+        assert judge(Over(1), [[1.0, 2.0], [3.0, 0.0]], [1.0, 2.0], 0)[0] == [False, False]
+
+    def test_by_name(self) -> None:
+        labels = ["tabby", "Tiger cat", "lynx", "lynx"]
+        assert parse("over:tiger cat", labels) == Over(1)
+        assert parse("over:3") == Over(3)
+        for text, said in (("over:tabbi", "tabby"), ("over:lynx", "2 classes"), ("over:", "no class")):
+            with pytest.raises(InputError, match=said):
+                parse(text, labels)
+        with pytest.raises(InputError, match="labels="):
+            parse("over:tabby")
+        assert class_number(-1) == -1
+
+    def test_against_itself_or_nobody(self) -> None:
+        for other, said in ((0, "another one"), (7, "none of")):
+            with pytest.raises(TargetError, match=said):
+                judge(Over(other), [[1.0, 0.0]], [1.0, 0.0], 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["top1", "topk:5", "probability:0.9", "margin:1.5", "label", "threshold:0.5", "tolerance:0.1", "over:3"]
+)
+def test_texts_are_read_back(text: str) -> None:
+    assert criterion_text(parse(text)) == text
+    assert criterion_text(Top1Ratio(0.25)) == "top1+0.25"

@@ -1,5 +1,7 @@
 """One question about several examples: references, criteria, and what a focus is told."""
 
+import threading
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +15,8 @@ from captum_focalogic.criteria import Criterion, OutputCriterion, Threshold, Top
 from captum_focalogic.errors import InputError, ModelOutputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.masked_model import MaskedModel, batching_for, search
-from captum_focalogic.oracle import AutoBatching, Batching, FixedBatching
+from captum_focalogic.oracle import AutoBatching, Batching, FixedBatching, Memory
+from captum_focalogic.search import Exhaustive
 from captum_focalogic.search.strategies import strategy_for
 
 
@@ -274,3 +277,255 @@ class TestLabelMap:
 
     def test_none_without_an_image(self) -> None:
         assert self.of(torch.ones(1, 3), torch.arange(3)) == [None]
+
+
+class Counted:
+    """A model of four numbers that counts the states it was asked about, and forgets none."""
+
+    def __init__(self, threshold: float = 2.5, seconds: float = 0.0) -> None:
+        self.threshold, self.seconds = threshold, seconds
+        self.asked: list[tuple[float, ...]] = []
+        self.lock = threading.Lock()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        with self.lock:
+            self.asked += [tuple(row) for row in x.tolist()]
+        time.sleep(self.seconds)
+        return torch.stack([torch.full((len(x),), self.threshold), x.sum(1)], 1)
+
+
+EVERY = np.array([[bool(i >> j & 1) for j in range(4)] for i in range(16)])
+
+
+class TestAsking:
+    def test_answers_are_those_of_the_model(self) -> None:
+        masked = MaskedModel(Counted(), ONES[:1], feature_mask=EACH)
+        answers = masked.ask(EVERY)
+        kept = EVERY.sum(1)
+        assert answers.valid.tolist() == (kept > 2.5).tolist()
+        assert answers.predicted is not None
+        assert answers.predicted.tolist() == (kept > 2.5).astype(int).tolist()
+        assert answers.probability == pytest.approx(1 / (1 + np.exp(2.5 - kept)), rel=1e-5)
+        assert answers.top[:, 0].tolist() == answers.predicted.tolist()
+        assert answers.top_probability.sum(1) == pytest.approx(1)
+
+    def test_each_state_is_asked_once_whoever_asks(self) -> None:
+        model = Counted()
+        masked = MaskedModel(model, ONES[:1], feature_mask=EACH)
+        masked.ask(np.concatenate([EVERY[3:9], EVERY[3:5]]))
+        masked.ask(EVERY)
+        search([masked], lambda count: Exhaustive())
+        view = masked.under("probability:0.9")
+        assert view.ask(EVERY).valid.tolist() == (EVERY.sum(1) > 3).tolist()
+        assert view.under("over:0").ask(EVERY).valid.tolist() == (EVERY.sum(1) > 3).tolist()
+        assert len(model.asked) == len(set(model.asked)) == 16 == len(masked.memory)
+
+    def test_past_the_memory(self) -> None:
+        model = Counted()
+        masked = MaskedModel(model, ONES[:1], feature_mask=EACH)
+        masked.ask(EVERY)
+        assert masked.forgetful().ask(EVERY[:3]).valid.tolist() == [False] * 3
+        assert len(model.asked) == 16 + 3
+
+    def test_other_baselines_share_the_reference(self) -> None:
+        model = Counted()
+        masked = MaskedModel(model, ONES[:1], feature_mask=EACH)
+        half = masked.filled(0.5)
+        assert len(model.asked) == 1
+        assert half.ask(EVERY).valid.tolist() == (EVERY.sum(1) + 0.5 * (~EVERY).sum(1) > 2.5).tolist()
+        assert half.target == masked.target == 1
+
+    def test_a_batch_asks_references_in_shared_calls(self) -> None:
+        calls: list[int] = []
+
+        def model(x: Tensor) -> Tensor:
+            calls.append(len(x))
+            return above(2.5)(x)
+
+        models = MaskedModel.batch(model, torch.ones(5, 4), feature_mask=EACH, batching=FixedBatching(8))
+        assert calls == [5]
+        assert [masked.target for masked in models] == [1] * 5
+
+    @pytest.mark.parametrize(
+        "states", [np.ones(4, dtype=bool), np.ones((2, 3), dtype=bool), np.ones((2, 4)), [[True] * 4, [True] * 3]]
+    )
+    def test_what_are_no_states(self, states: Any) -> None:
+        masked = MaskedModel(Counted(), ONES[:1], feature_mask=EACH)
+        with pytest.raises((InputError, ValueError)):
+            masked.ask(states)
+
+    def test_no_states_have_no_answers(self) -> None:
+        masked = MaskedModel(Counted(), ONES[:1], feature_mask=EACH)
+        assert len(masked.ask(EVERY[:0])) == 0
+
+    def test_several_examples_are_refused(self) -> None:
+        with pytest.raises(InputError, match=r"MaskedModel\.batch"):
+            MaskedModel(Counted(), ONES, feature_mask=EACH)
+
+    def test_an_interrupt_passes_through(self) -> None:
+        def model(x: Tensor) -> Tensor:
+            if not x.all():
+                raise KeyboardInterrupt
+            return above(2.5)(x)
+
+        masked = MaskedModel(model, ONES[:1], feature_mask=EACH)
+        with pytest.raises(KeyboardInterrupt):
+            masked.ask(EVERY)
+
+    def test_what_failed_can_be_asked_again(self) -> None:
+        fails = [True]
+
+        def model(x: Tensor) -> Tensor:
+            if fails and not x.all():
+                fails.pop()
+                raise ZeroDivisionError
+            return above(2.5)(x)
+
+        masked = MaskedModel(model, ONES[:1], feature_mask=EACH)
+        with pytest.raises(ZeroDivisionError):
+            masked.ask(EVERY)
+        assert masked.ask(EVERY).valid.tolist() == (EVERY.sum(1) > 2.5).tolist()
+
+    def test_outputs_that_the_model_writes_to_again_are_copied(self) -> None:
+        held = torch.empty(64, 2)
+
+        def model(x: Tensor) -> Tensor:
+            held[: len(x)] = above(2.5)(x)
+            return held[: len(x)]
+
+        masked = MaskedModel(model, ONES[:1], feature_mask=EACH, perturbations_per_eval=4)
+        masked.ask(EVERY)
+        assert masked.under("margin:0.2").ask(EVERY).valid.tolist() == (EVERY.sum(1) > 2.6).tolist()
+
+    def test_the_answer_may_not_change_its_form(self) -> None:
+        def model(x: Tensor) -> Tensor:
+            scores = above(2.5)(x)
+            return scores if bool(x.all()) else scores.long()
+
+        masked = MaskedModel(model, ONES[:1], feature_mask=EACH)
+        with pytest.raises(ModelOutputError, match="changed its form"):
+            masked.ask(EVERY)
+
+    @pytest.mark.parametrize("room", [0, 40])
+    def test_without_room_for_outputs_class_and_probability_are_kept(self, room: int) -> None:
+        model = Counted()
+        masked = MaskedModel(model, ONES[:1], feature_mask=EACH, perturbations_per_eval=3)
+        masked.memory = Memory(4, room)
+        answers, expected = masked.ask(EVERY), MaskedModel(Counted(), ONES[:1], feature_mask=EACH).ask(EVERY)
+        asked = len(model.asked)
+        for again in (answers, masked.ask(EVERY)):
+            assert np.array_equal(again.predicted, expected.predicted)
+            assert np.array_equal(again.valid, expected.valid)
+            assert again.probability == pytest.approx(expected.probability)
+            assert np.array_equal(again.top, expected.top)
+        assert len(model.asked) == asked
+        # Another criterion needs the outputs, so what is not remembered is asked again, and rightly judged.
+        assert masked.under("probability:0.9").ask(EVERY).valid.tolist() == (EVERY.sum(1) > 3).tolist()
+
+    def test_two_threads_ask_each_state_once(self) -> None:
+        model = Counted(seconds=0.002)
+        masked = MaskedModel(model, ONES[:1], feature_mask=EACH, perturbations_per_eval=2)
+        found: list[Any] = []
+        orders = [np.random.default_rng(seed).permutation(16) for seed in range(4)]
+
+        def ask(order: Any) -> None:
+            found.append((order, masked.ask(EVERY[order]).valid))
+
+        threads = [threading.Thread(target=ask, args=(order,)) for order in orders]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=30)
+        assert len(found) == 4
+        for order, valid in found:
+            assert valid.tolist() == (EVERY[order].sum(1) > 2.5).tolist()
+        assert len(model.asked) == len(set(model.asked)) == 16
+
+
+class LeavesOut(torch.nn.Module):
+    """Counts the pixels that are there; a model that leaves the others out needs no fill for them."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.forward_masked(images, torch.ones_like(images[:, 0], dtype=torch.bool))
+
+    def forward_masked(self, images: Tensor, kept: Tensor) -> Tensor:
+        assert kept.dtype == torch.bool
+        assert kept.shape == (len(images), *images.shape[2:])
+        there = (images[:, 0] * kept).flatten(1).sum(1)
+        return torch.stack([torch.full_like(there, 2.5), there], 1)
+
+
+class TestRemovalByTheModel:
+    MASK = torch.arange(4).reshape(1, 1, 2, 2)
+
+    def test_the_model_is_told_what_is_there(self) -> None:
+        image = torch.ones(1, 3, 2, 2)
+        masked = MaskedModel(LeavesOut(), image, 9.0, feature_mask=self.MASK, removal="tokens")
+        assert masked.ask(EVERY).valid.tolist() == (EVERY.sum(1) > 2.5).tolist()
+        assert MaskedModel(LeavesOut(), image, 9.0, feature_mask=self.MASK).ask(EVERY).valid.all()
+
+    def test_a_model_that_cannot_is_refused(self) -> None:
+        with pytest.raises(InputError, match="forward_masked"):
+            MaskedModel(above(2.5), torch.ones(1, 3, 2, 2), feature_mask=self.MASK, removal="tokens")
+        with pytest.raises(InputError, match="one image"):
+            MaskedModel(LeavesOut(), torch.ones(1, 4), feature_mask=EACH, removal="tokens")
+        with pytest.raises(InputError, match="removal must be one of"):
+            MaskedModel(LeavesOut(), torch.ones(1, 3, 2, 2), feature_mask=self.MASK, removal="inpaint")  # type: ignore[arg-type]
+
+
+class TestWhatTheNumbersAre:
+    def test_one_sigmoid_is_said_and_decided_in_the_middle(self) -> None:
+        with pytest.warns(UserWarning, match="probability, decided at 0.5"):
+            masked = MaskedModel(lambda x: torch.sigmoid(x.sum(1) - 2.5), ONES[:1], feature_mask=EACH)
+        assert masked.ask(EVERY).valid.tolist() == (EVERY.sum(1) > 2.5).tolist()
+        assert masked.prediction is not None
+        assert masked.prediction.probability == pytest.approx(1 / (1 + np.exp(-1.5)), rel=1e-5)
+
+    def test_a_later_answer_that_contradicts_it_is_an_error(self) -> None:
+        with pytest.warns(UserWarning, match="decided at 0.5"):
+            masked = MaskedModel(lambda x: x.sum(1) - 3.5, ONES[:1], feature_mask=EACH)
+        with pytest.raises(ModelOutputError, match="outputs='logits'"):
+            masked.ask(EVERY)
+        told = MaskedModel(lambda x: x.sum(1) - 3.5, ONES[:1], feature_mask=EACH, outputs="logits")
+        assert told.ask(EVERY).valid.sum() == 1
+
+    def test_a_saturated_sigmoid_is_told_from_a_score(self) -> None:
+        masked = MaskedModel(lambda x: torch.sigmoid(100 * (x.sum(1) - 3.5)), ONES[:1], feature_mask=EACH)
+        states = EVERY[EVERY.sum(1) >= 3]
+        with pytest.raises(ModelOutputError, match="cannot be told"):
+            masked.ask(states)
+
+    def test_several_labels_at_once_are_said(self) -> None:
+        with pytest.warns(UserWarning, match="threshold:0.5"):
+            masked = MaskedModel(lambda x: torch.sigmoid(x[:, :3]), ONES[:1], feature_mask=EACH, target=0)
+        assert masked.whole.probability.tolist() == pytest.approx([1 / (1 + np.exp(-1))])
+
+    def test_one_number_shows_and_decides_alike_in_half_precision(self) -> None:
+        def model(x: Tensor) -> Tensor:
+            return torch.stack([x.sum(1), 4 - x.sum(1)], 1).add(0.01).softmax(1).bfloat16()
+
+        masked = MaskedModel(model, ONES[:1], feature_mask=EACH, criterion="probability:0.9")
+        answers = masked.ask(EVERY)
+        assert answers.valid.tolist() == (answers.probability >= 0.9 * masked.whole.probability[0]).tolist()
+
+
+def test_what_is_asked_is_told_by_content() -> None:
+    one, other = torch.nn.Linear(4, 2), torch.nn.Linear(4, 2)
+    first, same, another = (MaskedModel(model, ONES[:1], feature_mask=EACH).provenance for model in (one, one, other))
+    assert first == same
+    assert first.model_digest != another.model_digest
+    assert first.inputs_digest == another.inputs_digest
+    assert MaskedModel(one, ONES[:1], 0.5, feature_mask=EACH).provenance.baseline_digest != first.baseline_digest
+    with torch.no_grad():
+        one.weight += 1
+    assert MaskedModel(one, ONES[:1], feature_mask=EACH).provenance.model_digest != first.model_digest
+    assert first.criterion == "top1"
+    assert first.removal == "fill"
+
+
+def test_baselines_and_segmenters_by_name() -> None:
+    image = torch.rand(1, 3, 6, 6)
+    named = MaskedModel(lambda x: x.mean((2, 3)), image, "mean", segmenter="grid:2x2", outputs="logits")
+    assert named.num_regions == 4
+    dropped = named.ask(np.zeros((1, 4), dtype=bool)).probability
+    assert dropped == pytest.approx(image.mean((2, 3)).softmax(1).amax(1).numpy(), rel=1e-5)
