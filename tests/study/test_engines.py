@@ -13,7 +13,7 @@ pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 ray = pytest.importorskip("ray", reason="needs ray (the ray extra)")
 pytest.importorskip("ray.data", reason="needs ray[data] (the ray extra)")
 
-from study_makers import GRID, Brightest, patch_items  # noqa: E402
+from makers import GRID, Brightest, patch_items  # noqa: E402
 
 from captum_focalogic.demo import load_model  # noqa: E402
 from captum_focalogic.errors import BrokenModelError, InputError  # noqa: E402

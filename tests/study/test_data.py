@@ -12,7 +12,7 @@ from torchvision.datasets import ImageFolder
 
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 
-from study_makers import GRID, SIDE, Brightest, save_pictures
+from makers import GRID, SIDE, Brightest, save_pictures
 
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import InputError

@@ -12,7 +12,7 @@ from PIL import Image
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 
-from study_makers import SIDE, save_pictures
+from makers import SIDE, save_pictures
 
 from captum_focalogic.cli import main
 from captum_focalogic.study import read_rows, read_settings, same_rows
@@ -125,7 +125,7 @@ def test_broken_pictures_are_counted(data: Path, capsys: pytest.CaptureFixture[s
     assert sum(row["error"] is not None for row in read_rows(run).to_pylist()) == 1
     printed = capsys.readouterr().out
     assert "1 of them errors" in printed
-    assert "1 x UnidentifiedImageError" in printed
+    assert "1 x InputError" in printed
 
 
 def test_masks_in_a_folder(data: Path) -> None:

@@ -14,17 +14,17 @@ import torch
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 
-from study_makers import (
+from makers import (
     GRID,
     SIDE,
     Brightest,
+    kill_process,
     patch_items,
     patches,
     save_pictures,
-    start,
+    start_python,
     wait_for_shards,
 )
-from study_makers import kill as kill_process
 
 from captum_focalogic.errors import BrokenModelError, InputError
 from captum_focalogic.study import (
@@ -141,7 +141,9 @@ def test_broken_files_among_pictures(tmp_path: Path) -> None:
     assert len(rows) == 20
     failed = {row["id"]: row["error"] for row in rows if row["error"]}
     assert set(failed) == {path.relative_to(tmp_path / "data").as_posix() for path in (paths[2], paths[4], paths[9])}
-    assert failed["ant/002.png"].startswith("UnidentifiedImageError: ")
+    assert failed["ant/002.png"].endswith(
+        "ant/002.png is no image that can be read; expected PNG, JPEG, WebP, TIFF, ..."
+    )
     again = run_study(image_folder(tmp_path / "data"), Brightest(), GRID, truth=False, out=tmp_path / "again")
     assert same_rows(again, read_rows(tmp_path / "run"))
 
@@ -342,7 +344,7 @@ def test_killed_at_random_moments_and_resumed_the_rows_are_the_same(tmp_path: Pa
     count, moments = 40, random.Random(4)
     cut_short = 0
     for _ in range(5):
-        process = start(KILLED, str(tmp_path / "killed"), str(count))
+        process = start_python(KILLED, str(tmp_path / "killed"), str(count))
         wait_for_shards(tmp_path / "killed", len(list((tmp_path / "killed").glob("rows-*"))), process)
         time.sleep(moments.uniform(0, 0.3))
         cut_short += process.poll() is None

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pq = pytest.importorskip("pyarrow.parquet")
 
-from study_makers import kill, start  # noqa: E402
+from makers import kill_process, start_python  # noqa: E402
 
 from captum_focalogic.errors import StudyError  # noqa: E402
 from captum_focalogic.files import write_bytes  # noqa: E402
@@ -96,14 +96,14 @@ def test_two_writers_at_once_are_refused_and_a_killed_one_leaves_no_lock(tmp_pat
         "import sys, time; from captum_focalogic.study.store import open_store\n"
         f"with open_store(sys.argv[1], {SETTINGS!r}): print('open', flush=True); time.sleep(600)"
     )
-    first = start(code, str(tmp_path))
+    first = start_python(code, str(tmp_path))
     try:
         assert first.stdout is not None
         assert first.stdout.readline() == "open\n"
         with pytest.raises(StudyError, match="another process is writing"), open_store(tmp_path, SETTINGS):
             pass
     finally:
-        kill(first)
+        kill_process(first)
     with open_store(tmp_path, SETTINGS) as store:
         store.add([row(0)])
     with (
