@@ -363,14 +363,14 @@ class Focus:
         image : (3, H, W) float in [0, 1], or (H, W, 3) uint8, optional
             The image the regions were cut from; :attr:`image` by default.
         **how
-            Further fields of :class:`~captum_focalogic.report.html.Entry`: ``title``, ``label``, ``truth`` and others.
+            Further fields of :class:`~captum_focalogic.report.page.Entry`: ``title``, ``label``, ``truth`` and others.
 
         Returns
         -------
         Path
             The file.
         """
-        from captum_focalogic.report.html import Entry, write_report
+        from captum_focalogic.report.page import Entry, write_report
 
         return write_report(path, [Entry(self, self.image if image is None else image, **how)])
 

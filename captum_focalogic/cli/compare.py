@@ -16,7 +16,7 @@ from captum_focalogic.cli.report import entry_of
 
 if TYPE_CHECKING:
     from captum_focalogic.compare import Averages, Comparison
-    from captum_focalogic.report.html import Entry
+    from captum_focalogic.report.page import Entry
 
 _TERMS = 5
 
@@ -77,7 +77,7 @@ def compare(
     from captum_focalogic.compare import compare as compare_methods
     from captum_focalogic.compare.comparison import FOCALOGIC
     from captum_focalogic.ground_truth import read_mask
-    from captum_focalogic.report.html import write_report
+    from captum_focalogic.report.page import write_report
 
     if methods == "list":
         print_lines({"Methods": "\n".join(METHODS)})
@@ -152,7 +152,7 @@ def _beside_others(entry: "Entry", comparison: "Comparison", table: "Averages", 
     """A page's entry with what the other methods show."""
     from captum_focalogic.compare import panel
     from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER
-    from captum_focalogic.report.html import Panel
+    from captum_focalogic.report.page import Panel
     from captum_focalogic.tables import Table
 
     palette = COLOUR_BLIND if colour_blind else PAPER

@@ -108,7 +108,7 @@ def explain(
     written = write_all(folder, session, focus, most_tiles=tiles, colour_blind=colour_blind)
     if report:
         from captum_focalogic.cli.report import entry_of
-        from captum_focalogic.report.html import write_report
+        from captum_focalogic.report.page import write_report
 
         entry = entry_of(session, focus, command_text(context), baseline)
         written.append(write_report(folder / "report.html", [entry]).name)

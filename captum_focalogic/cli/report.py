@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from captum_focalogic.cli.session import Session
     from captum_focalogic.focus import Focus
     from captum_focalogic.ground_truth import GroundTruth
-    from captum_focalogic.report.html import Entry
+    from captum_focalogic.report.page import Entry
 
 
 @reports_errors
@@ -42,7 +42,7 @@ def report(
 
     Hover over a symbol to see its region; switch regions off to see what the formula and the model make of the rest.
     """
-    from captum_focalogic.report.html import write_report
+    from captum_focalogic.report.page import write_report
 
     names = None if labels is None else labels.read_text(encoding="utf-8").splitlines()
     entries = [_stored_entry(path, focus, names, truth) for path, focus in _stored(folder)]
@@ -85,7 +85,7 @@ def _claims_to_be_a_focus(path: Path) -> bool:
 
 
 def _stored_entry(path: Path, focus: "Focus", names: list[str] | None, truth: Path | None) -> "Entry":
-    from captum_focalogic.report.html import Entry
+    from captum_focalogic.report.page import Entry
 
     name = path.parent.name if path.name == "focus.json" else path.stem
     target = focus.target
@@ -115,7 +115,7 @@ def _mask(path: Path, focus: "Focus") -> "GroundTruth | None":
 
 def entry_of(session: "Session", focus: "Focus", command: str, baseline: str) -> "Entry":
     """What a command explained, for a report; with the truth where the picture is an embedded scene."""
-    from captum_focalogic.report.html import Entry
+    from captum_focalogic.report.page import Entry
 
     scene, target = session.image.scene, focus.target
     wanted = scene is not None and isinstance(target, int) and target > 0

@@ -1,7 +1,5 @@
 """The canvas that figures are drawn on: an image whose regions are known, its colours, lines and texts."""
 
-import base64
-import io
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.images import Shrink, open_image
+from captum_focalogic.images import open_image
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -22,8 +20,6 @@ PAGE: Colour = (255, 255, 255)
 INK: Colour = (25, 25, 25)
 LINE: Colour = (20, 20, 20)
 _DIMMED = 0.45
-_LONGEST = 1280
-_LOSSLESS = 160
 _TINTS = ((214, 205, 190), (186, 200, 209), (197, 209, 187), (222, 212, 176), (190, 190, 208), (221, 196, 178))
 
 
@@ -189,17 +185,3 @@ def backdrop(image: ArrayLike | None, label_map: NDArray[np.int64]) -> Image.Ima
             f"{label_map.shape[0]} x {label_map.shape[1]}; pass the image as the model got it"
         )
     return opened
-
-
-def data_uri(image: Image.Image, longest: int = _LONGEST) -> str:
-    """An image as text: PNG where it is small, JPEG otherwise."""
-    image = Shrink(longest)(image.convert("RGB"))
-    stream = io.BytesIO()
-    lossless = max(image.size) <= _LOSSLESS
-    if lossless:
-        image.save(stream, "PNG", optimize=True)
-    else:
-        # Not optimised: Pillow's buffer for that is too small for large, noisy images.
-        image.save(stream, "JPEG", quality=88, subsampling=0)
-    kind = "png" if lossless else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(stream.getvalue()).decode('ascii')}"

@@ -1,13 +1,14 @@
-"""A focus at a glance, for the output cell of a notebook: one picture, the formula, what is known about it."""
+"""A focus at a glance, for the output cell of a notebook: one image, the formula, what is known about it."""
 
 import numpy as np
 from markupsafe import Markup
 
-from captum_focalogic.figures.canvas import backdrop, data_uri
+from captum_focalogic.figures.canvas import backdrop
 from captum_focalogic.figures.overlays import overlay
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import symbol
-from captum_focalogic.report import html_words as words
+from captum_focalogic.report import words
+from captum_focalogic.report.html import data_uri
 
 _LONGEST = 1200
 _WIDTH = 320
@@ -15,7 +16,7 @@ _WIDTH = 320
 
 def compact_html(focus: Focus) -> str:
     """A fragment of HTML with no script and no style sheet, so that it fits any page; every name is escaped."""
-    picture = Markup("")
+    shown = Markup("")
     if focus.label_map is not None:
         drawn = overlay(
             np.asarray(backdrop(focus.image, focus.label_map)),
@@ -24,7 +25,7 @@ def compact_html(focus: Focus) -> str:
             focus.final_states,
             show_ids=True,
         )
-        picture = Markup(
+        shown = Markup(
             '<img alt="Regions of the final states" src="{}" style="width:{}px;max-width:100%;border-radius:6px">'
         ).format(data_uri(drawn, 2 * _WIDTH), _WIDTH)
     formula = focus.formula
@@ -46,5 +47,5 @@ def compact_html(focus: Focus) -> str:
         Markup(
             '<div style="display:flex;flex-wrap:wrap;gap:1.25em;align-items:flex-start;max-width:60em">'
             '{}<div style="flex:1 1 18em;min-width:0">{}</div></div>'
-        ).format(picture, Markup("").join(lines))
+        ).format(shown, Markup("").join(lines))
     )

@@ -1,18 +1,14 @@
 """The images a study should be looked at first, each with a report of its own."""
 
-import base64
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from captum_focalogic.figures.overlays import overlay
-from captum_focalogic.images import Shrink
-from captum_focalogic.report.html import Entry, write_report
+from captum_focalogic.report.html import data_uri
+from captum_focalogic.report.page import Entry, write_report
 from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.study.items import Item
 from captum_focalogic.study.settings import StudySettings
@@ -34,7 +30,7 @@ class Example:
         Its row.
     link : str
         Its report, relative to the run's folder.
-    picture : str
+    image : str
         A thumbnail as a data URI: the image with its smallest final states.
     caption : str
         What it is and what its numbers are.
@@ -42,7 +38,7 @@ class Example:
 
     row: dict[str, Any]
     link: str
-    picture: str
+    image: str
     caption: str
 
 
@@ -112,14 +108,8 @@ def _example(explainer: Explainer, item: Item, prepared: Prepared, row: dict[str
         if (value := row[f"{reading}_{name}"]) is not None and not math.isnan(value)
     )
     said = f"predicted {predicted}" + ("" if row["label"] is None else f", labelled {label}")
-    return Example(row, link, _thumbnail(shown), f"{item.id}: {said}; {numbers}")
+    return Example(row, link, data_uri(shown, _THUMBNAIL), f"{item.id}: {said}; {numbers}")
 
 
 def _named(explainer: Explainer, number: int | None) -> str:
     return "unknown" if number is None else explainer.model.name_of(number) or f"class {number}"
-
-
-def _thumbnail(picture: Image.Image) -> str:
-    sink = io.BytesIO()
-    Shrink(_THUMBNAIL)(picture).save(sink, "PNG")
-    return "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode("ascii")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def text_table(summary: "Summary") -> str:
     """A summary for people to read: one table a reading, then what else there is to say."""
-    return "\n\n".join([*(_means(summary, reading).text() for reading in summary.readings), *remarks(summary)])
+    return "\n\n".join([*(summary_table(summary, reading).text() for reading in summary.readings), *remarks(summary)])
 
 
 def remarks(summary: "Summary") -> list[str]:
@@ -62,7 +62,7 @@ def latex_table(summary: "Summary") -> str:
     """A summary as LaTeX tables (booktabs), one a reading."""
     parts = []
     for reading in summary.readings:
-        means = _means(summary, reading)
+        means = summary_table(summary, reading)
         # a page of print has no room for the last column, and the reading goes where the lines' names have no heading
         header = [Column(f"{reading} states", "left"), *means.columns[1:-1]]
         parts.append(Table(header, [row[:-1] for row in means.rows]).latex())
@@ -107,7 +107,7 @@ def comparison_latex(comparison: "Comparison") -> str:
     return _differences(comparison).latex()
 
 
-def _means(summary: "Summary", reading: str) -> Table:
+def summary_table(summary: "Summary", reading: str) -> Table:
     """The means of one reading, a line a group."""
     numbers = [Column(title, form=".2f") for title in ("states", "regions")]
     rows = [

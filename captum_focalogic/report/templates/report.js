@@ -48,9 +48,9 @@
 
     // One tab stop a group; arrow keys move inside it.
     groups() {
-      const picture = [...this.root.querySelectorAll("[data-picture] .region")]
+      const image = [...this.root.querySelectorAll("[data-image] .region")]
         .sort((one, other) => one.dataset.region - other.dataset.region);
-      this.rove(picture, (from, key) => this.neighbour(Number(from.dataset.region), key, picture));
+      this.rove(image, (from, key) => this.neighbour(Number(from.dataset.region), key, image));
       for (const selector of ["[data-formula]", "[data-list]"]) {
         const symbols = [...this.root.querySelectorAll(`${selector} .symbol`)];
         this.rove(symbols, (from, key) => {

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from makers import focus_by, moody_rule, rule
 
-from captum_focalogic.report.html_words import summary
+from captum_focalogic.report.words import summary
 
 
 def test_summaries() -> None:

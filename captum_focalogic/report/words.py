@@ -3,7 +3,7 @@
 import numpy as np
 
 from captum_focalogic.focus import Focus
-from captum_focalogic.logic import absorb, symbol
+from captum_focalogic.logic import symbol
 from captum_focalogic.metrics import Behaviour, BehaviourKind
 from captum_focalogic.search.certificate import percent
 
@@ -55,9 +55,3 @@ def _regions(count: int) -> str:
 def behaviour_words(found: Behaviour) -> str:
     """What the type of behaviour means."""
     return f"The model {BEHAVIOUR_WORDS[found.kind]}."
-
-
-def needed(focus: Focus) -> int:
-    """How many regions stand in the formula, after sets that contain others are left out."""
-    minimal = absorb(focus.final_states)
-    return int(minimal.any(axis=0).sum()) if len(minimal) else 0

@@ -14,8 +14,8 @@ from makers import IDS, IMAGE, LABELS, focus_by, moody_rule, rule
 from PIL import Image
 
 from captum_focalogic.focus import Focus
-from captum_focalogic.report import html_data
-from captum_focalogic.report.html import Entry, Panel, write_report
+from captum_focalogic.report import data
+from captum_focalogic.report.page import Entry, Panel, write_report
 from captum_focalogic.search import Ascending, enumerate_final_states
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -83,14 +83,14 @@ def says(page: Any, part: str) -> str:
 
 def click_region(page: Any, region: int) -> None:
     """Click into the middle of a region, found by its place in the label map."""
-    box = page.locator("[data-picture]").bounding_box()
+    box = page.locator("[data-image]").bounding_box()
     rows, columns = np.nonzero(region == LABELS)
     x, y = columns.mean() + 0.5, rows.mean() + 0.5
     page.mouse.click(box["x"] + x / LABELS.shape[1] * box["width"], box["y"] + y / LABELS.shape[0] * box["height"])
 
 
 def hover_region(page: Any, region: int) -> None:
-    box = page.locator("[data-picture]").bounding_box()
+    box = page.locator("[data-image]").bounding_box()
     rows, columns = np.nonzero(region == LABELS)
     x, y = columns.mean() + 2.5, rows.mean() + 2.5
     page.mouse.move(box["x"] + x / LABELS.shape[1] * box["width"], box["y"] + y / LABELS.shape[0] * box["height"])
@@ -262,7 +262,7 @@ def test_the_policy_stops_foreign_code(browser: Any, tmp_path: Path) -> None:
 
 
 def test_capped_answers_are_not_called_unasked(open_report: OpenReport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_data, "ANSWER_BYTES", 6 * 8)
+    monkeypatch.setattr(data, "ANSWER_BYTES", 6 * 8)
     page = open_report(Entry(focus_by(rule), IMAGE))
     page.locator("[data-do=shared]").click()
     for region in (11, 12, 2):
@@ -271,7 +271,7 @@ def test_capped_answers_are_not_called_unasked(open_report: OpenReport, monkeypa
 
 
 def test_a_cut_list_of_states_gives_no_false_no(open_report: OpenReport, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_data, "STATE_BYTES", 1)
+    monkeypatch.setattr(data, "STATE_BYTES", 1)
     page = open_report(Entry(focus_by(rule), IMAGE))
     click_region(page, 7)
     assert says(page, "holds") == "Not known here"
@@ -371,7 +371,7 @@ def test_lines_are_as_wide_on_small_images_as_on_large_ones(open_report: OpenRep
     page = open_report(Entry(focus_by(lambda kept: kept[0]), IMAGE * 0))
     page.locator("[data-do=numbers]").click()
     page.mouse.move(5, 5)
-    with Image.open(BytesIO(page.locator("[data-picture]").screenshot())) as shot:
+    with Image.open(BytesIO(page.locator("[data-image]").screenshot())) as shot:
         pixels = np.asarray(shot.convert("RGB")).astype(int)
     row = pixels[pixels.shape[0] // 8]
     strong = (row[:, 0] > 200) & (row[:, 1] < 60)
@@ -382,7 +382,7 @@ def test_it_prints_what_matters(open_report: OpenReport) -> None:
     page = open_report(Entry(focus_by(rule), IMAGE, truth=LABELS == 0), color_scheme="dark")
     page.emulate_media(media="print")
     assert not page.locator(".actions").is_visible()
-    assert page.locator("[data-picture]").is_visible()
+    assert page.locator("[data-image]").is_visible()
     assert page.locator(".statements").is_visible()
     assert sum(channels(page.evaluate("getComputedStyle(document.body).backgroundColor"))) == 3 * 255
     assert len(page.pdf(format="A4")) > 10_000
@@ -390,7 +390,7 @@ def test_it_prints_what_matters(open_report: OpenReport) -> None:
 
 def test_without_scripts_everything_can_still_be_read(open_report: OpenReport) -> None:
     page = open_report(Entry(focus_by(rule), IMAGE), java_script_enabled=False)
-    assert page.locator("[data-picture]").is_visible()
+    assert page.locator("[data-image]").is_visible()
     assert page.locator(".formula").is_visible()
     assert not page.locator("[data-verdict]").is_visible()
     assert "Scripts are off" in page.locator("body").inner_text()

@@ -16,8 +16,8 @@ from PIL import Image
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic import drawing
 from captum_focalogic.metrics import Thresholds
-from captum_focalogic.report import html_data, html_graph
-from captum_focalogic.report.html import Entry, Panel, render_report, write_report
+from captum_focalogic.report import data, formula
+from captum_focalogic.report.page import Entry, Panel, render_report, write_report
 from captum_focalogic.search import states as st
 from captum_focalogic.search.record import Evaluated
 from captum_focalogic.tables import Table
@@ -167,7 +167,7 @@ def test_every_string_stays_text() -> None:
 
 def test_no_name_reaches_the_graph_as_markup() -> None:
     focus = focus_by(rule, names={0: '<a href="http://x">', 7: "\\N\\G&amp;"})
-    drawn = html_graph.formula_graph(focus)
+    drawn = formula.formula_graph(focus)
     if drawn.markup is None:
         pytest.skip(drawn.word)
     inside = Page(drawn.markup)
@@ -179,14 +179,14 @@ def test_no_name_reaches_the_graph_as_markup() -> None:
 
 def test_a_graph_without_graphviz_is_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "available_engines", list)
-    drawn = html_graph.formula_graph(focus_by(rule))
+    drawn = formula.formula_graph(focus_by(rule))
     assert drawn.markup is None
     assert "Graphviz" in drawn.word
 
 
 def test_a_graph_that_nobody_could_read_is_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_graph, "MOST_NODES", 5)
-    assert "unreadable" in html_graph.formula_graph(focus_by(rule)).word
+    monkeypatch.setattr(formula, "MOST_NODES", 5)
+    assert "unreadable" in formula.formula_graph(focus_by(rule)).word
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_several_decisions_have_a_table_of_contents() -> None:
 
 def test_a_large_record_is_cut_to_the_answers_near_the_final_states(monkeypatch: pytest.MonkeyPatch) -> None:
     focus = focus_by(rule)
-    monkeypatch.setattr(html_data, "ANSWER_BYTES", 6 * 14)
+    monkeypatch.setattr(data, "ANSWER_BYTES", 6 * 14)
     page = Page(render_report([Entry(focus, IMAGE)]))
     answers = page.payloads[0]["answers"]
     kept = {row.tobytes() for row in rows(answers["states"])}
@@ -253,7 +253,7 @@ def test_a_large_record_is_cut_to_the_answers_near_the_final_states(monkeypatch:
 
 
 def test_many_final_states_are_cut_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_data, "STATE_BYTES", 1)
+    monkeypatch.setattr(data, "STATE_BYTES", 1)
     (payload,) = Page(render_report([Entry(focus_by(rule), IMAGE)])).payloads
     assert len(rows(payload["states"])) == 1
     assert payload["statesTotal"] == 2

@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from makers import IDS, focus_by, rule
 
 from captum_focalogic.focus import Focus
-from captum_focalogic.report import html_formula
-from captum_focalogic.report.html_formula import Typeset, set_markup, symbol_markup, typeset
+from captum_focalogic.report import formula
+from captum_focalogic.report.formula import Typeset, set_markup, symbol_markup, typeset
 from captum_focalogic.search.record import Record
 
 
@@ -87,7 +87,7 @@ def test_the_plain_text_is_in_natural_order() -> None:
 
 
 def test_long_formulas_stand_on_lines_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_formula, "_ONE_LINE", 3)
+    monkeypatch.setattr(formula, "_ONE_LINE", 3)
     focus = focus_by(rule)
     markup = typeset(focus).markup
     assert markup.count('class="line"') == 2
@@ -97,7 +97,7 @@ def test_long_formulas_stand_on_lines_of_their_own(monkeypatch: pytest.MonkeyPat
 
 
 def test_too_long_formulas_show_their_smallest_terms(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_formula, "LONGEST", 3)
+    monkeypatch.setattr(formula, "LONGEST", 3)
     focus = focus_by(rule)
     shown = typeset(focus)
     assert shown.left_out == 1
@@ -127,7 +127,7 @@ def test_deeply_nested_formulas_are_shown_as_their_terms() -> None:
     shallow, deep = nested(20), nested(400)
     assert shallow.left_out == 0
     assert "".join(read(shallow.markup).text.split()).startswith("I0∧(I1∨(I2∧(I3∨(I4")
-    assert deep.plain.count("(") > html_formula.DEEPEST
+    assert deep.plain.count("(") > formula.DEEPEST
     assert deep.left_out > 0
     assert "".join(read(deep.markup).text.split()).startswith("(I0∧I1)∨(I0∧I2∧I3)∨(I0∧I2∧I4∧I5)")
 
