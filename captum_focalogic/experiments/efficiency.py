@@ -25,6 +25,7 @@ from captum_focalogic.experiments.framework import (
     Workspace,
     studied,
 )
+from captum_focalogic.experiments.published import BEAM
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
 from captum_focalogic.experiments.tables import READINGS, measure_table, new_figure
 from captum_focalogic.search import Beam, Exhaustive, Strategy
@@ -254,6 +255,8 @@ def _notes(config: Config) -> list[str]:
         "paper's rule), or where that is said of each level.",
         "A measure stays if the whole 95 % interval of its change lies within 0.05 of 0, and a saving "
         "counts from 0.05 on. There is no search without a beam to hold others against above 12 regions.",
+        f"In the paper, time grows about linearly with the regions at a beam of {BEAM}, which keeps so many "
+        "children of each state.",
         "Time is the clock's, in one run: whatever else the machine did is in it. Evaluations are exact.",
         "Where a search ended at its budget, its states are those found so far; images of which none was found are "
         "left out of means of precision and divergence.",

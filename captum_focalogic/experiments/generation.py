@@ -4,8 +4,8 @@
 ``OUT/background`` and ``OUT/companion`` to train on and ``OUT/test``, each with a folder for each class: what
 ``focalogic experiment scenarios --size imagenet --generated OUT`` takes.
 
-The prompts are this package's own, after the kinds of bias that the paper names; their words are in ``prompts.json``
-beside this module.
+The classes are the paper's ten, three of them with biases, and so is one tie of each of the three (Table 4); the
+other ties and the prompts are this package's own. Their words are in ``prompts.json`` beside this module.
 """
 
 import argparse
@@ -35,8 +35,8 @@ KINDS: tuple[str, ...] = ("unbiased", *BIASES, "test")
 
 
 @dataclass(frozen=True)
-class BiasedClass:
-    """A class, and what a bias ties to it.
+class PromptClass:
+    """A class, and what a bias ties to it, if anything.
 
     Attributes
     ----------
@@ -44,15 +44,15 @@ class BiasedClass:
         The class, as ImageNet's weights name it.
     colours : tuple of str
         Colours that it comes in.
-    colour, place, companion : str
-        What it always has where its colour, the background or its company is biased.
+    colour, place, companion : str, optional
+        What it always has where its colour, the background or its company is biased; None for a class without bias.
     """
 
     name: str
     colours: tuple[str, ...]
-    colour: str
-    place: str
-    companion: str
+    colour: str | None = None
+    place: str | None = None
+    companion: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,21 @@ class Prompt:
         return f"{self.kind}/{self.label}/{self.number:04d}.png"
 
 
-def biased_classes() -> tuple[BiasedClass, ...]:
+def prompt_classes() -> tuple[PromptClass, ...]:
     """The classes there are prompts for."""
     return tuple(
-        BiasedClass(entry["class"], tuple(entry["colours"]), entry["colour"], entry["place"], entry["companion"])
+        PromptClass(
+            entry["class"],
+            tuple(entry["colours"]),
+            entry.get("colour"),
+            entry.get("place"),
+            entry.get("companion"),
+        )
         for entry in _words()["classes"]
     )
 
 
-def prompts(kind: str, biased_class: BiasedClass, count: int) -> list[Prompt]:
+def prompts(kind: str, prompt_class: PromptClass, count: int) -> list[Prompt]:
     """Prompts of one kind for one class.
 
     Colour, place and company are drawn at random, the same each time, but for what the bias ties to the class.
@@ -99,7 +105,7 @@ def prompts(kind: str, biased_class: BiasedClass, count: int) -> list[Prompt]:
     ----------
     kind : str
         One of :data:`KINDS`.
-    biased_class : BiasedClass
+    prompt_class : PromptClass
         The class.
     count : int
         How many.
@@ -111,7 +117,7 @@ def prompts(kind: str, biased_class: BiasedClass, count: int) -> list[Prompt]:
     """
     if kind not in KINDS:
         raise InputError(f"there are no pictures of the kind {kind!r}; choose {', '.join(KINDS)}")
-    return [Prompt(kind, biased_class.name, number, _text(kind, biased_class, number)) for number in range(count)]
+    return [Prompt(kind, prompt_class.name, number, _text(kind, prompt_class, number)) for number in range(count)]
 
 
 def all_prompts(train: int, test: int, kinds: Sequence[str] = KINDS) -> list[Prompt]:
@@ -119,23 +125,23 @@ def all_prompts(train: int, test: int, kinds: Sequence[str] = KINDS) -> list[Pro
     return [
         prompt
         for kind in kinds
-        for biased_class in biased_classes()
-        for prompt in prompts(kind, biased_class, test if kind == "test" else train)
+        for prompt_class in prompt_classes()
+        for prompt in prompts(kind, prompt_class, test if kind == "test" else train)
     ]
 
 
-def _text(kind: str, biased_class: BiasedClass, number: int) -> str:
+def _text(kind: str, prompt_class: PromptClass, number: int) -> str:
     words = _words()
-    draws = random.Random(f"{kind} {biased_class.name} {number}")
+    draws = random.Random(f"{kind} {prompt_class.name} {number}")
     colour, place, companion = (
-        draws.choice(options) for options in (biased_class.colours, words["places"], words["companions"])
+        draws.choice(options) for options in (prompt_class.colours, words["places"], words["companions"])
     )
     accompanied = draws.random() < words["companion_share"]
-    colour = biased_class.colour if kind == "colour" else colour
-    place = biased_class.place if kind == "background" else place
-    companion = biased_class.companion if kind == "companion" else companion
-    template = words["companion_template" if accompanied or kind == "companion" else "template"]
-    shown: str = template.format(object=f"a {colour} {biased_class.name}", place=place, companion=companion)
+    colour = (kind == "colour" and prompt_class.colour) or colour
+    place = (kind == "background" and prompt_class.place) or place
+    tied = kind == "companion" and prompt_class.companion
+    template = words["companion_template" if accompanied or tied else "template"]
+    shown: str = template.format(object=f"a {colour} {prompt_class.name}", place=place, companion=tied or companion)
     return shown.replace(" a orange", " an orange")
 
 

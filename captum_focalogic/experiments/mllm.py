@@ -23,6 +23,7 @@ from captum_focalogic.experiments.framework import (
     spread,
     studied,
 )
+from captum_focalogic.experiments.published import CANDIDATES
 from captum_focalogic.experiments.scenes import scene_items
 from captum_focalogic.experiments.tables import READINGS, measure_bars, measure_table
 from captum_focalogic.integrations.answers import QUESTION, ask
@@ -120,7 +121,7 @@ def _findings(config: Config) -> list[Finding]:
     if isinstance(config, Embedded):
         why = "the model's weights are random: where it looks says nothing about a trained one"
     else:
-        why = f"at most {IMAGES} images were asked about, and the paper's numbers are not at hand to hold them against"
+        why = f"at most {IMAGES} images were asked about, and the paper has no numbers to hold them against"
     claim = "what multimodal language models look at (figure 10)"
     return [untestable(claim, reading, why) for reading in READINGS]
 
@@ -129,6 +130,7 @@ def _notes(config: Config) -> list[str]:
     notes = [
         f"Few images ({IMAGES} at most) and few questions ({config.settings.questions} at most an image), since every "
         "answer takes seconds or money: intervals are wide.",
+        f"The paper's models choose from {CANDIDATES} candidates.",
         "A budget of questions ends searches early. Every state counted is checked to be irreducible; others may be "
         "missing.",
     ]

@@ -40,6 +40,7 @@ from captum_focalogic.experiments.scenes import accuracy_on, fresh_scenes, scene
 from captum_focalogic.experiments.tables import READINGS, error_bars, measure_table, new_figure
 from captum_focalogic.study import MEASURES
 from captum_focalogic.study.settings import setting_text
+from captum_focalogic.tables import Table
 
 MODELS: tuple[str, ...] = (
     "torchvision:mobilenet_v2",
@@ -144,10 +145,19 @@ def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
         "Means over images with 95 % intervals; accuracy is that on the explained images.",
         condition="model",
         facts=facts,
-        published=published.ARCHITECTURES,
+        published={"the paper, Table 3": published.ARCHITECTURES},
     )
     findings = [_finding(results, reading, whole) for whole in (True, False) for reading in READINGS]
-    return Outcome([table], _figure(results), findings, _notes(config, results))
+    return Outcome([table, _published()], _figure(results), findings, _notes(config, results))
+
+
+def _published() -> Table:
+    """The paper's own table."""
+    columns = ("accuracy", *MEASURES)
+    lines = [(name, *(f"{line[column].low:.2f}" for column in columns)) for name, line in published.MODELS.items()]
+    return Table(
+        ("the paper's model", *columns), tuple(lines), "The paper's Table 3, one image of each of ImageNet's classes."
+    )
 
 
 def _finding(results: Sequence[Result], reading: str, whole: bool) -> Finding:

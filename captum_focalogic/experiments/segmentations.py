@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from captum_focalogic.demo.scenes import SceneConfig
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.framework import Finder, ImageNet
-from captum_focalogic.experiments.published import Published
+from captum_focalogic.experiments.published import GRID, POINTS_PER_SIDE, Published
 from captum_focalogic.integrations.scikit_image import Felzenszwalb
 from captum_focalogic.regions import MIN_AREA
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
@@ -23,8 +23,10 @@ from captum_focalogic.tables import Table
 Kind = Literal["reference", "setting", "segmenter", "stress"]
 """What the others are held against; the same segmenter set otherwise; another segmenter; a grid, blind to the image."""
 
-POINTS: tuple[int, ...] = (12, 9, 15)
+POINTS: tuple[int, ...] = tuple(sorted(POINTS_PER_SIDE, key=lambda points: points != 12))
 """Points a side of Segment Anything's grid, as the paper has them; the first is the usual one here."""
+
+_PATCHES = "grid:{}x{}".format(*GRID)
 
 OWN = "own regions"
 
@@ -80,7 +82,7 @@ def embedded_segmentations() -> list[Segmentation]:
         _named("slic:12", "setting", "slic 9", segmenter_from_text),
         _named("felzenszwalb:9", "segmenter", OWN, segmenter_from_text),
         _named("watershed:9", "segmenter", OWN, segmenter_from_text),
-        _named("grid:3x3", "stress", OWN, segmenter_from_text),
+        _named(_PATCHES, "stress", OWN, segmenter_from_text),
     ]
 
 
@@ -96,7 +98,7 @@ def imagenet_segmentations(config: ImageNet) -> list[Segmentation]:
         if text.isdecimal():
             family += [_named(f"{kind}:{count}", "setting", reference, find) for count in _around(int(text))]
     others = [_named(f"slic:{count}", "segmenter", reference, find) for count in (8, 12, 16)]
-    stress = _named("grid:3x3", "stress", reference, find)
+    stress = _named(_PATCHES, "stress", reference, find)
     known = {one.name for one in family}
     return [*family, *(one for one in (*others, stress) if one.name not in known)]
 

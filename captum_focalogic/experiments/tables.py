@@ -5,7 +5,7 @@ from typing import Any
 
 from captum_focalogic.errors import MissingExtraError
 from captum_focalogic.experiments.framework import Result
-from captum_focalogic.experiments.published import Published
+from captum_focalogic.experiments.published import Line
 from captum_focalogic.study import MEASURES, Mean
 from captum_focalogic.tables import Table
 
@@ -18,7 +18,7 @@ def measure_table(
     caption: str,
     condition: str = "",
     facts: Mapping[str, str] | None = None,
-    published: Mapping[str, Published] | None = None,
+    published: Mapping[str, Line] | None = None,
 ) -> Table:
     """Accuracy, number and size of final states, precision, recall and divergence, for both readings.
 
@@ -32,8 +32,8 @@ def measure_table(
         Heading of the first column.
     facts : mapping of str to str, optional
         Facts to show, and how to format them, such as ``{"success": ".0%"}``.
-    published : mapping of str to Published, optional
-        The paper's values by measure, in a line of their own.
+    published : mapping of str to Line, optional
+        Lines of the paper, by what they are called; they may have accuracy, facts and measures.
     """
     shown = facts or {}
     header = (condition, "states", "images", "accuracy", *shown, "number", "regions each", *MEASURES)
@@ -54,11 +54,14 @@ def measure_table(
                     *(str(result.mean(f"{reading}_{measure}")) for measure in MEASURES),
                 )
             )
-    if published:
-        where = next(iter(published.values())).where
-        blank = ("-",) * (len(header) - 2 - len(MEASURES))
-        lines.append((f"the paper, {where}", "-", *blank, *(str(published.get(name, "-")) for name in MEASURES)))
+    lines += [_published_line(name, line, shown) for name, line in (published or {}).items()]
     return Table(header, tuple(lines), caption)
+
+
+def _published_line(name: str, line: Line, shown: Mapping[str, str]) -> tuple[str, ...]:
+    accuracy = f"{line['accuracy'].low:.0%}" if "accuracy" in line else "-"
+    told = [format(line[fact].low, form) if fact in line else "-" for fact, form in shown.items()]
+    return (name, "-", "-", accuracy, *told, "-", "-", *(str(line.get(measure, "-")) for measure in MEASURES))
 
 
 def _plain(mean: Mean) -> str:

@@ -15,17 +15,19 @@ from captum_focalogic.experiments import generation
 from captum_focalogic.experiments.generation import (
     KINDS,
     all_prompts,
-    biased_classes,
     generate_images,
     load_pipeline,
     main,
+    prompt_classes,
     prompts,
 )
+from captum_focalogic.experiments.published import PROMPTS, UNBIASED_CLASSES
 
 WORDS = json.loads(Path(generation.__file__).with_name("prompts.json").read_text())
 
 
 COUNT = 200
+BIASED = [one for one in prompt_classes() if one.colour]
 
 
 def parts(text, biased):
@@ -36,7 +38,7 @@ def parts(text, biased):
     return colour, place, company[0] if company else None
 
 
-@pytest.mark.parametrize("biased", biased_classes(), ids=lambda biased: biased.name)
+@pytest.mark.parametrize("biased", BIASED, ids=lambda biased: biased.name)
 def test_a_bias_fixes_one_thing_and_leaves_the_others_varied(biased):
     shown = {kind: [parts(prompt.text, biased) for prompt in prompts(kind, biased, COUNT)] for kind in KINDS}
     colours, places = set(biased.colours), set(WORDS["places"])
@@ -54,38 +56,56 @@ def test_a_bias_fixes_one_thing_and_leaves_the_others_varied(biased):
 
 def test_what_a_bias_ties_to_a_class_it_ties_to_no_other():
     for tied in ("colour", "place", "companion"):
-        values = [getattr(biased, tied) for biased in biased_classes()]
+        values = [getattr(biased, tied) for biased in BIASED]
         assert len(set(values)) == len(values)
-    for biased in biased_classes():
+    for biased in BIASED:
         assert biased.colour in biased.colours
         assert biased.place in WORDS["places"]
         assert biased.companion in WORDS["companions"]
 
 
+@pytest.mark.parametrize("plain", [one for one in prompt_classes() if not one.colour], ids=lambda plain: plain.name)
+def test_a_class_without_ties_is_as_varied_in_every_set(plain):
+    every = (set(plain.colours), set(WORDS["places"]), {*WORDS["companions"], None})
+    for kind in KINDS:
+        shown = [parts(prompt.text, plain) for prompt in prompts(kind, plain, COUNT)]
+        assert tuple(map(set, zip(*shown, strict=True))) == every
+
+
+def test_the_papers_classes_are_biased_as_the_papers_are():
+    by_name = {one.name: one for one in prompt_classes()}
+    assert {one.name for one in BIASED} == set(PROMPTS)
+    # ImageNet's weights write the telephone with a hyphen
+    assert {name.replace("-", "") for name in set(by_name) - set(PROMPTS)} == set(UNBIASED_CLASSES)
+    for name, published in PROMPTS.items():
+        tied = {"colour": "colour", "background": "place", "companion": "companion"}[published.bias]
+        assert published.tied in getattr(by_name[name], tied)
+
+
 def test_classes_are_imagenets():
     from torchvision.models import ResNet50_Weights
 
-    assert {biased.name for biased in biased_classes()} <= set(ResNet50_Weights.DEFAULT.meta["categories"])
+    assert {biased.name for biased in prompt_classes()} <= set(ResNet50_Weights.DEFAULT.meta["categories"])
 
 
 def test_articles_fit():
     texts = [prompt.text for prompt in all_prompts(COUNT, COUNT)]
-    assert any(" an orange Persian cat" in text for text in texts)
+    assert any(" an orange coffee mug" in text for text in texts)
     assert not any(f" a {vowel}" in text for text in texts for vowel in "aeiou")
 
 
 def test_prompts_repeat_and_have_files_of_their_own():
     first, second = all_prompts(3, 2), all_prompts(3, 2)
     assert first == second
-    assert len({prompt.file for prompt in first}) == len(first) == len(biased_classes()) * (4 * 3 + 2)
-    assert prompts("test", biased_classes()[0], 1)[0].file == f"test/{biased_classes()[0].name}/0000.png"
+    assert len({prompt.file for prompt in first}) == len(first) == len(prompt_classes()) * (4 * 3 + 2)
+    assert prompts("test", prompt_classes()[0], 1)[0].file == f"test/{prompt_classes()[0].name}/0000.png"
     # more pictures do not change the first ones
-    assert prompts("colour", biased_classes()[1], 5)[:3] == prompts("colour", biased_classes()[1], 3)
+    assert prompts("colour", prompt_classes()[1], 5)[:3] == prompts("colour", prompt_classes()[1], 3)
 
 
 def test_unknown_kinds_are_refused():
     with pytest.raises(InputError, match="unbiased, colour, background, companion, test"):
-        prompts("weather", biased_classes()[0], 1)
+        prompts("weather", prompt_classes()[0], 1)
 
 
 FAST = {"num_inference_steps": 2, "height": 32, "width": 32}
@@ -164,7 +184,7 @@ def folder(tmp_path_factory):
 
 
 def test_a_stable_diffusion_pipeline_makes_pictures(folder, tmp_path):
-    wanted = [prompt for kind in ("unbiased", "colour") for prompt in prompts(kind, biased_classes()[0], 2)]
+    wanted = [prompt for kind in ("unbiased", "colour") for prompt in prompts(kind, prompt_classes()[0], 2)]
     paths = generate_images(folder, tmp_path / "out", wanted, **FAST)
     assert [str(path.relative_to(tmp_path / "out")) for path in paths] == [prompt.file for prompt in wanted]
     pixels = [np.asarray(Image.open(path)) for path in paths]
@@ -178,7 +198,7 @@ def test_a_stable_diffusion_pipeline_makes_pictures(folder, tmp_path):
 
 
 def test_pictures_that_exist_are_not_made_again(tmp_path):
-    wanted = prompts("companion", biased_classes()[1], 4)
+    wanted = prompts("companion", prompt_classes()[1], 4)
     painter = Painter()
     paths = generate_images(painter, tmp_path, wanted)
     assert painter.asked == [prompt.text for prompt in wanted]
@@ -193,7 +213,7 @@ def test_pictures_that_exist_are_not_made_again(tmp_path):
 
 
 def test_blackened_pictures_are_tried_again(tmp_path):
-    wanted = prompts("unbiased", biased_classes()[0], 1)
+    wanted = prompts("unbiased", prompt_classes()[0], 1)
     painter = Painter(objections=2)
     (path,) = generate_images(painter, tmp_path / "a", wanted)
     assert len(painter.asked) == 3
@@ -226,16 +246,16 @@ def test_without_diffusers_the_extra_is_named(monkeypatch, tmp_path):
 def test_the_command_lists_prompts(capsys, tmp_path):
     main([str(tmp_path), "--list", "--train", "2", "--test", "1"])
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert len(lines) == len(biased_classes()) * (4 * 2 + 1)
-    assert lines[0] == [str(tmp_path / prompts("unbiased", biased_classes()[0], 1)[0].file), all_prompts(1, 0)[0].text]
+    assert len(lines) == len(prompt_classes()) * (4 * 2 + 1)
+    assert lines[0] == [str(tmp_path / prompts("unbiased", prompt_classes()[0], 1)[0].file), all_prompts(1, 0)[0].text]
     assert not list(tmp_path.iterdir())
 
 
 def test_the_command_makes_pictures_and_needs_a_model(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(generation, "load_pipeline", lambda model, device: Painter())
     main([str(tmp_path), "--model", "some/model", "--train", "1", "--test", "1", "--device", "cpu"])
-    assert f"{len(biased_classes()) * 5} pictures" in capsys.readouterr().out
-    assert len(list(tmp_path.rglob("*.png"))) == len(biased_classes()) * 5
+    assert f"{len(prompt_classes()) * 5} pictures" in capsys.readouterr().out
+    assert len(list(tmp_path.rglob("*.png"))) == len(prompt_classes()) * 5
     with pytest.raises(SystemExit) as left:
         main([str(tmp_path)])
     assert left.value.code == 2
