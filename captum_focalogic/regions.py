@@ -1,5 +1,6 @@
 """Partitions of an input into regions: from feature masks, label maps and overlapping masks."""
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
 from captum_focalogic.errors import InputError
@@ -153,15 +153,56 @@ def merge_small(labels: Labels, min_area: float = MIN_AREA) -> Labels:
     """
     labels = np.array(labels, dtype=np.int64)
     _check_share(min_area)
-    while True:
-        region_ids, sizes = np.unique(labels, return_counts=True)
-        smallest = int(np.argmin(sizes))
-        if len(region_ids) == 1 or sizes[smallest] >= min_area * labels.size:
-            return labels
-        region = labels == region_ids[smallest]
-        ring = ndimage.binary_dilation(region) & ~region
-        neighbours, borders = np.unique(labels[ring], return_counts=True)
-        labels[region] = neighbours[np.argmax(borders)]
+    region_ids, columns, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    regions, sizes, least = columns.reshape(labels.shape), counts.tolist(), min_area * labels.size
+    # Only small regions ever move, so only their pixels are kept at hand.
+    waiting = [(size, region) for region, size in enumerate(sizes) if size < least]
+    pixels = _pixels_of(regions, [region for _, region in waiting])
+    left = len(region_ids)
+    heapq.heapify(waiting)
+    while waiting and left > 1:
+        size, region = heapq.heappop(waiting)
+        if size != sizes[region]:
+            continue
+        own = np.concatenate(pixels.pop(region))
+        neighbours, borders = np.unique(_ring(regions, own, region), return_counts=True)
+        neighbour = int(neighbours[np.argmax(borders)])
+        regions.reshape(-1)[own] = neighbour
+        sizes[neighbour] += size
+        sizes[region] = 0
+        left -= 1
+        if neighbour in pixels:
+            pixels[neighbour].append(own)
+            if sizes[neighbour] < least:
+                heapq.heappush(waiting, (sizes[neighbour], neighbour))
+    return np.asarray(region_ids[regions], dtype=np.int64)
+
+
+def _pixels_of(regions: NDArray[np.intp], chosen: list[int]) -> dict[int, list[NDArray[np.intp]]]:
+    """Positions of the pixels of some regions, in a flat image."""
+    if not chosen:
+        return {}
+    flat = regions.reshape(-1)
+    positions = np.flatnonzero(np.isin(flat, chosen))
+    order = np.argsort(flat[positions], kind="stable")
+    bounds = np.searchsorted(flat[positions][order], chosen, side="right")
+    return {region: [part] for region, part in zip(chosen, np.split(positions[order], bounds[:-1]), strict=True)}
+
+
+def _ring(regions: NDArray[np.intp], pixels: NDArray[np.intp], region: int) -> NDArray[np.intp]:
+    """Regions of the pixels around a region, each pixel once."""
+    height, width = regions.shape
+    flat = regions.reshape(-1)
+    rows, columns = np.divmod(pixels, width)
+    around = [
+        pixels[rows > 0] - width,
+        pixels[rows < height - 1] + width,
+        pixels[columns > 0] - 1,
+        pixels[columns < width - 1] + 1,
+    ]
+    touched = np.unique(np.concatenate(around))
+    found: NDArray[np.intp] = flat[touched]
+    return np.asarray(found[found != region])
 
 
 def _check_share(min_area: float) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 from hypothesis import strategies as st
+from scipy import ndimage
+from skimage.color import rgb2lab
 from sympy import ITE, And, Equivalent, Implies, Not, Or, Symbol, Xor, false, true
 from sympy.logic.boolalg import Boolean
 
@@ -75,3 +77,36 @@ def expressions(columns: int = 6, leaves: int = 14) -> st.SearchStrategy[Boolean
         )
 
     return st.recursive(leaf, extend, max_leaves=leaves)
+
+
+def merged_small(labels: np.ndarray, min_area: float) -> np.ndarray:
+    """The definition of ``merge_small``: the smallest region joins its longest border, over and over."""
+    labels = np.array(labels, dtype=np.int64)
+    while True:
+        region_ids, sizes = np.unique(labels, return_counts=True)
+        smallest = int(np.argmin(sizes))
+        if len(region_ids) == 1 or sizes[smallest] >= min_area * labels.size:
+            return labels
+        region = labels == region_ids[smallest]
+        ring = ndimage.binary_dilation(region) & ~region
+        neighbours, borders = np.unique(labels[ring], return_counts=True)
+        labels[region] = neighbours[np.argmax(borders)]
+
+
+def joined_alike(labels: np.ndarray, pixels: np.ndarray, count: int) -> np.ndarray:
+    """The definition of ``join_alike``: the pair of neighbours that adds least variance is joined, over and over."""
+    colours = rgb2lab(pixels).reshape(-1, 3)
+    regions = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
+    while (left := len(np.unique(regions))) > count:
+        sizes = np.bincount(regions.reshape(-1))
+        sums = np.stack([np.bincount(regions.reshape(-1), weights=channel) for channel in colours.T], axis=1)
+        means = sums / sizes[:, None]
+        touching = np.zeros((left, left), dtype=np.bool_)
+        touching[regions[1:], regions[:-1]] = True
+        touching[regions[:, 1:], regions[:, :-1]] = True
+        one, other = np.nonzero(np.triu(touching | touching.T, k=1))
+        weight = sizes[one] * sizes[other] / (sizes[one] + sizes[other])
+        cheapest = int(np.argmin(weight * ((means[one] - means[other]) ** 2).sum(axis=1)))
+        regions[regions == other[cheapest]] = one[cheapest]
+        regions = np.unique(regions, return_inverse=True)[1].reshape(labels.shape)
+    return regions.astype(np.int64) + 1

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as hs
+from oracles import merged_small
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.regions import as_label_map, labels_from_masks, merge_small, partition_from_masks
@@ -196,3 +197,13 @@ class TestMergeSmall:
         ]
         for region in large:
             assert (merged[labels == region] == region).all()
+
+    @given(hs.integers(0, 2**32 - 1), hs.sampled_from([0.0, 0.005, 0.02, 0.1, 0.3, 0.9]), hs.integers(1, 60))
+    @settings(max_examples=200, deadline=None)
+    def test_as_by_definition(self, seed: int, min_area: float, values: int) -> None:
+        rng = np.random.default_rng(seed)
+        labels = rng.integers(-3, values, size=rng.integers(1, 20, size=2)) * int(rng.choice([1, 10**15]))
+        labels = labels.repeat(rng.integers(1, 4), axis=0).repeat(rng.integers(1, 4), axis=1)
+        merged = merge_small(labels, min_area)
+        assert merged.dtype == np.int64
+        assert np.array_equal(merged, merged_small(labels, min_area))
