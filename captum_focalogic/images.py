@@ -422,7 +422,9 @@ def _shares(values: NDArray[Any], name: str, top: int | None = None) -> NDArray[
 
 
 def _bytes(shares: NDArray[np.floating]) -> Bytes:
-    return np.asarray(np.rint(shares * 255).astype(np.uint8))
+    scaled = shares * 255
+    np.rint(scaled, out=scaled)
+    return np.asarray(scaled, dtype=np.uint8)
 
 
 def _three(pixels: NDArray[Any]) -> NDArray[Any]:

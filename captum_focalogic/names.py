@@ -32,9 +32,9 @@ TABLE: dict[Kind, dict[str, str]] = {
     "segmenter": {
         "slic[:NUMBER]": "captum_focalogic.segmenters:Slic.from_text",
         "grid[:ROWSxCOLUMNS]": "captum_focalogic.segmenters:Grid.from_text",
-        "felzenszwalb[:NUMBER]": "captum_focalogic.integrations.scikit_image:Felzenszwalb.from_text",
-        "quickshift[:NUMBER]": "captum_focalogic.integrations.scikit_image:Quickshift.from_text",
-        "watershed[:NUMBER]": "captum_focalogic.integrations.scikit_image:Watershed.from_text",
+        "felzenszwalb[:NUMBER]": "captum_focalogic.segmenters:Felzenszwalb.from_text",
+        "quickshift[:NUMBER]": "captum_focalogic.segmenters:Quickshift.from_text",
+        "watershed[:NUMBER]": "captum_focalogic.segmenters:Watershed.from_text",
         "sam[:CHECKPOINT]": "captum_focalogic.integrations.segment_anything:SamSegmenter.from_text",
         "masks[:ID]": "captum_focalogic.integrations.transformers_masks:TransformersSegmenter.from_text",
         "shapes:FILE.json": "captum_focalogic.integrations.shapes:Shapes",

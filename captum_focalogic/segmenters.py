@@ -5,11 +5,13 @@ integer region ids that covers every pixel. Those here need nothing beyond the c
 others are in :mod:`captum_focalogic.integrations`.
 """
 
+import heapq
 import math
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,7 @@ from torch import Tensor
 from captum_focalogic import names
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.files import read_array
-from captum_focalogic.images import decode_image
+from captum_focalogic.images import ROUNDING, Shrink, decode_image, open_image, resize_labels
 from captum_focalogic.regions import MIN_AREA, Labels, merge_small
 
 Segmenter = Callable[[Tensor], NDArray[np.integer] | Tensor]
@@ -27,9 +29,14 @@ Segmenter = Callable[[Tensor], NDArray[np.integer] | Tensor]
 Pixels = NDArray[np.float32]
 """An image for scikit-image, (H, W, 3) in [0, 1]."""
 
+WORKING_SIZE = 512
+"""Longest side that an image is cut at; the regions of larger ones are found at this size and enlarged."""
+
+MAX_SEGMENTS = 10_000
+"""More regions than any search can tell apart."""
+
 _SLIC_ATTEMPTS = 6
 _SLIC_SMOOTHING = 1 / 80
-_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,8 @@ class Grid:
 
     def __call__(self, image: Tensor) -> Labels:
         """Cut an image."""
-        height, width = pixels_of(image).shape[:2]
+        _check_image(image)
+        height, width = image.shape[1:]
         if self.rows > height or self.columns > width:
             raise InputError(
                 f"a grid of {self.rows}x{self.columns} cells does not fit an image of {height}x{width} pixels"
@@ -73,8 +81,80 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Slic:
-    """Superpixels: k-means over colour and place (Achanta et al. 2012; scikit-image), numbered from 1.
+class Superpixels(ABC):
+    """Segments of like colour: what the segmenters by scikit-image have in common.
+
+    They are found in the image at a working size, so that a photograph of any resolution takes a second or two and
+    parameters in pixels mean the same for all; then regions below the least area join a neighbour, neighbours of like
+    colour are joined until no more than the number asked are left, and the label map is enlarged to the image's size.
+    Regions are numbered 1 … M.
+
+    Parameters
+    ----------
+    n_segments : int or None, default 12
+        Most regions; None keeps all.
+    min_area : float, default 1e-3
+        Regions below this share of the image join a neighbour (paper section 3.6).
+    working_size : int, default 512
+        Longest side in pixels that the image is cut at. Smaller images are cut as they are.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of range; when called, if what is cut is no image in [0, 1].
+
+    Warns
+    -----
+    FocaLogicWarning
+        If a single region comes out.
+    """
+
+    n_segments: int | None = 12
+    min_area: float = MIN_AREA
+    working_size: int = WORKING_SIZE
+
+    def __post_init__(self) -> None:
+        if self.n_segments is not None and not 1 <= self.n_segments <= MAX_SEGMENTS:
+            raise InputError(
+                f"n_segments must be at least 1 and at most {MAX_SEGMENTS:,}, or None for no limit; "
+                f"got {self.n_segments}"
+            )
+        if not 0 <= self.min_area < 1:
+            raise InputError(f"min_area is a share of the image, at least 0 and below 1; got {self.min_area}")
+        if self.working_size < 16:
+            raise InputError(f"working_size must be at least 16 pixels; got {self.working_size}")
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """So many regions, or at most so many; the usual number from nothing."""
+        return cls(whole(text, text, cls.__name__.lower())) if text else cls()
+
+    def __call__(self, image: Tensor) -> Labels:
+        """Cut an image (3, H, W) in [0, 1] into regions, (H, W)."""
+        pixels = pixels_of(image, self.working_size)
+        labels = merge_small(self._segments(pixels), self.min_area)
+        labels = join_alike(labels, pixels, _count(labels) if self.n_segments is None else self.n_segments)
+        return resize_labels(_checked(labels, self._asked, type(self).__name__), *image.shape[1:])
+
+    @property
+    def _asked(self) -> int:
+        """Regions of which at least half should come out."""
+        return 0
+
+    @abstractmethod
+    def _segments(self, pixels: Pixels) -> Labels:
+        """Region ids (H, W) of an image (H, W, 3)."""
+
+    def _check(self, name: str, low: float, high: float) -> None:
+        """Refuse a parameter that makes no sense, or that would never end."""
+        value = getattr(self, name)
+        if not low <= value <= high:
+            raise InputError(f"{name} must be at least {low:g} and at most {high:g}; got {value}")
+
+
+@dataclass(frozen=True)
+class Slic(Superpixels):
+    """k-means over colour and place (Achanta et al. 2012; scikit-image).
 
     SLIC sets its seeds on a regular grid and absorbs fragments, so it misses a small number of segments by a third
     either way. It is given just enough seeds here to find at least as many segments as asked, and neighbours of like
@@ -84,14 +164,14 @@ class Slic:
     ----------
     n_segments : int, default 12
         Regions wanted.
+    min_area, working_size
+        As :class:`Superpixels`.
     compactness : float, default 20
         Weight of place against colour: larger values give rounder regions. Raised where noise leaves fewer than half of
         the regions asked.
     sigma : float, optional
-        Width in pixels of the blur before clustering; by default 1/80 of the image's shorter side, which keeps
-        textures from fraying the borders at any resolution.
-    min_area : float, default 1e-3
-        Regions below this share of the image join a neighbour (paper section 3.6).
+        Width of the blur before clustering, in pixels of the working size; by default 1/80 of the shorter side, which
+        keeps textures from fraying the borders.
 
     Raises
     ------
@@ -100,35 +180,28 @@ class Slic:
 
     Warns
     -----
-    UserWarning
+    FocaLogicWarning
         If fewer than half as many regions come out as were asked, or a single one.
     """
 
     n_segments: int = 12
     compactness: float = 20.0
     sigma: float | None = None
-    min_area: float = MIN_AREA
 
     def __post_init__(self) -> None:
-        if self.n_segments < 1:
-            raise InputError(f"n_segments must be at least 1; got {self.n_segments}")
-        if not self.compactness > 0:
+        super().__post_init__()
+        if not 0 < self.compactness < math.inf:
             raise InputError(f"compactness must be positive; got {self.compactness}")
-        if self.sigma is not None and not self.sigma >= 0:
-            raise InputError(f"sigma must not be negative; got {self.sigma}")
-        if not 0 <= self.min_area < 1:
-            raise InputError(f"min_area is a share of the image, at least 0 and below 1; got {self.min_area}")
+        if self.sigma is not None:
+            self._check("sigma", 0, WORKING_SIZE)
 
-    @classmethod
-    def from_text(cls, text: str) -> "Slic":
-        """So many superpixels; the usual number from nothing."""
-        return cls(whole(text, text, "slic")) if text else cls()
+    @property
+    def _asked(self) -> int:
+        return self.n_segments
 
-    def __call__(self, image: Tensor) -> Labels:
-        """Cut an image."""
-        pixels = pixels_of(image)
+    def _segments(self, pixels: Pixels) -> Labels:
         seeds, compactness = self.n_segments, self.compactness
-        labels = self._superpixels(pixels, seeds, compactness)
+        labels = self._clusters(pixels, seeds, compactness)
         for _ in range(_SLIC_ATTEMPTS - 1):
             found = _count(labels)
             if found >= self.n_segments:
@@ -136,15 +209,113 @@ class Slic:
             seeds += math.ceil(seeds / 8)
             # Noise breaks clusters into fragments that are all absorbed; place then has to count for more.
             compactness *= 2 if 2 * found < self.n_segments else 1
-            labels = self._superpixels(pixels, seeds, compactness)
-        return _checked(join_alike(labels, pixels, self.n_segments), self.n_segments, "SLIC")
+            labels = self._clusters(pixels, seeds, compactness)
+        return labels
 
-    def _superpixels(self, pixels: Pixels, seeds: int, compactness: float) -> Labels:
+    def _clusters(self, pixels: Pixels, seeds: int, compactness: float) -> Labels:
         from skimage.segmentation import slic
 
         sigma = _SLIC_SMOOTHING * min(pixels.shape[:2]) if self.sigma is None else self.sigma
         labels = slic(pixels, n_segments=seeds, compactness=compactness, sigma=sigma, start_label=1, channel_axis=-1)
         return merge_small(labels, self.min_area)
+
+
+@dataclass(frozen=True)
+class Felzenszwalb(Superpixels):
+    """Graph-based segments (Felzenszwalb and Huttenlocher 2004).
+
+    Parameters
+    ----------
+    n_segments, min_area, working_size
+        As :class:`Superpixels`.
+    scale : float, default 100
+        Larger values give larger segments.
+    sigma : float, default 0.8
+        Width of the blur before, in pixels of the working size.
+    """
+
+    scale: float = 100.0
+    sigma: float = 0.8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("scale", 0, 1e9)
+        self._check("sigma", 0, WORKING_SIZE)
+
+    def _segments(self, pixels: Pixels) -> Labels:
+        from skimage.segmentation import felzenszwalb
+
+        return np.asarray(felzenszwalb(pixels, scale=self.scale, sigma=self.sigma), dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Quickshift(Superpixels):
+    """Modes of colour and place (Vedaldi and Soatto 2008), with a fixed seed.
+
+    Parameters
+    ----------
+    n_segments, min_area, working_size
+        As :class:`Superpixels`.
+    kernel_size : float, default 4
+        Width of the kernel, in pixels of the working size; larger values give larger segments. The time grows with its
+        square.
+    max_dist : float, default 20
+        Largest distance within a segment.
+    ratio : float, default 0.5
+        Weight of colour against place, 0 to 1.
+    """
+
+    kernel_size: float = 4.0
+    max_dist: float = 20.0
+    ratio: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("kernel_size", 1, 64)
+        self._check("max_dist", 0, 1e9)
+        self._check("ratio", 0, 1)
+
+    def _segments(self, pixels: Pixels) -> Labels:
+        from skimage.segmentation import quickshift
+
+        segments = quickshift(  # type: ignore[no-untyped-call]
+            pixels, kernel_size=self.kernel_size, max_dist=self.max_dist, ratio=self.ratio, rng=0
+        )
+        return np.asarray(segments, dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Watershed(Superpixels):
+    """Basins of the image's gradient (Beucher and Lantuéjoul 1979; compact: Neubert and Protzel 2014).
+
+    Parameters
+    ----------
+    n_segments, min_area, working_size
+        As :class:`Superpixels`.
+    markers : int, default 100
+        Basins, set on a regular grid.
+    compactness : float, default 0.001
+        Larger values give rounder segments.
+    """
+
+    markers: int = 100
+    compactness: float = 0.001
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check("markers", 1, MAX_SEGMENTS)
+        self._check("compactness", 0, 1e9)
+
+    def _segments(self, pixels: Pixels) -> Labels:
+        from skimage.color import rgb2gray
+        from skimage.filters import sobel
+        from skimage.segmentation import watershed
+
+        gradient = sobel(rgb2gray(pixels))  # type: ignore[no-untyped-call]
+        segments = watershed(  # type: ignore[no-untyped-call]
+            gradient, markers=self.markers, compactness=self.compactness
+        )
+        return np.asarray(segments, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -219,25 +390,38 @@ def segmenter_from_text(text: str) -> Segmenter:
 _LABEL_MAP_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".npy")
 
 
-def pixels_of(image: Tensor) -> Pixels:
+def pixels_of(image: Tensor, longest: int | None = None) -> Pixels:
     """An image as (H, W, 3) float32 on the CPU; a single channel is repeated.
+
+    Parameters
+    ----------
+    image : (3, H, W) or (1, H, W) Tensor
+        In [0, 1].
+    longest : int, optional
+        Most pixels a side; larger images are shrunk.
 
     Raises
     ------
     InputError
-        If it is not a (3, H, W) or (1, H, W) tensor of finite values in [0, 1].
+        If it is not a tensor of such a shape, or of finite values in [0, 1].
     """
+    _check_image(image)
+    if longest is not None and max(image.shape[1:]) > longest:
+        return np.asarray(Shrink(longest)(open_image(image)), dtype=np.float32) / np.float32(255)
+    pixels = image.detach().float().cpu().numpy()
+    pixels = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
+    return np.ascontiguousarray(pixels.transpose(1, 2, 0).clip(0, 1))
+
+
+def _check_image(image: Tensor) -> None:
     if image.dim() != 3 or image.shape[0] not in (1, 3) or not image.numel():
         raise InputError(f"a segmenter needs one image of shape (3, H, W); got {tuple(image.shape)}")
-    pixels = image.detach().float().cpu().numpy()
-    low, high = float(pixels.min()), float(pixels.max())
-    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
+    low, high = (float(bound) for bound in image.detach().aminmax())
+    if not (low >= -ROUNDING and high <= 1 + ROUNDING):
         raise InputError(
             f"a segmenter needs values in [0, 1]; these lie in [{low:.3g}, {high:.3g}]. "
             "If the model's inputs are normalised, pass to_image=, a function that undoes it"
         )
-    pixels = np.broadcast_to(pixels, (3, *pixels.shape[1:]))
-    return np.ascontiguousarray(pixels.transpose(1, 2, 0).clip(0, 1))
 
 
 def join_alike(labels: Labels, pixels: Pixels, count: int) -> Labels:
@@ -259,27 +443,89 @@ def join_alike(labels: Labels, pixels: Pixels, count: int) -> Labels:
     """
     from skimage.color import rgb2lab
 
-    colours = rgb2lab(pixels).reshape(-1, 3)
-    regions = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
-    while (left := _count(regions)) > count:
-        sizes = np.bincount(regions.reshape(-1))
-        sums = np.stack([np.bincount(regions.reshape(-1), weights=channel) for channel in colours.T], axis=1)
-        means = sums / sizes[:, None]
-        one, other = _borders(regions, left)
-        weight = sizes[one] * sizes[other] / (sizes[one] + sizes[other])
-        cheapest = int(np.argmin(weight * ((means[one] - means[other]) ** 2).sum(axis=1)))
-        regions[regions == other[cheapest]] = one[cheapest]
-        regions = np.unique(regions, return_inverse=True)[1].reshape(labels.shape)
-    return regions.astype(np.int64) + 1
+    region_ids, columns = np.unique(labels, return_inverse=True)
+    regions = columns.reshape(labels.shape)
+    if len(region_ids) > count:
+        graph = _RegionGraph(regions, rgb2lab(pixels).reshape(-1, 3), len(region_ids))
+        for _ in range(len(region_ids) - count):
+            graph.join_cheapest()
+        regions = graph.names()[regions]
+    return np.asarray(regions, dtype=np.int64) + 1
 
 
-def _borders(regions: NDArray[np.intp], count: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+class _RegionGraph:
+    """Regions, which of them touch, and what joining two would cost: joining two looks at these two only."""
+
+    def __init__(self, regions: NDArray[np.intp], colours: NDArray[np.floating], count: int) -> None:
+        flat = regions.reshape(-1)
+        self._channels = np.ascontiguousarray(colours.T)
+        self._sizes = np.bincount(flat, minlength=count)
+        sums = np.stack([np.bincount(flat, weights=channel, minlength=count) for channel in self._channels], axis=1)
+        self._means = sums / self._sizes[:, None]
+        self._pixels = np.split(np.argsort(flat, kind="stable"), np.cumsum(self._sizes)[:-1])
+        self._neighbours: list[set[int]] = [set() for _ in range(count)]
+        self._into = np.arange(count)
+        self._joins = [0] * count
+        self._costs: list[tuple[float, int, int, int]] = []
+        pairs = _borders(regions, count)
+        for one, other in pairs:
+            self._neighbours[one].add(other)
+            self._neighbours[other].add(one)
+        self._offer(pairs)
+
+    def join_cheapest(self) -> None:
+        """Join the pair that adds least variance; of equal ones the first."""
+        while True:
+            _, one, other, joins = heapq.heappop(self._costs)
+            # Costs worked out before one of the two was joined with a third are of no use.
+            if joins == self._joins[one] + self._joins[other] and (self._into[[one, other]] == (one, other)).all():
+                return self._join(one, other)
+
+    def names(self) -> NDArray[np.intp]:
+        """For each region at the start, the number of the region that it is part of now."""
+        # A region is joined into one before it, which is settled by then.
+        roots = self._into.copy()
+        for region in range(len(roots)):
+            roots[region] = roots[roots[region]]
+        return np.asarray(np.unique(roots, return_inverse=True)[1])
+
+    def _join(self, one: int, other: int) -> None:
+        # Sums are taken over the pixels in their order, so that they do not depend on the order of the joins.
+        pixels = np.sort(np.concatenate([self._pixels[one], self._pixels[other]]), kind="stable")
+        self._pixels[one], self._pixels[other] = pixels, pixels[:0]
+        self._sizes[one] += self._sizes[other]
+        places = np.zeros(len(pixels), dtype=np.intp)
+        sums = [np.bincount(places, weights=channel[pixels])[0] for channel in self._channels]
+        self._means[one] = np.array(sums) / self._sizes[one]
+        self._into[other] = one
+        self._joins[one] += 1
+        around = (self._neighbours[one] | self._neighbours[other]) - {one, other}
+        for region in around:
+            self._neighbours[region].discard(other)
+            self._neighbours[region].add(one)
+        self._neighbours[one], self._neighbours[other] = around, set()
+        self._offer([(min(one, region), max(one, region)) for region in around])
+
+    def _offer(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Work out what joining each pair costs."""
+        listed = list(pairs)
+        if not listed:
+            return
+        one, other = np.array(listed).T
+        weight = self._sizes[one] * self._sizes[other] / (self._sizes[one] + self._sizes[other])
+        costs = weight * ((self._means[one] - self._means[other]) ** 2).sum(axis=1)
+        for cost, (low, high) in zip(costs.tolist(), listed, strict=True):
+            heapq.heappush(self._costs, (cost, low, high, self._joins[low] + self._joins[high]))
+
+
+def _borders(regions: NDArray[np.intp], count: int) -> list[tuple[int, int]]:
     """Pairs of adjacent regions, lower number first."""
-    touching = np.zeros((count, count), dtype=np.bool_)
-    touching[regions[1:], regions[:-1]] = True
-    touching[regions[:, 1:], regions[:, :-1]] = True
-    one, other = np.nonzero(np.triu(touching | touching.T, k=1))
-    return one, other
+    found = []
+    for one, other in ((regions[1:], regions[:-1]), (regions[:, 1:], regions[:, :-1])):
+        apart = one != other
+        found.append(np.unique(np.minimum(one, other)[apart] * count + np.maximum(one, other)[apart]))
+    low, high = np.divmod(np.unique(np.concatenate(found)), count)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def _count(labels: NDArray[np.integer]) -> int:
@@ -309,6 +555,9 @@ def _read_ids(path: str | Path) -> NDArray[Any]:
 _LABEL_MODES = ("1", "L", "P", "I", "I;16", "I;16B", "I;16L", "I;16N")
 
 
+_DIGITS = 18
+
+
 def whole(number: str, text: str, name: str) -> int:
     """A number in the text behind a segmenter's name.
 
@@ -317,6 +566,6 @@ def whole(number: str, text: str, name: str) -> int:
     InputError
         If it is no whole number.
     """
-    if not number.isdecimal():
+    if not number.isdecimal() or len(number) > _DIGITS:
         raise names.miswritten("segmenter", f"{name}:{text}")
     return int(number)

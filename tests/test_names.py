@@ -12,9 +12,8 @@ from captum_focalogic import names
 from captum_focalogic.errors import InputError
 from captum_focalogic.integrations import names as models
 from captum_focalogic.integrations.named_models import shrink, split_labels
-from captum_focalogic.integrations.scikit_image import Quickshift
 from captum_focalogic.integrations.shapes import Shapes
-from captum_focalogic.segmenters import segmenter_from_text
+from captum_focalogic.segmenters import Quickshift, segmenter_from_text
 
 PACKAGE = """
 from types import SimpleNamespace

@@ -5,12 +5,25 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as hs
+from oracles import joined_alike, merged_small
 from PIL import Image
 from scipy import ndimage
 from skimage import data
 
+from captum_focalogic import FocaLogic
 from captum_focalogic.errors import InputError
-from captum_focalogic.segmenters import Grid, LabelMapFile, Slic, read_label_map, segmenter_from_text
+from captum_focalogic.segmenters import (
+    Felzenszwalb,
+    Grid,
+    LabelMapFile,
+    Quickshift,
+    Slic,
+    Watershed,
+    join_alike,
+    pixels_of,
+    read_label_map,
+    segmenter_from_text,
+)
 
 
 def picture(pixels):
@@ -193,3 +206,109 @@ def test_names_on_the_command_line():
 def test_slic_copes_with_noise(side):
     noise = torch.rand(3, side, side, generator=torch.Generator().manual_seed(side))
     assert len(np.unique(Slic()(noise))) == 12
+
+
+KINDS = [Felzenszwalb, Quickshift, Watershed]
+
+
+@pytest.fixture(scope="module")
+def stripes():
+    """Three flat stripes with some noise."""
+    flat = np.repeat([[0.9, 0.1, 0.1], [0.1, 0.8, 0.2], [0.2, 0.2, 0.9]], 20, axis=0).T[:, None, :]
+    noise = np.random.default_rng(0).normal(0, 0.02, (3, 50, 60))
+    return torch.from_numpy((flat + noise).clip(0, 1).astype(np.float32))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_stripes_are_found(kind, stripes):
+    labels = kind(n_segments=3)(stripes)
+    assert labels.shape == (50, 60)
+    assert sorted(np.unique(labels)) == [1, 2, 3]
+    for left in (0, 20, 40):
+        stripe = labels[:, left : left + 20]
+        assert np.bincount(stripe.reshape(-1)).max() / stripe.size > 0.85
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_number_of_regions_is_bounded_and_repeatable(kind, stripes):
+    every = kind(n_segments=None, min_area=0.0)(stripes)
+    assert len(np.unique(kind(n_segments=2)(stripes))) == 2
+    assert len(np.unique(every)) >= 3
+    assert np.array_equal(kind()(stripes), kind()(stripes))
+    sizes = np.unique(kind(n_segments=None, min_area=0.02)(stripes), return_counts=True)[1]
+    assert sizes.min() >= 0.02 * 3000
+
+
+@pytest.mark.filterwarnings("ignore:example.s. 0. the baseline alone")
+def test_a_segmenter_serves_the_explainer(stripes):
+    model = lambda x: torch.stack([x[:, 0].mean((1, 2)), x[:, 2].mean((1, 2)) + 0.01], dim=1)  # noqa: E731
+    focus = FocaLogic(model, segmenter=Watershed(n_segments=3)).explain(stripes[None])[0]
+    assert focus.num_regions == 3
+    assert len(focus.final_states)
+
+
+OUT_OF_RANGE = [
+    (lambda: Felzenszwalb(0), "n_segments"),
+    (lambda: Quickshift(min_area=1.0), "min_area"),
+    (lambda: Slic(999_999_999), "at most 10,000"),
+    (lambda: segmenter_from_text("slic:999999999"), "at most 10,000"),
+    (lambda: segmenter_from_text("slic:" + "9" * 5000), "cannot be read"),
+    (lambda: Slic(sigma=1e6), "sigma"),
+    (lambda: Slic(sigma=float("nan")), "sigma"),
+    (lambda: Slic(compactness=float("inf")), "compactness"),
+    (lambda: Slic(working_size=0), "working_size"),
+    (lambda: Felzenszwalb(sigma=1e9), "sigma"),
+    (lambda: Felzenszwalb(scale=-1), "scale"),
+    (lambda: Quickshift(kernel_size=1e6), "kernel_size"),
+    (lambda: Quickshift(ratio=2), "ratio"),
+    (lambda: Quickshift(max_dist=-1), "max_dist"),
+    (lambda: Watershed(markers=10**9), "markers"),
+    (lambda: Watershed(compactness=-1), "compactness"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), OUT_OF_RANGE)
+def test_numbers_are_bounded_by_their_use(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+@settings(max_examples=100, deadline=None)
+@given(hs.integers(0, 2**32 - 1), hs.integers(1, 30), hs.integers(1, 12), hs.booleans())
+def test_joining_is_as_by_definition(seed, values, count, flat):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, values, size=rng.integers(1, 16, size=2))
+    # Few colours make many ties, whose order must be that of the definition.
+    colours = rng.integers(0, 2, (*labels.shape, 3)) if flat else rng.random((*labels.shape, 3))
+    pixels = colours.astype(np.float32)
+    joined = join_alike(labels, pixels, count)
+    np.testing.assert_array_equal(joined, joined_alike(labels, pixels, count))
+
+
+@pytest.mark.parametrize("kind", [Felzenszwalb, Quickshift, Watershed])
+def test_images_up_to_the_working_size_are_cut_as_they_are(kind):
+    image = photo(96)
+    pixels = pixels_of(image)
+    segments = merged_small(kind()._segments(pixels), 1e-3)
+    np.testing.assert_array_equal(kind()(image), joined_alike(segments, pixels, 12))
+    np.testing.assert_array_equal(kind(working_size=96)(image), kind()(image))
+
+
+@pytest.mark.parametrize("kind", [Slic, Felzenszwalb, Quickshift, Watershed])
+def test_larger_images_are_cut_at_the_working_size(kind):
+    small = photo(64)
+    large = small.repeat_interleave(3, dim=1).repeat_interleave(5, dim=2)
+    labels = kind(5, working_size=64)(large)
+    assert labels.shape == (192, 320)
+    assert labels.dtype == np.int64
+    assert np.unique(labels).tolist() == list(range(1, labels.max() + 1))
+    assert 3 <= labels.max() <= 5
+    borders = (labels[:, 1:] != labels[:, :-1]).sum() + (labels[1:] != labels[:-1]).sum()
+    assert borders < 0.1 * labels.size, "regions stay in one piece"
+
+
+def test_a_photograph_of_a_camera_is_cut_at_once():
+    large = photo(512).repeat_interleave(6, dim=1).repeat_interleave(8, dim=2)
+    labels = Slic()(large)
+    assert labels.shape == (3072, 4096)
+    assert np.unique(labels).tolist() == list(range(1, 13))

@@ -12,9 +12,8 @@ from captum_focalogic.demo.scenes import SceneConfig
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.framework import Finder, ImageNet
 from captum_focalogic.experiments.published import GRID, POINTS_PER_SIDE, Published
-from captum_focalogic.integrations.scikit_image import Felzenszwalb
 from captum_focalogic.regions import MIN_AREA
-from captum_focalogic.segmenters import Segmenter, segmenter_from_text
+from captum_focalogic.segmenters import Felzenszwalb, Segmenter, segmenter_from_text
 from captum_focalogic.study import Item, StudySettings, mean_of
 from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.study.settings import Identified
