@@ -1,27 +1,25 @@
 """Images to rows: what every engine does with a group of images."""
 
-import math
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from captum_focalogic.attributor import FocaLogic
-from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.errors import BrokenModelError, InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.ground_truth import GroundTruth, MatchedRegions, as_ground_truth, match_regions
-from captum_focalogic.oracle.forward import as_rows
+from captum_focalogic.masked_model import MaskedModel, search
+from captum_focalogic.oracle.batching import FixedBatching
 from captum_focalogic.regions import Labels, as_label_map
+from captum_focalogic.search.strategies import strategy_for
 from captum_focalogic.segmenters import Grid, LabelMapFile, Slic
 from captum_focalogic.study.items import Item, Model, Sample
-from captum_focalogic.study.rows import Answer, Row, error_row, row_of
+from captum_focalogic.study.rows import Row, error_row, row_of
 from captum_focalogic.study.settings import Group, StudySettings
 
 OnJudged = Callable[[int], object]
@@ -116,7 +114,6 @@ class Explainer:
     def __init__(self, settings: StudySettings) -> None:
         self.settings = settings
         self.model: Model = settings.model.make().on(settings.device)
-        self._baseline = baseline_from_text(settings.baseline)
         self._segmenter = settings.segmenter or Slic()
         self._one_at_a_time = threading.Lock()
         self._takes_channels_last: bool | None = None
@@ -172,7 +169,7 @@ class Explainer:
 
     def focus(self, image: Prepared) -> Focus:
         """The explanation of one image, with everything that a row leaves out."""
-        return self._ask([image], lambda _: None)[0][0]
+        return self._ask([image], lambda _: None)[0]
 
     def _cut(self, image: Tensor) -> Labels:
         size = (image.shape[1], image.shape[2])
@@ -210,8 +207,8 @@ class Explainer:
             row = error_row(image.index, image.id, image.label, error)
             return [{**row, "load_seconds": image.seconds, "explain_seconds": time.perf_counter() - start}]
         rows = [
-            row_of(image.index, image.id, image.label, answer, focus, image.matched, self.settings.thresholds)
-            for image, (focus, answer) in zip(images, asked, strict=True)
+            row_of(image.index, image.id, image.label, focus, image.matched, self.settings.thresholds)
+            for image, focus in zip(images, asked, strict=True)
         ]
         seconds = (time.perf_counter() - start) / max(1, sum(row["evaluations"] for row in rows))
         for image, row in zip(images, rows, strict=True):
@@ -235,62 +232,29 @@ class Explainer:
                 self._takes_channels_last = False
         return inputs.to(memory_format=torch.channels_last) if self._takes_channels_last else inputs
 
-    def _ask(self, images: list[Prepared], on_judged: OnJudged) -> list[tuple[Focus, Answer]]:
+    def _ask(self, images: list[Prepared], on_judged: OnJudged) -> list[Focus]:
         settings = self.settings
         inputs = self._laid_out(torch.stack([image.image for image in images]).to(settings.device))
         masks = torch.stack([torch.from_numpy(image.label_map) for image in images])[:, None].to(settings.device)
-        listener = _Listener(self.model.forward, len(images), on_judged)
-        focuses = FocaLogic(
-            listener,
-            search=settings.search,
-            reading=settings.reading,
-            criterion=settings.criterion,
-            max_evaluations=settings.max_evaluations,
-        ).explain(
+        models = MaskedModel.batch(
+            self.model.forward,
             inputs,
-            baselines=self._baseline(inputs, masks),
+            settings.baseline,
             feature_mask=masks,
-            perturbations_per_eval=max(1, settings.batch // len(images)),
+            criterion=settings.criterion,
+            batching=FixedBatching(max(1, settings.batch // len(images)) * len(images)),
         )
-        if any(focus.certificate.stopped == "interrupted" for focus in focuses):
+        results = search(
+            models,
+            lambda count: strategy_for(settings.search, settings.reading, count, settings.max_evaluations),
+            settings.max_evaluations,
+            on_judged=on_judged,
+        )
+        if any(result.certificate.stopped == "interrupted" for result in results):
             raise KeyboardInterrupt
-        return list(zip(focuses, listener.answers(), strict=True))
+        focuses = [model.focus(result, settings.reading) for model, result in zip(models, results, strict=True)]
+        return [model.with_image(focus) for model, focus in zip(models, focuses, strict=True)]
 
 
 _HOPELESS = 8
 """Images a model must fail on, all of a group, for it to count as broken."""
-
-
-class _Listener:
-    """A model that counts what it is asked, and remembers its answers on the whole images, which come first."""
-
-    def __init__(self, forward: Callable[[Tensor], Any], images: int, on_judged: OnJudged) -> None:
-        self._forward = forward
-        self._images = images
-        self._on_judged = on_judged
-        self._whole: list[Tensor] = []
-
-    def __call__(self, batch: Tensor) -> Any:
-        outputs = self._forward(batch)
-        if sum(map(len, self._whole)) < self._images:
-            self._whole.append(as_rows(outputs, len(batch)).detach().cpu())
-        self._on_judged(len(batch))
-        return outputs
-
-    def answers(self) -> list[Answer]:
-        return [_answer(row) for row in torch.cat(self._whole)[: self._images]]
-
-
-def _answer(row: Tensor) -> Answer:
-    """Class and probability from one row of outputs."""
-    values = row.reshape(-1)
-    if len(values) != max(row.shape, default=1):
-        return Answer(None, None)
-    if len(values) == 1:
-        value = values[0]
-        decided = bool(value > 0) if value.is_floating_point() else value
-        return Answer(int(decided), None)
-    best = int((values.to(torch.uint8) if values.dtype == torch.bool else values).argmax())
-    scores = values.double()
-    already = bool((scores >= 0).all()) and math.isclose(float(scores.sum()), 1, abs_tol=1e-3)
-    return Answer(best, float((scores if already else scores.softmax(dim=0))[best]))

@@ -7,7 +7,6 @@ whose names end in ``_seconds`` differ between two runs.
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,14 +85,6 @@ COLUMNS: dict[str, str] = {
 """Names and types of the columns; docs/study.md says what each holds."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What the model said about the whole image; None where it does not say that."""
-
-    prediction: int | None
-    probability: float | None
-
-
 def arrow() -> Any:
     """The pyarrow package.
 
@@ -136,7 +127,6 @@ def row_of(
     index: int,
     item_id: str,
     label: int | None,
-    answer: Answer,
     focus: Focus,
     truth: MatchedRegions | None,
     thresholds: Thresholds,
@@ -151,8 +141,6 @@ def row_of(
         Its id.
     label : int or None
         Its class.
-    answer : Answer
-        What the model says about it.
     focus : Focus
         The explanation.
     truth : MatchedRegions or None
@@ -160,13 +148,15 @@ def row_of(
     thresholds : Thresholds
         For the type of behaviour.
     """
+    said = focus.prediction
+    predicted, probability = (None, None) if said is None else (said.index, said.probability)
     row: Row = {
         "index": index,
         "id": item_id,
         "label": label,
-        "prediction": answer.prediction,
-        "probability": None if answer.probability is None else round(answer.probability, _DIGITS),
-        "correct": None if label is None or answer.prediction is None else label == answer.prediction,
+        "prediction": predicted,
+        "probability": None if probability is None else round(probability, _DIGITS),
+        "correct": None if label is None or predicted is None else label == predicted,
         "num_regions": focus.num_regions,
         "region_ids": focus.region_ids.tolist(),
         "areas": focus.areas.tolist(),

@@ -1,9 +1,7 @@
 """Run a study: explain every image of a data set, and keep the rows."""
 
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -109,7 +107,7 @@ def run_items(
 ) -> "pa.Table":
     """Explain items under settings that are made; see :func:`run_study` for everything else."""
     check_items(items)
-    with open_store(out, settings.record(items), shard_rows=shard_rows, shard_seconds=shard_seconds) as store, _quiet():
+    with open_store(out, settings.record(items), shard_rows=shard_rows, shard_seconds=shard_seconds) as store:
         groups = settings.groups(items, store.done)
         with Progress(len(items), len(store.done), show_progress) as progress:
             working = (engine or Local()).run(settings, groups, progress.judged) if groups else iter(())
@@ -160,11 +158,3 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the warnings about single images, whose rows say the same: an explanation that is empty."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"example\(s\) ", category=UserWarning)
-        yield
