@@ -128,12 +128,10 @@ def target_probability(scores: Tensor, target: Tensor, kinds: Tensor, reference:
         sided = torch.where(above, positive, 1 - positive)
         return sided.masked_fill((kinds == Kind.SCORE) | (kinds == Kind.LABELS), torch.nan)
     values = scores.float()
-    own = values.gather(1, target[:, None])[:, 0]
-    softmax = (own - values.logsumexp(dim=1)).exp()
-    certain = values == torch.inf
-    shared = (own == torch.inf).float() / certain.sum(dim=1)
-    softmax = torch.where(certain.any(dim=1), shared, softmax)
-    return torch.where(kinds == Kind.LOGITS, softmax, own)
+    column = target[:, None]
+    return torch.where(kinds[:, None] == Kind.LOGITS, _softmax(values).gather(1, column), values.gather(1, column))[
+        :, 0
+    ]
 
 
 def class_probabilities(scores: Tensor, kind: Kind) -> Tensor | None:
@@ -141,11 +139,12 @@ def class_probabilities(scores: Tensor, kind: Kind) -> Tensor | None:
     if scores.shape[1] == 1 or kind in (Kind.SCORE, Kind.LABELS):
         return None
     values = scores.float()
-    if kind != Kind.LOGITS:
-        return values
-    certain = values == torch.inf
-    shared = certain.float() / certain.sum(dim=1, keepdim=True)
-    return torch.where(certain.any(dim=1, keepdim=True), shared, values.softmax(dim=1))
+    return _softmax(values) if kind == Kind.LOGITS else values
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    # Infinite logits as the largest finite ones: infinity less infinity would be NaN.
+    return logits.clamp(max=torch.finfo(logits.dtype).max).softmax(dim=1)
 
 
 def _rounding(values: Tensor) -> float:

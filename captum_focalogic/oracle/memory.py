@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_focalogic.search import states as st
 from captum_focalogic.search.record import Record, Scores
 from captum_focalogic.search.states import Bools, Packed
 
@@ -95,7 +96,7 @@ class Memory:
         self._held = 0
         self._summaries: list[Summaries] = []
         self._verdicts: dict[Hashable, _Verdicts] = {}
-        self._in_flight: set[bytes] = set()
+        self._in_flight: NDArray[np.generic] = st.sort_keys(st.empty(num_regions))
 
     def __len__(self) -> int:
         return self._index.total
@@ -103,23 +104,22 @@ class Memory:
     def claim(self, criterion: Hashable, packed: Packed, judge: Judge) -> tuple[Bools, Bools]:
         """What of these states is answered, and what the caller now has to ask, (B,) each.
 
-        The rest is being asked by somebody else. A state that stands several times is the caller's once. What the
-        caller gets it must :meth:`store`, or :meth:`release` if the model gave no answer.
+        The states are distinct. Those that are neither are being asked by somebody else. What the caller gets it must
+        :meth:`store`, or :meth:`release` if the model gave no answer.
         """
         with self.changed:
             known = self._known(criterion, packed, judge)
-            mine = np.zeros(len(packed), dtype=np.bool_)
-            for position in np.flatnonzero(~known).tolist():
-                key = packed[position].tobytes()
-                if key not in self._in_flight:
-                    self._in_flight.add(key)
-                    mine[position] = True
+            keys = st.sort_keys(packed)
+            mine = ~known
+            if len(self._in_flight):
+                mine &= ~np.isin(keys, self._in_flight)
+            self._in_flight = np.concatenate([self._in_flight, keys[mine]])
             return known, mine
 
     def release(self, packed: Packed) -> None:
         """Give claimed states back unanswered."""
         with self.changed:
-            self._in_flight.difference_update(row.tobytes() for row in packed)
+            self._in_flight = self._in_flight[~np.isin(self._in_flight, st.sort_keys(packed))]
             self.changed.notify_all()
 
     def store(

@@ -63,7 +63,7 @@ class Asker(Protocol):
         ...
 
     def wanted(self, limit: int | None = None) -> Packed:
-        """Hand out states to judge, at most ``limit``."""
+        """Hand out distinct states to judge, at most ``limit``."""
         ...
 
     def tell(self, valid: Bools, score: Scores | None = None) -> None:
