@@ -1,6 +1,8 @@
 """How many rows to send at once, and in which memory layout, found by measuring."""
 
+from collections import deque
 from dataclasses import dataclass
+from statistics import median
 from typing import Protocol
 
 import torch
@@ -9,7 +11,27 @@ _RISE = 1.03
 """A larger batch must raise throughput by more than this factor to be worth its memory."""
 
 _TIMED = 2
-"""Timed batches of each candidate, after one that warms it up; the faster one counts."""
+"""Timed batches of each candidate, after one that warms it up; the fastest one counts."""
+
+_NOISE = 1.1
+"""Batches of one size whose times differ by more than this factor are disturbed by something else."""
+
+_ROUNDS = 3
+"""Further batches of each good candidate on a disturbed machine, in turn, so that a disturbance meets all alike."""
+
+_GOOD = 1.6
+"""Candidates within this factor of the best are good ones."""
+
+_CHANGED = 1.4
+"""Throughput that changes by more than this factor is measured again."""
+
+_WATCHED = 8
+"""Batches whose median is watched; each new measurement doubles how many must pass before the next."""
+
+_WORTH = 5e-3
+"""Seconds of a batch below which its size is not worth watching."""
+
+Size = tuple[int, torch.memory_format]
 
 
 class Batching(Protocol):
@@ -30,6 +52,11 @@ class Batching(Protocol):
         """Whether :meth:`record` wants to know how long the next batch takes."""
         ...
 
+    @property
+    def watching(self) -> bool:
+        """Whether :meth:`record` wants to know how long full batches take, without anything being held up for it."""
+        ...
+
     def record(self, rows: int, seconds: float) -> None:
         """A batch took this long."""
         ...
@@ -46,6 +73,7 @@ class FixedBatching:
     size: int
     memory_format: torch.memory_format = torch.preserve_format
     measuring: bool = False
+    watching: bool = False
 
     def record(self, rows: int, seconds: float) -> None:
         """Nothing to learn."""
@@ -68,13 +96,19 @@ class AutoBatching:
     """
 
     def __init__(self, *, on_cpu: bool, layouts: bool) -> None:
+        self._on_cpu = on_cpu
         self._ceiling = 512 if on_cpu else 4096
         start = 2 if on_cpu else 16
         self._layouts = [torch.contiguous_format, torch.channels_last] if layouts else [torch.preserve_format]
-        self._candidates = [(start, layout) for layout in self._layouts]
+        self._candidates: list[Size] = [(start, layout) for layout in self._layouts]
+        self._in_turn: list[Size] = []
         self._seconds: list[float] = []
-        self._throughput: dict[tuple[int, torch.memory_format], float] = {}
+        self._times: dict[Size, list[float]] = {}
         self._misses = 0
+        self._expected = 0.0
+        self._recent: deque[float] = deque(maxlen=_WATCHED)
+        self._patience = _WATCHED
+        self._passed = 0
         self.measuring = True
         self._current = self._candidates.pop(0)
 
@@ -88,53 +122,104 @@ class AutoBatching:
         """Layout of four-dimensional inputs in the next batch."""
         return self._current[1]
 
+    @property
+    def watching(self) -> bool:
+        """Whether full batches are worth timing after the size is chosen: on a processor that is a free reading."""
+        return self._on_cpu and not self.measuring and self._expected * _WORTH < self._current[0]
+
     def record(self, rows: int, seconds: float) -> None:
         """Take a measurement; batches that are not full say nothing about their size."""
-        if not self.measuring or rows != self._current[0]:
+        if rows != self._current[0]:
             return
-        self._seconds.append(seconds)
-        if len(self._seconds) <= _TIMED:
-            return
-        best_before = max(self._throughput.values(), default=0.0)
-        throughput = rows / max(min(self._seconds[1:]), 1e-9)
-        self._throughput[self._current] = throughput
-        self._seconds = []
-        if self._candidates:
-            self._current = self._candidates.pop(0)
-            return
-        self._misses = 0 if throughput > _RISE * best_before or len(self._throughput) <= 2 else self._misses + 1
-        self._grow()
+        if not self.measuring:
+            self._watch(rows / max(seconds, 1e-9))
+        elif self._in_turn:
+            self._times[self._current].append(seconds)
+            self._in_turn.pop(0)
+            if self._in_turn:
+                self._current = self._in_turn[0]
+            else:
+                self._settle()
+        else:
+            self._seconds.append(seconds)
+            if len(self._seconds) > _TIMED:
+                self._sweep()
 
     def shrink(self, rows: int) -> bool:
         """Never try ``rows`` again."""
         self._ceiling = max(1, rows // 2)
         self._seconds = []
-        if self._throughput:
+        self._in_turn = []
+        if self._times:
             self._settle()
         else:
             self._current = (self._ceiling, self._current[1])
             self._candidates = [(self._ceiling, layout) for _, layout in self._candidates]
         return rows > 1
 
-    def _grow(self) -> None:
-        best, layout = max(self._throughput, key=lambda key: self._throughput[key])
+    def _sweep(self) -> None:
+        """One candidate is timed: go on to the next, or to twice the size."""
+        best_before = max(self._throughput().values(), default=0.0)
+        self._times[self._current] = self._seconds[1:]
+        self._seconds = []
+        if self._candidates:
+            self._current = self._candidates.pop(0)
+            return
+        risen = self._throughput()[self._current] > _RISE * best_before
+        self._misses = 0 if risen or len(self._times) <= 2 else self._misses + 1
+        throughput = self._throughput()
+        best, layout = max(throughput, key=lambda key: throughput[key])
         larger = 2 * self._current[0]
         if self._misses < 2 and larger <= self._ceiling:
             self._current = (larger, layout)
             return
         # A layout may win only with large batches, so the loser of the first size is tried again with the best one.
-        untried = [other for other in self._layouts if (best, other) not in self._throughput]
+        untried = [other for other in self._layouts if (best, other) not in self._times]
         if untried:
             self._current = (best, untried[0])
+        elif self._noise() > _NOISE:
+            self._compare([key for key in throughput if throughput[key] * _GOOD >= throughput[best, layout]])
         else:
             self._settle()
 
+    def _compare(self, candidates: list[Size]) -> None:
+        """Time candidates in turn."""
+        self._in_turn = _ROUNDS * sorted(candidates, key=lambda key: key[0])
+        self._current = self._in_turn[0]
+        self.measuring = True
+
+    def _watch(self, throughput: float) -> None:
+        """Measure again where batches have become much slower, or faster, than when the size was chosen."""
+        self._recent.append(throughput)
+        self._passed += 1
+        if self._passed < self._patience or not self.watching:
+            return
+        now = median(self._recent)
+        if self._expected / _CHANGED <= now <= self._expected * _CHANGED:
+            return
+        self._patience *= 2
+        size, layout = self._current
+        near = [other for other in (size // 2, size, 2 * size) if 1 <= other <= self._ceiling]
+        self._times = {(other, layout): [] for other in near}
+        self._compare([(other, layout) for other in near])
+
+    def _throughput(self) -> dict[Size, float]:
+        return {key: key[0] / max(min(times), 1e-9) for key, times in self._times.items() if times}
+
+    def _noise(self) -> float:
+        """By what factor times of one size differ."""
+        return median(max(times) / max(min(times), 1e-9) for times in self._times.values() if times)
+
     def _settle(self) -> None:
-        """The smallest size that is as fast as any, within the factor that counts."""
-        fitting = {key: value for key, value in self._throughput.items() if key[0] <= self._ceiling}
+        """The smallest size that is as fast as any, within the factor that counts, or within noise."""
+        fitting = {key: value for key, value in self._throughput().items() if key[0] <= self._ceiling}
         self.measuring = False
+        self._passed = 0
+        self._recent.clear()
         if fitting:
             best = max(fitting.values())
-            self._current = min((key for key in fitting if fitting[key] * _RISE >= best), key=lambda key: key[0])
+            alike = max(_RISE, min(_NOISE, self._noise()))
+            self._current = min((key for key in fitting if fitting[key] * alike >= best), key=lambda key: key[0])
+            self._expected = fitting[self._current]
         else:
             self._current = (self._ceiling, self._current[1])

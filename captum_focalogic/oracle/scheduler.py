@@ -235,7 +235,8 @@ class Scheduler:
     def _launch(self, segments: list[_Segment], *, alone: bool) -> _Pending:
         rows = sum(map(len, segments))
         try:
-            if not (self._batching.measuring and alone and rows == self._batching.size):
+            timed = (self._batching.measuring and alone) or self._batching.watching
+            if not timed or rows != self._batching.size:
                 return self._send(segments)
             self._synchronise()
             start = time.perf_counter()

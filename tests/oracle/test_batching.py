@@ -160,6 +160,90 @@ def test_a_clock_that_does_not_advance() -> None:
     assert 2 <= batching.size <= 512
 
 
+class Busy(Machine):
+    """A machine on which something else runs now and then, for several batches at a stretch."""
+
+    def __init__(self, seconds: Seconds, seed: int) -> None:
+        super().__init__(seconds)
+        self.random = random.Random(seed)
+        self.seconds = self.disturbed
+        self.undisturbed = seconds
+        self.factor, self.left = 1.0, 0
+
+    def disturbed(self, rows: int, layout: Layout) -> float:
+        if not self.left:
+            self.factor = self.random.choice([1.0, 1.0, 1.5, 2.5])
+            self.left = self.random.randint(1, 6)
+        self.left -= 1
+        return self.undisturbed(rows, layout) * self.factor * (1 + self.random.uniform(0, 0.1))
+
+
+@pytest.mark.parametrize("peak", [4, 8, 32])
+def test_on_a_busy_machine_the_choice_is_nearly_the_best(peak: int) -> None:
+    def seconds(rows: int, layout: Layout) -> float:
+        return (0.004 + 0.01 * rows) * (1 if rows <= peak else (rows / peak) ** 0.7)
+
+    slow = 0
+    for seed in range(200):
+        machine, batching = Busy(seconds, seed), AutoBatching(on_cpu=True, layouts=False)
+        machine.settle(batching)
+        machine.seconds = seconds
+        slow += machine.share_of_best(batching, on_cpu=True, layouts=False) < 1 / 1.6
+    assert slow <= 2
+
+
+def test_of_two_that_differ_by_noise_the_smaller_is_taken() -> None:
+    sizes = []
+    for seed in range(50):
+        machine, batching = (
+            Busy(lambda rows, layout: 0.01 * max(rows, 8), seed),
+            AutoBatching(on_cpu=True, layouts=False),
+        )
+        machine.settle(batching)
+        sizes.append(batching.size)
+    assert sorted(sizes)[40] <= 16
+
+
+class TestWatching:
+    def settled(self, seconds: Seconds, *, on_cpu: bool = True) -> tuple[Machine, AutoBatching]:
+        machine, batching = Machine(seconds), AutoBatching(on_cpu=on_cpu, layouts=False)
+        machine.settle(batching)
+        return machine, batching
+
+    def go_on(self, batching: AutoBatching, seconds: Seconds, batches: int) -> None:
+        for _ in range(batches):
+            if batching.measuring or batching.watching:
+                batching.record(batching.size, seconds(batching.size, batching.memory_format))
+
+    def test_what_becomes_slower_is_measured_again(self) -> None:
+        _, batching = self.settled(lambda rows, layout: 0.02 + 0.01 * rows)
+        chosen = batching.size
+        assert chosen >= 16
+        self.go_on(batching, lambda rows, layout: 0.01 * rows**2, 200)
+        assert batching.size < chosen
+        assert not batching.measuring
+
+    def test_what_stays_as_it_is_is_left_alone(self) -> None:
+        _, batching = self.settled(lambda rows, layout: 0.02 + 0.01 * rows)
+        chosen = batching.size
+        noise = random.Random(1)
+        self.go_on(batching, lambda rows, layout: (0.02 + 0.01 * rows) * noise.uniform(0.9, 1.3), 500)
+        assert (batching.size, batching.measuring) == (chosen, False)
+
+    def test_measurements_become_rarer(self) -> None:
+        _, batching = self.settled(lambda rows, layout: 0.02 + 0.01 * rows)
+        measured = 0
+        for batch in range(2_000):
+            measured += batching.measuring
+            slow = 3 if batch // 40 % 2 else 1
+            batching.record(batching.size, (0.02 + 0.01 * batching.size) * slow)
+        assert 9 <= measured <= 9 * 8
+
+    def test_neither_short_batches_nor_accelerators_are_watched(self) -> None:
+        assert not self.settled(lambda rows, layout: 1e-5 * rows)[1].watching
+        assert not self.settled(lambda rows, layout: 0.01 * rows, on_cpu=False)[1].watching
+
+
 class TestFixed:
     def test_never_measures(self) -> None:
         batching = FixedBatching(12)
