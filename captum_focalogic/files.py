@@ -7,12 +7,12 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from captum_focalogic.errors import FileError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def read_text(path: str | Path) -> str:
@@ -45,7 +45,7 @@ def read_bytes(path: str | Path) -> bytes:
         raise FileError(f"{path} cannot be read: {_reason(error)}") from error
 
 
-def read_array(path: str | Path) -> NDArray[Any]:
+def read_array(path: str | Path) -> "NDArray[Any]":
     """The array in a NumPy ``.npy`` file; nothing is run, and no more memory taken than the file has bytes.
 
     Raises
@@ -53,6 +53,8 @@ def read_array(path: str | Path) -> NDArray[Any]:
     FileError
         If it cannot be read or is no such file; the message gives the path.
     """
+    import numpy as np
+
     try:
         # A map of the file cannot be larger than the file, whatever size its header announces.
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)

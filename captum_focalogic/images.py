@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from captum_focalogic.errors import InputError, warn
+from captum_focalogic.files import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,6 +109,24 @@ def decode_image(source: str | Path | bytes | BinaryIO | Image.Image, what: str 
         If it is no image, is damaged or too large.
     """
     return _stored(source, what).image
+
+
+def write_image(path: str | Path, image: Image.Image) -> Path:
+    """Write an image, whole or not at all, in the format that the file's ending tells.
+
+    Raises
+    ------
+    FileError
+        If it cannot be written.
+    InputError
+        If there is no such format.
+    """
+    with replacing(path) as unfinished:
+        try:
+            image.save(unfinished)
+        except (ValueError, KeyError) as error:
+            raise InputError(f"{path} cannot be written as an image: {error}") from error
+    return Path(path)
 
 
 def image_tensor(image: "str | Path | Image.Image | ArrayLike | Tensor") -> "Tensor":

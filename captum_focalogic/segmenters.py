@@ -115,10 +115,8 @@ class Superpixels(ABC):
 
     def __post_init__(self) -> None:
         if self.n_segments is not None and not 1 <= self.n_segments <= MAX_SEGMENTS:
-            raise InputError(
-                f"n_segments must be at least 1 and at most {MAX_SEGMENTS:,}, or None for no limit; "
-                f"got {self.n_segments}"
-            )
+            bound = "at least 1" if self.n_segments < 1 else f"at most {MAX_SEGMENTS:,}"
+            raise InputError(f"n_segments must be {bound}; got {self.n_segments}")
         if not 0 <= self.min_area < 1:
             raise InputError(f"min_area is a share of the image, at least 0 and below 1; got {self.min_area}")
         if self.working_size < 16:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from skimage import data
 
-from captum_focalogic.errors import FocaLogicWarning, InputError
+from captum_focalogic.errors import FileError, FocaLogicWarning, InputError
 from captum_focalogic.images import (
     CentreCrop,
     Shrink,
@@ -23,6 +23,7 @@ from captum_focalogic.images import (
     image_tensor,
     open_image,
     resize_labels,
+    write_image,
 )
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -440,3 +441,15 @@ def test_bad_sizes_are_refused():
     check_size((3, 4), (3, 4), "a model")
     with pytest.raises(InputError, match=r"takes images of 5x6 pixels .*; these have 4x3\. Crop or resize"):
         check_size((3, 4), (6, 5), "a model")
+
+
+def test_images_are_written_whole_or_not_at_all(tmp_path):
+    image = Image.fromarray(COLOURS)
+    assert np.array_equal(np.asarray(open_image(write_image(tmp_path / "new.png", image))), COLOURS)
+    with pytest.raises(InputError, match=r"new\.xyz cannot be written as an image"):
+        write_image(tmp_path / "new.xyz", image)
+    with pytest.raises(FileError, match=r"new\.png cannot be written: No such file"):
+        write_image(tmp_path / "none" / "new.png", image)
+    with pytest.raises(FileError, match=r"new\.jpg cannot be written"):
+        write_image(tmp_path / "new.jpg", Image.fromarray(COLOURS.astype(np.float32)[..., 0]))
+    assert [path.name for path in tmp_path.iterdir()] == ["new.png"]

@@ -11,8 +11,9 @@ import typer
 
 from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors
-from captum_focalogic.cli.output import command_text, make_folder, print_lines
+from captum_focalogic.cli.output import command_text, print_lines
 from captum_focalogic.cli.report import entry_of
+from captum_focalogic.files import make_folder, write_text
 
 if TYPE_CHECKING:
     from captum_focalogic.compare import Averages, Comparison
@@ -125,7 +126,7 @@ def compare(
     table = summarise(comparison)
     drawn = figure(comparison, colour_blind=colour_blind)
     written = [str(save_figure(drawn, folder / f"comparison.{kind.value}"))]
-    (folder / "comparison.json").write_text(json.dumps(_fields(comparison), indent=1), encoding="utf-8")
+    write_text(folder / "comparison.json", json.dumps(_fields(comparison), indent=1))
     written.append("comparison.json")
     if comparison.focus is not None:
         focus = replace(comparison.focus, names=session.names)

@@ -9,8 +9,9 @@ import typer
 
 from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import reports_errors, say
-from captum_focalogic.cli.output import command_text, given, make_folder, print_lines, state_text, write_labels
+from captum_focalogic.cli.output import command_text, given, print_lines, state_text, write_labels
 from captum_focalogic.cli.verify import verify
+from captum_focalogic.files import make_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -204,12 +205,13 @@ def scores_of(focus: "Focus") -> "NDArray[np.float32]":
 def write_all(folder: Path, session: "Session", focus: "Focus", *, most_tiles: int, colour_blind: bool) -> list[str]:
     """Write pictures, formula and focus; returns what was written, for people to read."""
     from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER, overlay, regions_image, tile
+    from captum_focalogic.images import write_image
 
     image = session.image.pixels.numpy()
     palette = COLOUR_BLIND if colour_blind else PAPER
     seen = (image, session.label_map, focus.region_ids, focus.final_states)
-    overlay(*seen, palette=palette).save(folder / "overlay.png")
-    regions_image(image, session.label_map, names=focus.names).save(folder / "regions.png")
+    write_image(folder / "overlay.png", overlay(*seen, palette=palette))
+    write_image(folder / "regions.png", regions_image(image, session.label_map, names=focus.names))
     written = [f"{folder / 'overlay.png'}", "regions.png"]
     tiles = make_folder(folder / "tiles")
     for stale in tiles.glob("state-*.png"):
@@ -217,7 +219,7 @@ def write_all(folder: Path, session: "Session", focus: "Focus", *, most_tiles: i
     count = min(most_tiles, len(focus.final_states))
     for row in range(count):
         picture = tile(*seen, row, palette=palette, caption=state_caption(focus, row))
-        picture.save(tiles / _TILE_NAME.format(row + 1))
+        write_image(tiles / _TILE_NAME.format(row + 1), picture)
     if count:
         written.append(f"tiles/ ({count} of {len(focus.final_states)})")
     if write_labels(folder / "labels.png", session.label_map):

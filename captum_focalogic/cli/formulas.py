@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.cli.errors import CommandError
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import FileError, InputError
+from captum_focalogic.files import read_text
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import open_image
 from captum_focalogic.logic import FORMATS, Style, load_expression, name_regions, parse_expression, to_expression
@@ -90,8 +91,8 @@ def read_formula(text: str) -> Formula:
         return Formula(text, focus.expression, focus)
     try:
         return Formula(text, load_expression(path))
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error}") from error
+    except FileError:
+        raise
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -99,8 +100,8 @@ def read_formula(text: str) -> Formula:
 def _is_focus(path: Path) -> bool:
     """Whether a JSON file is to be read as a focus; one that cannot be read is, so that the message is about that."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError):
+        fields = json.loads(read_text(path))
+    except (ValueError, RecursionError):
         return True
     return not isinstance(fields, dict) or str(fields.get("format", _FOCUS)).startswith(_FOCUS)
 

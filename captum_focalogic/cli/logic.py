@@ -10,8 +10,9 @@ import typer
 from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors
 from captum_focalogic.cli.logic_sets import necessary, rules
-from captum_focalogic.cli.output import print_lines, state_text, write_text
+from captum_focalogic.cli.output import print_lines, state_text
 from captum_focalogic.errors import InputError, TruncatedWarning
+from captum_focalogic.files import write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -366,6 +367,7 @@ def _draw_differences(
     from captum_focalogic.cli.formulas import read_image
     from captum_focalogic.figures.difference import show_difference
     from captum_focalogic.figures.overlays import contact_sheet
+    from captum_focalogic.images import write_image
 
     pixels = read_image(image, focus_a)
     shown = [
@@ -373,7 +375,4 @@ def _draw_differences(
         for kept in witnesses
         if kept is not None
     ] or [show_difference(focus_a, focus_b, pixels).image]
-    try:
-        (shown[0] if len(shown) == 1 else contact_sheet(shown, columns=2, width=shown[0].width)).save(out)
-    except (OSError, ValueError) as error:
-        raise CommandError(f"{out} cannot be written: {error}") from error
+    write_image(out, shown[0] if len(shown) == 1 else contact_sheet(shown, columns=2, width=shown[0].width))

@@ -9,9 +9,10 @@ import typer
 
 from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors
-from captum_focalogic.cli.output import print_lines, state_text, write_text
+from captum_focalogic.cli.output import print_lines, state_text
 from captum_focalogic.cli.verify import stored_regions
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import FileError, InputError
+from captum_focalogic.files import read_text, write_text
 
 if TYPE_CHECKING:
     from captum_focalogic.logic import RuleSet
@@ -155,9 +156,9 @@ def _written(found: "RuleSet", ending: str) -> str:
 def _names(path: Path, focuses: Sequence[Path]) -> list[Mapping[int, str]]:
     """One map of names for each focus."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error}") from error
+        stored = json.loads(read_text(path))
+    except FileError:
+        raise
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON: {error}") from error
     if not isinstance(stored, dict) or not stored:

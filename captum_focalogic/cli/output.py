@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from captum_focalogic.cli.errors import CommandError
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -64,43 +62,16 @@ def _words(parameter: Any, value: Any) -> list[str]:
     return [word for each in values for word in (flag, str(each))]
 
 
-def make_folder(folder: Path) -> Path:
-    """A folder to write to, made if need be.
-
-    Raises
-    ------
-    CommandError
-        If it cannot be.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(f"the folder {folder} cannot be made: {error}") from error
-    return folder
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file.
-
-    Raises
-    ------
-    CommandError
-        If it cannot be written.
-    """
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{path} cannot be written: {error}") from error
-
-
 def write_labels(path: Path, label_map: "NDArray[np.int64]") -> bool:
     """Save a label map as an image that --mask reads; False if its ids do not fit into one (16 bits)."""
     import numpy as np
     from PIL import Image
 
+    from captum_focalogic.images import write_image
+
     low, high = int(label_map.min()), int(label_map.max())
     if low < 0 or high > np.iinfo(np.uint16).max:
         path.unlink(missing_ok=True)
         return False
-    Image.fromarray(label_map.astype(np.uint8 if high < 256 else np.uint16)).save(path)
+    write_image(path, Image.fromarray(label_map.astype(np.uint8 if high < 256 else np.uint16)))
     return True

@@ -10,6 +10,7 @@ from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors, say
 from captum_focalogic.cli.output import print_lines
 from captum_focalogic.errors import InputError
+from captum_focalogic.files import read_text
 
 if TYPE_CHECKING:
     from captum_focalogic.cli.session import Session
@@ -44,7 +45,7 @@ def report(
     """
     from captum_focalogic.report.page import write_report
 
-    names = None if labels is None else labels.read_text(encoding="utf-8").splitlines()
+    names = None if labels is None else read_text(labels).splitlines()
     entries = [_stored_entry(path, focus, names, truth) for path, focus in _stored(folder)]
     target = out or (folder if folder.is_dir() else folder.parent) / "report.html"
     write_report(target, entries, title)

@@ -7,7 +7,8 @@ import typer
 
 from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import reports_errors
-from captum_focalogic.cli.output import make_folder, print_lines, write_labels
+from captum_focalogic.cli.output import print_lines, write_labels
+from captum_focalogic.files import make_folder
 
 
 @reports_errors
@@ -33,6 +34,7 @@ def segment(
     from captum_focalogic.cli.models import find_model
     from captum_focalogic.cli.session import choose_segmenter, find_regions, see_image
     from captum_focalogic.figures.overlays import regions_image
+    from captum_focalogic.images import write_image
     from captum_focalogic.logic import symbol
 
     cut = choose_segmenter(segmenter, mask)
@@ -40,7 +42,7 @@ def segment(
     seen = see_image(image, named)
     label_map = find_regions(seen, named, cut, mask)
     folder = make_folder(out)
-    regions_image(seen.pixels.numpy(), label_map).save(folder / "regions.png")
+    write_image(folder / "regions.png", regions_image(seen.pixels.numpy(), label_map))
     written = [str(folder / "regions.png")]
     if write_labels(folder / "labels.png", label_map):
         written.append("labels.png")

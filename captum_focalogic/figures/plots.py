@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.figures.canvas import backdrop
 from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER, Palette, overlay, regions_image
+from captum_focalogic.files import make_folder, replacing
 from captum_focalogic.focus import Focus
 
 if TYPE_CHECKING:
@@ -221,8 +222,9 @@ def save_figure(figure: "Figure", path: str | Path, dpi: int = 200) -> Path:
     target = Path(path)
     if target.suffix.lower() not in _FILES:
         raise InputError(f"a figure is written as {', '.join(_FILES)}; got {target.name!r}")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target, dpi=dpi)
+    make_folder(target.parent)
+    with replacing(target) as unfinished:
+        figure.savefig(unfinished, dpi=dpi)
     return target
 
 

@@ -13,6 +13,7 @@ import graphviz
 import networkx as nx
 
 from captum_focalogic.errors import InputError, NoEngineError, RenderError
+from captum_focalogic.files import write_bytes, write_text
 from captum_focalogic.logic.symbols import check_names
 
 RED = "#e11e1e"
@@ -252,8 +253,7 @@ def render(drawing: graphviz.Digraph, path: str | Path, engine: Engine | None = 
     if engine is not None and engine not in get_args(Engine):
         raise InputError(f"engine is {engine!r}; expected one of {', '.join(map(repr, get_args(Engine)))}")
     if kind == "dot":
-        target.write_text(drawing.source, encoding="utf-8")
-        return target
+        return write_text(target, drawing.source)
     engines = available_engines() if engine is None else [engine] if engine in available_engines() else []
     if not engines:
         raise NoEngineError(_write_source(drawing, target))
@@ -265,14 +265,11 @@ def render(drawing: graphviz.Digraph, path: str | Path, engine: Engine | None = 
     thumbnails = getattr(drawing, "thumbnails", None)
     if kind == "svg" and thumbnails is not None:
         drawn = thumbnails.embed(drawn.decode("utf-8")).encode("utf-8")
-    target.write_bytes(drawn)
-    return target
+    return write_bytes(target, drawn)
 
 
 def _write_source(drawing: graphviz.Digraph, target: Path) -> Path:
-    source = target.with_suffix(".dot")
-    source.write_text(drawing.source, encoding="utf-8")
-    return source
+    return write_text(target.with_suffix(".dot"), drawing.source)
 
 
 def _draw_by_dot(source: str, kind: str) -> bytes:

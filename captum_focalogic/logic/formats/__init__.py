@@ -21,6 +21,7 @@ from typing import NamedTuple
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.files import read_text, write_text
 from captum_focalogic.logic.circuit import as_boolean
 from captum_focalogic.logic.formats.blif import from_blif, to_blif
 from captum_focalogic.logic.formats.dimacs import from_dimacs, to_dimacs
@@ -128,7 +129,7 @@ def _format_of(path: Path) -> str:
 def save_expression(expression: Boolean, path: str | Path, format: str | None = None) -> None:
     """Write a formula to a file, in the format that its ending tells unless one is named."""
     target = Path(path)
-    target.write_text(write_expression(expression, format or _format_of(target)), encoding="utf-8")
+    write_text(target, write_expression(expression, format or _format_of(target)))
 
 
 def load_expression(path: str | Path, format: str | None = None) -> Boolean:
@@ -137,14 +138,9 @@ def load_expression(path: str | Path, format: str | None = None) -> Boolean:
     Raises
     ------
     InputError
-        If the file is not UTF-8 text in that format.
-    OSError
-        If it cannot be read.
+        If the file is not text in that format.
+    FileError
+        If it cannot be read, or is not UTF-8 text.
     """
-    source = Path(path)
-    name = format or _format_of(source)
-    try:
-        text = source.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{source} is not UTF-8 text") from error
-    return read_expression(text, name)
+    name = format or _format_of(Path(path))
+    return read_expression(read_text(path), name)
