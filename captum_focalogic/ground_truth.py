@@ -326,6 +326,19 @@ class MaskFiles:
 
     folder: Path
 
+    @classmethod
+    def from_text(cls, text: str) -> "MaskFiles":
+        """The masks in a folder.
+
+        Raises
+        ------
+        InputError
+            If there is no such folder.
+        """
+        if not Path(text).is_dir():
+            raise InputError(f"there is no folder {text} of masks")
+        return cls(Path(text).resolve())
+
     def __call__(self, image: Any, label: str, name: str) -> GroundTruth | None:  # noqa: ARG002 (a GroundTruthSource)
         """The mask of an image, in the size it has in its file."""
         for suffix in (".png", ".npy"):

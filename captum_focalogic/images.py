@@ -294,7 +294,7 @@ def check_size(given: tuple[int, int], wanted: tuple[int, int] | None, name: str
     if wanted is not None and given != wanted:
         raise InputError(
             f"{name} takes images of {wanted[1]}x{wanted[0]} pixels (width x height); these have "
-            f"{given[1]}x{given[0]}. Crop or resize them first, as the model's own crop(picture) does"
+            f"{given[1]}x{given[0]}. Crop or resize them first, as the preprocess of its Classifier does"
         )
 
 

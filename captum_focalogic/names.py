@@ -5,16 +5,22 @@ take a name without importing what the name stands for.
 
 A package adds names by entry points, in its ``pyproject.toml``::
 
+    [project.entry-points."captum_focalogic.models"]
+    mine = "my_package:load"          # focalogic explain IMAGE --model mine:TEXT
+
     [project.entry-points."captum_focalogic.segmenters"]
     mine = "my_package:cut"           # focalogic explain IMAGE --segmenter mine:TEXT
 
 What an entry names is a function of the text behind the colon ("" where there is none):
 
-=============  ===========================================  ============================================
-kind           group                                        function
-=============  ===========================================  ============================================
-segmenter      ``captum_focalogic.segmenters``              ``(text) -> segmenter``
-=============  ===========================================  ============================================
+============  =================================  ==================================
+kind          group                              function
+============  =================================  ==================================
+model         ``captum_focalogic.models``        ``(text, weights) -> Classifier``
+segmenter     ``captum_focalogic.segmenters``    ``(text) -> segmenter``
+ground truth  ``captum_focalogic.ground_truth``  ``(text) -> GroundTruthSource``
+labels        ``captum_focalogic.labels``        ``(text) -> list of class names``
+============  =================================  ==================================
 """
 
 import difflib
@@ -26,9 +32,22 @@ from typing import Any, Literal
 
 from captum_focalogic.errors import InputError
 
-Kind = Literal["segmenter"]
+Kind = Literal["model", "segmenter", "ground truth", "labels"]
 
 TABLE: dict[Kind, dict[str, str]] = {
+    "model": {
+        "demo": "captum_focalogic.integrations.demo:load_classifier",
+        "torchvision:NAME": "captum_focalogic.integrations.torchvision:load_classifier",
+        "PATH/MODULE.py:NAME": "captum_focalogic.integrations.user_module:load_classifier",
+        "cascade:face": "captum_focalogic.integrations.cascade:load_classifier",
+        "timm:NAME": "captum_focalogic.integrations.timm:load_classifier",
+        "open_clip:NAME@LABELS": "captum_focalogic.integrations.open_clip:classifier_from_text",
+        "clip:ID@LABELS": "captum_focalogic.integrations.transformers_clip:classifier_from_text",
+        "chat:ID@LABELS": "captum_focalogic.integrations.transformers_chat:classifier_from_text",
+        "openai:NAME@LABELS": "captum_focalogic.integrations.openai:classifier_from_text",
+        "onnx:FILE[@LABELS]": "captum_focalogic.integrations.onnx:classifier_from_text",
+        "tflite:FILE[@LABELS]": "captum_focalogic.integrations.tflite:classifier_from_text",
+    },
     "segmenter": {
         "slic[:NUMBER]": "captum_focalogic.segmenters:Slic.from_text",
         "grid[:ROWSxCOLUMNS]": "captum_focalogic.segmenters:Grid.from_text",
@@ -38,12 +57,28 @@ TABLE: dict[Kind, dict[str, str]] = {
         "sam[:CHECKPOINT]": "captum_focalogic.integrations.segment_anything:SamSegmenter.from_text",
         "masks[:ID]": "captum_focalogic.integrations.transformers_masks:TransformersSegmenter.from_text",
         "shapes:FILE.json": "captum_focalogic.integrations.shapes:Shapes",
+        "PATH/MODULE.py:NAME": "captum_focalogic.integrations.user_module:FromFile.from_text",
     },
+    "ground truth": {
+        "masks:FOLDER": "captum_focalogic.ground_truth:MaskFiles.from_text",
+        "grounded-sam[:DETECTOR]": "captum_focalogic.integrations.grounding:GroundedSam.from_text",
+        "sam3[:MODEL]": "captum_focalogic.integrations.grounding:Sam3Truth.from_text",
+        "PATH/MODULE.py:NAME": "captum_focalogic.integrations.user_module:FromFile.from_text",
+    },
+    "labels": {"imagenet": "captum_focalogic.integrations.torchvision:imagenet_labels"},
 }
 """How a name is written (what stands in brackets may be left out), and what makes the thing."""
 
-GROUPS: dict[Kind, str] = {"segmenter": "captum_focalogic.segmenters"}
+GROUPS: dict[Kind, str] = {
+    "model": "captum_focalogic.models",
+    "segmenter": "captum_focalogic.segmenters",
+    "ground truth": "captum_focalogic.ground_truth",
+    "labels": "captum_focalogic.labels",
+}
 """Entry points of other packages."""
+
+IN_FILE = "PATH/MODULE.py:NAME"
+"""How an object in a Python file of the user's is named, as a key of :data:`TABLE`."""
 
 
 def find(kind: Kind, text: str, *arguments: Any, also: Sequence[str] = ()) -> Any:
@@ -54,7 +89,7 @@ def find(kind: Kind, text: str, *arguments: Any, also: Sequence[str] = ()) -> An
     kind : str
         What is named, one of :data:`TABLE`'s.
     text : str
-        ``NAME`` or ``NAME:TEXT``.
+        ``NAME``, ``NAME:TEXT`` or ``PATH/MODULE.py:NAME``.
     *arguments
         What its maker is given beside the text.
     also : sequence of str
@@ -65,6 +100,8 @@ def find(kind: Kind, text: str, *arguments: Any, also: Sequence[str] = ()) -> An
     InputError
         If there is no such name, it is written otherwise, or what it stands for cannot be imported.
     """
+    if is_in_file(text) and IN_FILE in TABLE[kind]:
+        return import_object(TABLE[kind][IN_FILE])(text, *arguments)
     name, colon, rest = text.partition(":")
     usage = _own(kind).get(name)
     if usage is not None:
@@ -85,7 +122,13 @@ def choices(kind: Kind) -> list[str]:
 
 def names_of(kind: Kind) -> list[str]:
     """What stands before the colon, of every name of a kind."""
-    return [_name_in(usage) for usage in choices(kind)]
+    return [_name_in(usage) for usage in choices(kind) if usage != IN_FILE]
+
+
+def is_in_file(text: str) -> bool:
+    """Whether a name is of an object in a Python file; paths of Windows have a colon of their own."""
+    path, colon, name = text.rpartition(":")
+    return bool(colon and name) and path.endswith(".py")
 
 
 def unknown(kind: str, text: str, known: Sequence[str]) -> InputError:
@@ -120,7 +163,7 @@ def package_of(kind: Kind, name: str) -> str | None:
 
 def _own(kind: Kind) -> dict[str, str]:
     """This package's names of a kind, and how each is written."""
-    return {_name_in(usage): usage for usage in TABLE[kind]}
+    return {_name_in(usage): usage for usage in TABLE[kind] if usage != IN_FILE}
 
 
 def _name_in(usage: str) -> str:
@@ -129,7 +172,7 @@ def _name_in(usage: str) -> str:
 
 def _check_usage(kind: Kind, text: str, usage: str) -> None:
     _, colon, rest = text.partition(":")
-    fits = bool(rest) if colon else "[" in usage or ":" not in usage
+    fits = bool(rest) if colon else "[:" in usage or ":" not in usage
     if not fits or (colon and ":" not in usage):
         raise miswritten(kind, text)
 

@@ -1,21 +1,15 @@
 """``focalogic experiment``: the paper's experiments, on embedded scenes or a folder of ImageNet pictures."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors
 from captum_focalogic.cli.output import print_lines
-from captum_focalogic.cli.study import find_segmenter, find_truth, make_model
-
-if TYPE_CHECKING:
-    from captum_focalogic.ground_truth import GroundTruthSource
-    from captum_focalogic.segmenters import Segmenter
-    from captum_focalogic.study import Item, Model
 
 
 class ExperimentName(StrEnum):
@@ -95,7 +89,7 @@ def experiment(
 
     Broken off and started again with the same options, it goes on where it was.
     """
-    from captum_focalogic.cli.models import find_device
+    from captum_focalogic.classifier import find_device
     from captum_focalogic.experiments import Config, Embedded, ImageNet, find_experiment, run_experiment
 
     config: Config
@@ -108,7 +102,6 @@ def experiment(
         raise CommandError("--size imagenet needs --data, a folder of pictures with a subfolder for each class")
     else:
         config = ImageNet(
-            finder=CommandLine(),
             data=data,
             models=tuple(model or ()),
             weights=weights,
@@ -133,26 +126,3 @@ def experiment(
         for each in outcome.findings
     ]
     print_lines({**said, "Findings": "\n".join(findings) or "none to test", "Written": ", ".join(map(str, written))})
-
-
-@dataclass(frozen=True)
-class CommandLine:
-    """Finds things by their command line names."""
-
-    def items(self, data: str, model: "Model | None", limit: int | None) -> "list[Item]":
-        """Images."""
-        from captum_focalogic.study import data_from_text
-
-        return data_from_text(data, None if model is None else model.labels, limit)
-
-    def model(self, name: str, weights: str | None) -> "Model":
-        """A model."""
-        return make_model(name, weights)
-
-    def segmenter(self, name: str) -> "Segmenter | None":
-        """What cuts images."""
-        return find_segmenter(name)
-
-    def truth(self, name: str, model: "Model") -> "GroundTruthSource | bool":
-        """What says where the object is."""
-        return find_truth(name, model)

@@ -31,14 +31,14 @@ def segment(
     """
     import numpy as np
 
-    from captum_focalogic.cli.models import find_model
+    from captum_focalogic.classifier import find_classifier
     from captum_focalogic.cli.session import choose_segmenter, find_regions, see_image
     from captum_focalogic.figures.overlays import regions_image
     from captum_focalogic.images import write_image
     from captum_focalogic.logic import symbol
 
     cut = choose_segmenter(segmenter, mask)
-    named = None if model is None else find_model(model, weights)
+    named = None if model is None else find_classifier(model, weights)
     seen = see_image(image, named)
     label_map = find_regions(seen, named, cut, mask)
     folder = make_folder(out)

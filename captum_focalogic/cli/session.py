@@ -3,7 +3,7 @@
 import math
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -15,13 +15,13 @@ from PIL import Image
 from torch import Tensor
 
 from captum_focalogic.baselines import baseline_from_text
+from captum_focalogic.classifier import Classifier, find_classifier, find_device
 from captum_focalogic.cli.errors import CommandError, brief
-from captum_focalogic.cli.models import Labels, NamedModel, find_device, find_model, picture_tensor
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, ModelOutputError
-from captum_focalogic.images import open_image
+from captum_focalogic.images import image_tensor, open_image
 from captum_focalogic.oracle.forward import as_rows
-from captum_focalogic.regions import as_label_map
+from captum_focalogic.regions import Labels, as_label_map
 from captum_focalogic.segmenters import Grid, Segmenter, Slic, read_label_map, segmenter_from_text
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Session:
 
     Attributes
     ----------
-    model : NamedModel
+    model : Classifier
         On the device.
     image : SeenImage
         The image.
@@ -79,7 +79,7 @@ class Session:
         Where the model runs.
     """
 
-    model: NamedModel
+    model: Classifier
     image: SeenImage
     label_map: Labels
     inputs: Tensor
@@ -166,8 +166,9 @@ def open_session(
     make_baseline = baseline_from_text(baseline)
     parse_criterion(criterion)
     place = find_device(device)
-    # A face of one's own may be a small part of the picture; that of the example fills it.
-    named = find_model(model, weights, smallest_face=0.2 if image else 0.4).on(place)
+    # A face of one's own may be a small part of the image; that of the example fills it.
+    alone = ":0.4" if model == "cascade:face" and image is None else ""
+    named = replace(find_classifier(f"{model}{alone}", weights), name=model).to(place)
     seen = see_image(image, named) if image is not None else _example(named, seed)
     label_map = find_regions(seen, named, segmenter, mask)
     inputs = seen.pixels[None].to(place)
@@ -175,7 +176,7 @@ def open_session(
     return Session(named, seen, label_map, inputs, make_baseline(inputs, feature_mask), feature_mask, place)
 
 
-def see_image(path: Path, model: NamedModel | None) -> SeenImage:
+def see_image(path: Path, model: Classifier | None) -> SeenImage:
     """The user's image as a model sees it, or as it is.
 
     Raises
@@ -184,18 +185,18 @@ def see_image(path: Path, model: NamedModel | None) -> SeenImage:
         If there is no image in the file.
     """
     opened = open_image(path)
-    return SeenImage(path.name, picture_tensor(opened) if model is None else model.see(opened), opened.size)
+    return SeenImage(path.name, image_tensor(opened) if model is None else model.preprocess(opened), opened.size)
 
 
-def _example(model: NamedModel, seed: int) -> SeenImage:
+def _example(model: Classifier, seed: int) -> SeenImage:
     """The example that belongs to a model."""
     if model.name == "demo":
         return _scene(seed)
     if model.name == "cascade:face":
-        from captum_focalogic.integrations.cascade import example_picture
+        from captum_focalogic.integrations.cascade import example_image
 
-        face = Image.fromarray(example_picture())
-        return SeenImage("the astronaut Eileen Collins", picture_tensor(face), face.size, segmenter=Grid(4, 3))
+        face = Image.fromarray(example_image())
+        return SeenImage("the astronaut Eileen Collins", image_tensor(face), face.size, segmenter=Grid(4, 3))
     raise CommandError(f"{model.name} has no example of its own; name a picture: focalogic explain IMAGE --model ...")
 
 
@@ -233,7 +234,7 @@ def choose_segmenter(segmenter: str | None, mask: Path | None = None) -> Segment
     return segmenter_from_text(segmenter)
 
 
-def find_regions(image: SeenImage, model: NamedModel | None, segmenter: Segmenter | None, mask: Path | None) -> Labels:
+def find_regions(image: SeenImage, model: Classifier | None, segmenter: Segmenter | None, mask: Path | None) -> Labels:
     """Region id of every pixel that the model sees, (H, W).
 
     Raises
@@ -254,12 +255,12 @@ def find_regions(image: SeenImage, model: NamedModel | None, segmenter: Segmente
         raise InputError(
             f"the mask {mask} is {label_map.shape[1]}x{label_map.shape[0]} pixels (width x height); expected {expected}"
         )
-    if model is None or model.see_labels is None:
+    if model is None or model.preprocess_labels is None:
         raise InputError(
             f"the mask {mask} is of the picture's size, {original}, but how the model's preprocess fits pictures is "
             f"not known; make it {seen}, the size that the model sees (focalogic segment IMAGE --model ... shows it)"
         )
-    return model.see_labels(label_map)
+    return model.preprocess_labels(label_map)
 
 
 def read_batch(text: str) -> int | Literal["auto"]:

@@ -1,6 +1,5 @@
 """``focalogic study``: a whole data set, its summary, and the comparison of two."""
 
-from dataclasses import is_dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -11,13 +10,13 @@ from typer.core import TyperGroup
 
 from captum_focalogic.cli import options
 from captum_focalogic.cli.allocator import keep_freed_memory
-from captum_focalogic.cli.errors import CommandError, reports_errors, say
+from captum_focalogic.cli.errors import reports_errors, say
 from captum_focalogic.cli.output import print_lines
+from captum_focalogic.names import is_in_file
 
 if TYPE_CHECKING:
-    from captum_focalogic.ground_truth import GroundTruthSource
-    from captum_focalogic.segmenters import Segmenter
-    from captum_focalogic.study import Engine, Model
+    from captum_focalogic.classifier import Classifier
+    from captum_focalogic.study import Engine
 
 
 class _RunUnlessNamed(TyperGroup):
@@ -120,7 +119,7 @@ def run(
     Broken off, even killed, and started again with the same options, it goes on where it was. An image that cannot be
     read or explained costs one row with the error. At the end writes summary.txt, .csv, .tex and report.html.
     """
-    from captum_focalogic.cli.models import find_device
+    from captum_focalogic.classifier import find_classifier, find_device
     from captum_focalogic.ground_truth import Match
     from captum_focalogic.study import (
         ModelFactory,
@@ -132,15 +131,15 @@ def run(
     )
     from captum_focalogic.study.examples import write_examples
     from captum_focalogic.study.page import write_page
-    from captum_focalogic.study.settings import model_factory
+    from captum_focalogic.study.settings import model_factory, segmenter_from_text, truth_from_text
     from captum_focalogic.study.tables import write_tables
 
     place = str(find_device(device))
     matched = Match.from_text(match)
-    cut = find_segmenter(segmenter)
-    found = make_model(model, weights)
-    where = find_truth(truth, found)
-    make = partial(make_in_worker, _absolute(model), None if weights is None else _absolute_file(weights))
+    cut = None if segmenter is None else segmenter_from_text(segmenter)
+    found = find_classifier(model, weights)
+    where = truth_from_text(truth, found)
+    make = partial(find_in_worker, _absolute(model), None if weights is None else _absolute_file(weights))
     settings = StudySettings(
         ModelFactory(make if engine is EngineName.ray else lambda: found, model_factory(found).identity),
         cut,
@@ -215,60 +214,12 @@ def compare(
         print_lines({"": "", "Written": str(out)})
 
 
-def make_model(name: str, weights: str | None) -> "Model":
-    """A model by its command line name, for a study."""
-    from captum_focalogic.cli.models import find_model
-    from captum_focalogic.study import Model
+def find_in_worker(name: str, weights: str | None) -> "Classifier":
+    """A classifier by its name, in a process that was started for a study and does nothing else."""
+    from captum_focalogic.classifier import find_classifier
 
-    named = find_model(name, weights)
-    return Model(named.forward, named.name, named.see, named.see_labels, named.labels)
-
-
-def make_in_worker(name: str, weights: str | None) -> "Model":
-    """A model by its command line name, in a process that was started for a study and does nothing else."""
     keep_freed_memory()
-    return make_model(name, weights)
-
-
-def find_segmenter(text: str | None) -> "Segmenter | None":
-    """What cuts images, by its command line name."""
-    from captum_focalogic.cli.models import function_from_file
-    from captum_focalogic.cli.session import choose_segmenter
-    from captum_focalogic.study.settings import Identified
-
-    if text is None:
-        return None
-    found = function_from_file(text) or choose_segmenter(text)
-    return found if found is None or is_dataclass(found) else Identified(found, text)
-
-
-def find_truth(text: str, model: "Model") -> "GroundTruthSource | bool":
-    """What says where the object is, by its command line name; some ask for the names of the model's classes."""
-    from captum_focalogic.cli.models import function_from_file
-    from captum_focalogic.ground_truth import MaskFiles
-    from captum_focalogic.study.settings import Identified
-
-    if text in ("own", "none"):
-        return text == "own"
-    kind, _, rest = text.partition(":")
-    if kind == "masks" and rest:
-        if not Path(rest).is_dir():
-            raise CommandError(f"there is no folder {rest} of masks")
-        return MaskFiles(Path(rest).resolve())
-    if kind in ("grounded-sam", "sam3"):
-        if model.labels is None:
-            raise CommandError(f"the truth {kind} asks for classes by name, but the model {model.name} names none")
-        from captum_focalogic.integrations.grounding import GroundedSam, Sam3Truth
-
-        made: type[GroundedSam | Sam3Truth] = GroundedSam if kind == "grounded-sam" else Sam3Truth
-        return Identified(made(rest) if rest else made(), text)
-    found = function_from_file(text)
-    if found is not None:
-        return found
-    raise CommandError(
-        f"unknown truth {text!r}; choose own, none, masks:FOLDER, grounded-sam:DETECTOR, sam3:MODEL or "
-        "PATH/MODULE.py:NAME"
-    )
+    return find_classifier(name, weights)
 
 
 def _engine(engine: EngineName, workers: int | None, cpus: int, device: str) -> "Engine":
@@ -287,8 +238,8 @@ def _engine(engine: EngineName, workers: int | None, cpus: int, device: str) -> 
 
 def _absolute(model: str) -> str:
     """The model's name for a process that runs in another folder."""
-    path, colon, name = model.rpartition(":")
-    return f"{Path(path).resolve()}:{name}" if colon and path.endswith(".py") else model
+    path, _, name = model.rpartition(":")
+    return f"{Path(path).resolve()}:{name}" if is_in_file(model) else model
 
 
 def _absolute_file(weights: str) -> str:

@@ -1,6 +1,6 @@
 """The paper's experiments: the same code on embedded scenes and on a user's ImageNet folder."""
 
-from captum_focalogic.experiments.framework import Config, Embedded, Experiment, Finder, Finding, ImageNet, Outcome
+from captum_focalogic.experiments.framework import Config, Embedded, Experiment, Finding, ImageNet, Outcome
 from captum_focalogic.experiments.registry import NAMES, find_experiment, run_experiment
 
 __all__ = [
@@ -8,7 +8,6 @@ __all__ = [
     "Config",
     "Embedded",
     "Experiment",
-    "Finder",
     "Finding",
     "ImageNet",
     "Outcome",

@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import hflip
 from tqdm import tqdm
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.framework import Workspace
-from captum_focalogic.study import Item, Model, image_folder
+from captum_focalogic.study import Item, image_folder
 from captum_focalogic.study.settings import setting_text
 
 
@@ -104,7 +105,7 @@ def _renumbered(items: Sequence[Item], number: Mapping[int, int]) -> list[Item]:
     ]
 
 
-def fine_tuned(workspace: Workspace, name: str, pretrained: Model, folder: Path, how: FineTuning) -> Model:
+def fine_tuned(workspace: Workspace, name: str, pretrained: Classifier, folder: Path, how: FineTuning) -> Classifier:
     """A copy of a model with a new last layer, trained on the pictures of a folder; kept in the workspace.
 
     Parameters
@@ -112,7 +113,7 @@ def fine_tuned(workspace: Workspace, name: str, pretrained: Model, folder: Path,
     workspace : Workspace
     name : str
         Of the new model.
-    pretrained : Model
+    pretrained : Classifier
         A module whose last linear layer gives the classes.
     folder : Path
         ItemDataset, a subfolder for each class.
@@ -120,7 +121,7 @@ def fine_tuned(workspace: Workspace, name: str, pretrained: Model, folder: Path,
 
     Returns
     -------
-    Model
+    Classifier
         Its classes are the subfolders in alphabetical order.
 
     Raises
@@ -145,10 +146,10 @@ def fine_tuned(workspace: Workspace, name: str, pretrained: Model, folder: Path,
         return module.state_dict()
 
     module.load_state_dict(workspace.tensors(name, identity, make))
-    return Model(module.eval(), name, pretrained.see, pretrained.see_labels, classes)
+    return Classifier(module.eval(), pretrained.preprocess, pretrained.preprocess_labels, classes, name)
 
 
-def with_new_head(pretrained: Model, classes: int) -> nn.Module:
+def with_new_head(pretrained: Classifier, classes: int) -> nn.Module:
     """A copy of a model's module whose last linear layer is a new one, for another number of classes.
 
     Raises
@@ -165,7 +166,7 @@ def with_new_head(pretrained: Model, classes: int) -> nn.Module:
     parent, _, attribute = linear[-1].rpartition(".")
     old = cast(nn.Linear, module.get_submodule(linear[-1]))
     setattr(module.get_submodule(parent), attribute, nn.Linear(old.in_features, classes))
-    seen = pretrained.see(Image.new("RGB", (256, 256)))[None]
+    seen = pretrained.preprocess(Image.new("RGB", (256, 256)))[None]
     with torch.no_grad():
         scores = module.eval()(seen)
     if not isinstance(scores, Tensor) or scores.shape != (1, classes):
@@ -179,7 +180,7 @@ def with_new_head(pretrained: Model, classes: int) -> nn.Module:
 class ItemDataset(Dataset[tuple[Tensor, int]]):
     """ItemDataset as a model sees them, with their class."""
 
-    def __init__(self, items: Sequence[Item], model: Model) -> None:
+    def __init__(self, items: Sequence[Item], model: Classifier) -> None:
         self._items, self._model = items, model
 
     def __len__(self) -> int:
@@ -188,7 +189,7 @@ class ItemDataset(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, place: int) -> tuple[Tensor, int]:
         item = self._items[place]
         image = item.read().image
-        return (image if isinstance(image, Tensor) else self._model.see(image)), cast(int, item.label)
+        return (image if isinstance(image, Tensor) else self._model.preprocess(image)), cast(int, item.label)
 
 
 def fit_images(

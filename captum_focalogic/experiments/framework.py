@@ -6,19 +6,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from captum_focalogic.classifier import Classifier, find_classifier
 from captum_focalogic.files import write_bytes
-from captum_focalogic.ground_truth import GroundTruthSource
 from captum_focalogic.search.run import check_whole
-from captum_focalogic.segmenters import Segmenter
-from captum_focalogic.study import Engine, Item, Mean, Model, ModelFactory, StudySettings, Summary, run_items, summarise
-from captum_focalogic.study.settings import setting_text
+from captum_focalogic.study import (
+    Engine,
+    Item,
+    Mean,
+    ModelFactory,
+    StudySettings,
+    Summary,
+    data_from_text,
+    run_items,
+    summarise,
+)
+from captum_focalogic.study.settings import segmenter_from_text, setting_text, truth_from_text
 from captum_focalogic.tables import Table
 
 if TYPE_CHECKING:
@@ -109,34 +118,12 @@ class Embedded:
         _check(self, "images", "scenes", "epochs")
 
 
-class Finder(Protocol):
-    """Makes things of their command line names, when they are needed."""
-
-    def items(self, data: str, model: Model | None, limit: int | None) -> list[Item]:
-        """Images; classes are the model's."""
-        ...
-
-    def model(self, name: str, weights: str | None) -> Model:
-        """A model."""
-        ...
-
-    def segmenter(self, name: str) -> Segmenter | None:
-        """What cuts images."""
-        ...
-
-    def truth(self, name: str, model: Model) -> GroundTruthSource | bool:
-        """What says where the object is; some ask for the names of the model's classes."""
-        ...
-
-
 @dataclass(frozen=True)
 class ImageNet:
     """A user's pictures and pretrained models; everything by its command line name, so that a dry run loads nothing.
 
     Attributes
     ----------
-    finder : Finder
-        Makes things of their names.
     data : str
         The pictures, as ``focalogic study`` takes them.
     images : int
@@ -161,7 +148,6 @@ class ImageNet:
         What is tried, and how much of it.
     """
 
-    finder: Finder
     data: str
     images: int = 200
     models: Sequence[str] = ()
@@ -182,24 +168,24 @@ class ImageNet:
         """The model of experiments with one model."""
         return self.models[0] if self.models else DEFAULT_MODEL
 
-    def find_model(self, name: str) -> Model:
+    def find_model(self, name: str) -> Classifier:
         """A model by name, with the weights that were asked for; random ones are those of the seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return self.finder.model(name, self.weights)
+            return find_classifier(name, self.weights)
 
-    def plan(self, name: str, model: Model, **how: Any) -> StudySettings:
+    def plan(self, name: str, model: Classifier, **how: Any) -> StudySettings:
         """How the pictures are explained; ``how`` are fields of the plan that differ from the usual."""
         usual: dict[str, Any] = {
-            "segmenter": self.finder.segmenter(self.segmenter),
-            "truth": self.finder.truth(self.truth, model),
+            "segmenter": segmenter_from_text(self.segmenter),
+            "truth": truth_from_text(self.truth, model),
             "device": self.device,
         }
         return StudySettings(ModelFactory(lambda: model, f"{name}, {setting_text(model.forward)}"), **{**usual, **how})
 
-    def find_items(self, model: Model | None = None) -> list[Item]:
+    def find_items(self, model: Classifier | None = None) -> list[Item]:
         """The pictures to explain; their classes are numbered as the model's where it knows their names."""
-        return self.finder.items(self.data, model, self.images)
+        return data_from_text(self.data, None if model is None else model.labels, self.images)
 
 
 Config = Embedded | ImageNet

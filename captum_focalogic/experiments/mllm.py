@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.demo.rules import CLASS_NAMES
 from captum_focalogic.experiments.findings import untestable
 from captum_focalogic.experiments.framework import (
@@ -30,7 +31,7 @@ from captum_focalogic.integrations.answers import QUESTION, ask
 from captum_focalogic.integrations.hub import import_transformers
 from captum_focalogic.integrations.transformers_chat import ChatModel
 from captum_focalogic.search import Frugal, HittingSets, Strategy
-from captum_focalogic.study import Model, ModelFactory, StudySettings
+from captum_focalogic.study import ModelFactory, StudySettings, data_from_text
 
 MODEL = "chat:Qwen/Qwen2-VL-2B-Instruct"
 """The paper's model, asked about the classes of the pictures, where no model is named."""
@@ -68,7 +69,7 @@ def _random(config: Embedded, name: str, search: Strategy) -> Condition[Result]:
     def make(_: Workspace) -> Setup:
         identity = f"tiny Qwen2-VL, random weights, seed {config.seed}"
         recipe = ModelFactory(
-            lambda: Model(random_chat(CLASS_NAMES, config.seed), identity, labels=CLASS_NAMES), identity
+            lambda: Classifier(random_chat(CLASS_NAMES, config.seed), labels=CLASS_NAMES, name=identity), identity
         )
         return Setup(
             StudySettings(recipe, search=search, max_evaluations=config.settings.questions), scene_items(_count(config))
@@ -95,7 +96,7 @@ def _named(config: ImageNet, name: str) -> Condition[Result]:
 
 def _classes(config: ImageNet) -> list[str]:
     """Names of the folders that the pictures lie in."""
-    names = [item.id.split("/") for item in config.finder.items(config.data, None, None)]
+    names = [item.id.split("/") for item in data_from_text(config.data, None, None)]
     return sorted({parts[0] for parts in names if len(parts) > 1})
 
 

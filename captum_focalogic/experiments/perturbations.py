@@ -19,10 +19,11 @@ from captum.robust import PGD
 from torch import Tensor, nn
 from torch.nn import functional
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.framework import Condition, MissingResult, Result, Setup, Workspace, attempted
 from captum_focalogic.oracle.forward import as_rows
-from captum_focalogic.study import Item, Model, Sample, StudySettings
+from captum_focalogic.study import Item, Sample, StudySettings
 from captum_focalogic.study.explainer import Explainer, Prepared
 
 IMAGENET: tuple[tuple[str, int, int], ...] = (
@@ -208,7 +209,7 @@ def _losses(logits: Tensor, targets: Tensor) -> Tensor:
 BATCH = 32
 """Images perturbed at once."""
 
-Perturbation = Callable[[Model, Tensor, Sequence[int]], Mapping[str, Tensor]]
+Perturbation = Callable[[Classifier, Tensor, Sequence[int]], Mapping[str, Tensor]]
 """``(model, images (N, C, H, W), places) -> tensors`` with N rows each, "images" among them.
 
 A place is an image's number among all, for its random choices."""
@@ -330,7 +331,7 @@ def perturbed_images(
     """
 
     def make() -> dict[str, Tensor]:
-        model = plan.model.make().on(plan.device)
+        model = plan.model.make().to(plan.device)
         made: dict[str, Tensor] = {}
         for places in _batches(partitioned):
             images = torch.stack([partitioned[place].image for place in places]).to(plan.device)
@@ -387,8 +388,8 @@ class PerturbationSettings:
     """
 
     plan: Callable[[Workspace], StudySettings]
-    items: Callable[[Model], list[Item]]
-    categories: Callable[[Model], Sequence[str | None] | None]
+    items: Callable[[Classifier], list[Item]]
+    categories: Callable[[Classifier], Sequence[str | None] | None]
     attack: Attack
     seed: int
 
@@ -396,7 +397,7 @@ class PerturbationSettings:
 def perturbed_condition(settings: PerturbationSettings) -> Condition[Result | MissingResult]:
     """The images with the strongest Gaussian noise that leaves their class, regions and truth as they were."""
 
-    def alter(model: Model, images: Tensor, places: Sequence[int]) -> Mapping[str, Tensor]:
+    def alter(model: Classifier, images: Tensor, places: Sequence[int]) -> Mapping[str, Tensor]:
         shape = tuple(images.shape[1:])
         noise = torch.stack([noise_of(shape, f"{settings.seed} {place}") for place in places]).to(images.device)
         sigmas = largest_noise(model.forward, images, noise)
@@ -437,7 +438,7 @@ def attacked_condition(settings: PerturbationSettings) -> Condition[Result | Mis
         if not seen:
             return MissingResult("attacked", _UNREADABLE)
 
-        def alter(model: Model, images: Tensor, places: Sequence[int]) -> Mapping[str, Tensor]:
+        def alter(model: Classifier, images: Tensor, places: Sequence[int]) -> Mapping[str, Tensor]:
             return _attacked(model, images, [f"{settings.seed} {place}" for place in places], categories, attack)
 
         shown, told = perturbed_images(workspace, "attacked", f"{attack}, seed {settings.seed}", plan, seen, alter)
@@ -454,7 +455,7 @@ def attacked_condition(settings: PerturbationSettings) -> Condition[Result | Mis
 
 
 def _attacked(
-    model: Model, images: Tensor, seeds: Sequence[str], categories: Sequence[str | None], attack: Attack
+    model: Classifier, images: Tensor, seeds: Sequence[str], categories: Sequence[str | None], attack: Attack
 ) -> Mapping[str, Tensor]:
     network = model.forward
     sources = classes_of(network, images).tolist()

@@ -76,7 +76,7 @@ def run_experiment(
 
 def how(name: str, config: Config) -> list[str]:
     """How an experiment is run, in sentences and as a command."""
-    left_out = {"finder", "settings"} if find_experiment(name).trains else {"finder", "settings", "scenes", "epochs"}
+    left_out = {"settings"} if find_experiment(name).trains else {"settings", "scenes", "epochs"}
     plain = {
         field.name: getattr(config, field.name)
         for field in dataclasses.fields(config)

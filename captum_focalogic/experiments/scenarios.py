@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.demo.batches import SceneSet
 from captum_focalogic.demo.rules import Kind
 from captum_focalogic.demo.scenes import SceneConfig, draw_scene
@@ -43,7 +44,7 @@ from captum_focalogic.experiments.scenes import accuracy_on, fresh_scenes, scene
 from captum_focalogic.experiments.tables import READINGS, measure_bars, measure_table
 from captum_focalogic.ground_truth import MaskFiles
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS
-from captum_focalogic.study import Model, StudySettings, image_folder
+from captum_focalogic.study import StudySettings, image_folder
 from captum_focalogic.tables import Table
 
 Claim = tuple[str, str, str, Callable[[str, str, Estimate | None], Finding]]
@@ -166,7 +167,7 @@ def _imagenet(config: ImageNet) -> Conditions:
 
     # One for all conditions: random weights differ each time they are made.
     @cache
-    def model() -> Model:
+    def model() -> Classifier:
         return config.find_model(name)
 
     def plan(_: Workspace) -> StudySettings:
@@ -184,12 +185,12 @@ def _imagenet(config: ImageNet) -> Conditions:
     )
 
 
-def _categories(model: Model) -> Sequence[str | None] | None:
+def _categories(model: Classifier) -> Sequence[str | None] | None:
     categories = imagenet_categories()
     return categories if model.labels is not None and len(model.labels) == len(categories) else None
 
 
-def _fine_tuned(config: ImageNet, generated: Path, name: str, model: Callable[[], Model]) -> Conditions:
+def _fine_tuned(config: ImageNet, generated: Path, name: str, model: Callable[[], Classifier]) -> Conditions:
     test = generated / "test"
     _check_folders(generated)
 
@@ -211,7 +212,7 @@ def _condition_of(part: str) -> str:
     return f"biased-{part}" if part in BIASES else part
 
 
-def _generated_plan(config: ImageNet, generated: Path, model: Model) -> StudySettings:
+def _generated_plan(config: ImageNet, generated: Path, model: Classifier) -> StudySettings:
     masks = generated / "masks"
     own = {"truth": MaskFiles(masks.resolve())} if masks.is_dir() else {}
     return config.plan(model.name, model, **own)

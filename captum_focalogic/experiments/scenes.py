@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.demo.batches import SceneSet
 from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.rules import CLASS_NAMES, RULES
 from captum_focalogic.demo.scenes import SceneConfig, draw_scene
 from captum_focalogic.demo.train import OnEpoch, TrainingConfig, train
 from captum_focalogic.experiments.framework import Workspace
-from captum_focalogic.study import Item, Model, ModelFactory, Sample, StudySettings
+from captum_focalogic.study import Item, ModelFactory, Sample, StudySettings
 from captum_focalogic.study.settings import setting_text
 
 ALL_CLASSES: tuple[int, ...] = tuple(range(len(CLASS_NAMES)))
@@ -96,7 +97,7 @@ def trained(
 
 def scene_plan(model: nn.Module, name: str, **how: object) -> StudySettings:
     """How scenes are explained: every state of their own regions, black where a region is dropped."""
-    labelled = Model(model, name, labels=CLASS_NAMES)
+    labelled = Classifier(model, labels=CLASS_NAMES, name=name)
     return StudySettings(ModelFactory(lambda: labelled, f"{name}, {setting_text(model)}"), **how)  # type: ignore[arg-type]
 
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from captum_focalogic.demo.scenes import SceneConfig
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments.framework import Finder, ImageNet
+from captum_focalogic.experiments.framework import ImageNet
 from captum_focalogic.experiments.published import GRID, POINTS_PER_SIDE, Published
 from captum_focalogic.regions import MIN_AREA
-from captum_focalogic.segmenters import Felzenszwalb, Segmenter, segmenter_from_text
+from captum_focalogic.segmenters import Felzenszwalb, Segmenter
 from captum_focalogic.study import Item, StudySettings, mean_of
 from captum_focalogic.study.explainer import Explainer, Prepared
-from captum_focalogic.study.settings import Identified
+from captum_focalogic.study.settings import Identified, segmenter_from_text
 from captum_focalogic.tables import Table
 
 Kind = Literal["reference", "setting", "segmenter", "stress"]
@@ -89,15 +89,15 @@ def imagenet_segmentations(config: ImageNet) -> list[Segmentation]:
     """The segmenter that was asked for, its other settings, SLIC, and the paper's 3x3 grid."""
     kind, _, text = config.segmenter.partition(":")
     reference = _title(config.segmenter)
-    find = partial(_found, config.finder)
     if kind in _BY_POINTS:
         family = _by_points(kind, text, reference)
     else:
-        family = [_named(config.segmenter, "reference", reference, find)]
+        family = [_named(config.segmenter, "reference", reference, segmenter_from_text)]
         if text.isdecimal():
-            family += [_named(f"{kind}:{count}", "setting", reference, find) for count in _around(int(text))]
-    others = [_named(f"slic:{count}", "segmenter", reference, find) for count in (8, 12, 16)]
-    stress = _named(_PATCHES, "stress", reference, find)
+            counts = _around(int(text))
+            family += [_named(f"{kind}:{count}", "setting", reference, segmenter_from_text) for count in counts]
+    others = [_named(f"slic:{count}", "segmenter", reference, segmenter_from_text) for count in (8, 12, 16)]
+    stress = _named(_PATCHES, "stress", reference, segmenter_from_text)
     known = {one.name for one in family}
     return [*family, *(one for one in (*others, stress) if one.name not in known)]
 
@@ -182,10 +182,6 @@ def _title(text: str) -> str:
 def _around(count: int) -> Sequence[int]:
     """A third fewer and a third more."""
     return [number for number in (max(2, round(count * 2 / 3)), round(count * 4 / 3)) if number != count]
-
-
-def _found(finder: Finder, text: str) -> Segmenter | None:
-    return finder.segmenter(text)
 
 
 @dataclass(frozen=True, eq=False)

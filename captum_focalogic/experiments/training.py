@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.demo.batches import SceneSet
 from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.scenes import SceneConfig, draw_scene
@@ -43,7 +44,7 @@ from captum_focalogic.experiments.published import EPOCHS
 from captum_focalogic.experiments.scenes import ALL_CLASSES, accuracy_on, fresh_scenes, scene_items, scene_plan
 from captum_focalogic.experiments.tables import READINGS, error_bars, measure_table, new_figure
 from captum_focalogic.integrations.torchvision import RANDOM
-from captum_focalogic.study import MEASURES, Item, Model
+from captum_focalogic.study import MEASURES, Item, data_from_text
 from captum_focalogic.study.settings import setting_text
 from captum_focalogic.tables import Table
 
@@ -269,7 +270,7 @@ def image_trainings(config: ImageNet) -> list[Training]:
 
 def _image_setup(config: ImageNet, name: str, training: str, workspace: Workspace, epoch: int) -> Setup:
     pretrained = config.find_model(name)
-    split = split_items(config.finder.items(config.data, pretrained, None))
+    split = split_items(data_from_text(config.data, pretrained.labels, None))
     known = sorted({item.label for item in split.trained if item.label is not None})
     dogs = [label for label in known if label in DOGS]
     if len(dogs) < 2:
@@ -283,8 +284,8 @@ def _image_setup(config: ImageNet, name: str, training: str, workspace: Workspac
     if not asked:
         raise InputError(f"no class of dogs in {config.data} has {HELD_OUT} pictures, so that none could be held out")
     module = _trained(config, workspace, pretrained, training, own.trained, len(classes), epoch)
-    names = [pretrained.name_of(label) or str(label) for label in classes]
-    model = Model(module, f"{training}, epoch {epoch}", pretrained.see, pretrained.see_labels, names)
+    names = [pretrained.label_of(label) or str(label) for label in classes]
+    model = Classifier(module, pretrained.preprocess, pretrained.preprocess_labels, names, f"{training}, epoch {epoch}")
     facts = {RIGHT: _accuracy(config, workspace, model, own.held_out), CHANCE: 1 / len(classes)}
     return Setup(config.plan(model.name, model), spread(asked, config.images), facts)
 
@@ -292,7 +293,7 @@ def _image_setup(config: ImageNet, name: str, training: str, workspace: Workspac
 def _trained(
     config: ImageNet,
     workspace: Workspace,
-    pretrained: Model,
+    pretrained: Classifier,
     training: str,
     items: Sequence[Item],
     classes: int,
@@ -311,12 +312,12 @@ def _trained(
     return module.cpu().eval()
 
 
-def _accuracy(config: ImageNet, workspace: Workspace, model: Model, held_out: Sequence[Item]) -> float:
+def _accuracy(config: ImageNet, workspace: Workspace, model: Classifier, held_out: Sequence[Item]) -> float:
     """Share of right answers."""
     items = spread(held_out, MOST_TESTED)
 
     def make() -> dict[str, Tensor]:
-        on, right = model.on(config.device), 0
+        on, right = model.to(config.device), 0
         with torch.inference_mode():
             for images, labels in DataLoader(ItemDataset(items, model), 32):
                 right += int((on.forward(images.to(config.device)).argmax(dim=1).cpu() == labels).sum())

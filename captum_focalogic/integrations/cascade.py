@@ -6,6 +6,7 @@ detector need in order to see one?
 
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_focalogic.classifier import Classifier, refuse_weights
 from captum_focalogic.errors import InputError
+from captum_focalogic.images import Shrink
 
 LABELS = ("no face", "a face")
 
+LARGEST_SIDE = 240
+"""Images are made no larger in pixels."""
+
+USUAL_SMALLEST = 0.2
+"""Smallest face that is looked for in a user's image, where it may be a small part."""
+
 
 class FaceCascade:
-    """Whether there is a frontal face in a picture (multi-block local binary patterns, Liao et al. 2007).
+    """Whether there is a frontal face in an image (multi-block local binary patterns, Liao et al. 2007).
 
     Parameters
     ----------
     smallest : float, default 0.4
-        Width of the smallest face looked for, as a share of the picture's shorter side; smaller ones take longer.
+        Width of the smallest face looked for, as a share of the image's shorter side; smaller ones take longer.
     scale_factor : float, default 1.2
         Ratio of one window size to the next.
 
@@ -36,7 +45,7 @@ class FaceCascade:
 
     def __init__(self, smallest: float = 0.4, scale_factor: float = 1.2) -> None:
         if not 0 < smallest <= 1:
-            raise InputError(f"smallest is a share of the picture, above 0 and at most 1; got {smallest}")
+            raise InputError(f"smallest is a share of the image, above 0 and at most 1; got {smallest}")
         if not scale_factor > 1:
             raise InputError(f"scale_factor must be above 1; got {scale_factor}")
         self.smallest = smallest
@@ -90,11 +99,24 @@ class FaceCascade:
         return Cascade(trained())
 
 
+def load_classifier(text: str, weights: str | Path | None = None) -> Classifier:
+    """The detector from ``face``, or ``face:SMALLEST``; of larger images it sees what it can scan in milliseconds."""
+    kind, colon, smallest = text.partition(":")
+    refuse_weights(weights, "cascade:face, which is no neural network", "nothing")
+    if kind != "face":
+        raise InputError(f"there is no cascade for {kind!r}; choose cascade:face")
+    try:
+        detector = FaceCascade(float(smallest) if colon else USUAL_SMALLEST)
+    except ValueError as error:
+        raise InputError(f"cascade:{text} should read cascade:face:SMALLEST, a share of the image: {error}") from error
+    return Classifier.fitted(detector, Shrink(LARGEST_SIDE), LABELS, "cascade:face")
+
+
 _WINDOW = 24
 """Side in pixels of the window that the cascade was trained on."""
 
 
-def example_picture() -> NDArray[np.uint8]:
+def example_image() -> NDArray[np.uint8]:
     """The face of the astronaut Eileen Collins (NASA, public domain; scikit-image), (160, 160, 3) uint8."""
     from skimage.data import astronaut
 

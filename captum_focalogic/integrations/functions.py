@@ -9,7 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_focalogic.classifier import listed_labels
 from captum_focalogic.errors import InputError, ModelOutputError
+from captum_focalogic.images import Shrink
 
 Layout = Literal["NHWC", "NCHW", "flat"]
 Pixels = Literal["uint8", "float32", "float64"]
@@ -79,6 +81,9 @@ class ArrayFormat:
 
 
 _ROUNDING = 1e-3
+
+ANY_SIZE = Shrink(512)
+"""What models that take images of any size see when they are found by name: no more pixels than they need."""
 
 
 class NumpyModel:
@@ -168,35 +173,3 @@ def as_scores(answers: Any, rows: int, labels: Sequence[str] | None = None) -> T
     if scores.dtype.kind == "u" and scores.dtype.itemsize > 1:
         scores = scores.astype(np.int64)
     return torch.from_numpy(np.array(scores))
-
-
-def listed_labels(labels: Sequence[str] | None) -> list[str] | None:
-    """Names of classes that are told apart by their index, so that names may repeat (two of ImageNet's do).
-
-    Raises
-    ------
-    InputError
-        If they are one string.
-    """
-    if isinstance(labels, str):
-        raise InputError(f"labels must be a list of names; got one string, {labels!r}")
-    return None if labels is None else [str(label) for label in labels]
-
-
-def distinct_labels(labels: Sequence[str]) -> list[str]:
-    """Names of classes that are told apart by their names.
-
-    Raises
-    ------
-    InputError
-        If a label repeats or is blank, or there is none.
-    """
-    listed = listed_labels(labels) or []
-    if not listed:
-        raise InputError("there are no labels; name at least one class")
-    for position, label in enumerate(listed):
-        if not label.strip():
-            raise InputError("a label is blank; give every class a name")
-        if label in listed[:position]:
-            raise InputError(f"the label {label!r} appears twice; give every class a name of its own")
-    return listed

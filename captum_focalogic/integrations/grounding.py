@@ -65,6 +65,11 @@ class GroundedSam:
         self.threshold = threshold
         self.text_threshold = text_threshold
 
+    @classmethod
+    def from_text(cls, text: str) -> "GroundedSam":
+        """A source from what stands behind its name; the usual one from nothing."""
+        return cls(text) if text else cls()
+
     def __call__(self, image: Tensor, label: str, name: str = "") -> GroundTruth:  # noqa: ARG002 (a GroundTruthSource)
         """Masks of what the label names in an image (3, H, W) in [0, 1]; none where nothing is found."""
         picture = open_image(image)
@@ -136,6 +141,11 @@ class Sam3Truth:
         self.mask_threshold = mask_threshold
 
     @torch.no_grad()
+    @classmethod
+    def from_text(cls, text: str) -> "Sam3Truth":
+        """A source from what stands behind its name; the usual one from nothing."""
+        return cls(text) if text else cls()
+
     def __call__(self, image: Tensor, label: str, name: str = "") -> GroundTruth:  # noqa: ARG002 (a GroundTruthSource)
         """Masks of what the label names in an image (3, H, W) in [0, 1]; none where nothing is found."""
         picture = open_image(image)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_focalogic.classifier import Classifier, listed_labels, refuse_weights, split_labels
 from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.images import CentreCrop, check_size
-from captum_focalogic.integrations.functions import ArrayFormat, as_scores, listed_labels
+from captum_focalogic.integrations.functions import ANY_SIZE, ArrayFormat, as_scores
 from captum_focalogic.integrations.hub import first_line
 
 _DTYPES = {
@@ -75,7 +76,7 @@ class OnnxModel:
         layout = "NHWC" if shape[3] in (1, 3) and shape[1] not in (1, 3) else "NCHW"
         height, width = shape[1:3] if layout == "NHWC" else shape[2:4]
         self.size = (height, width) if isinstance(height, int) and isinstance(width, int) else None
-        self.crop = None if self.size is None else CentreCrop(*self.size)
+        self.fit = None if self.size is None else CentreCrop(*self.size)
         self._batch = shape[0] if isinstance(shape[0], int) else None
         self._input, self._dtype = inputs[0].name, dtype
         self._output = self._name_of(output)
@@ -101,6 +102,13 @@ class OnnxModel:
         if output is not None and output not in names:
             raise InputError(f"{self.path} has no output {output!r}; it has {', '.join(names)}")
         return str(output or names[0])
+
+
+def classifier_from_text(text: str, weights: str | Path | None = None) -> Classifier:
+    """A classifier from ``FILE`` or ``FILE@LABELS``."""
+    refuse_weights(weights, "onnx:…", "nothing")
+    model = OnnxModel(*split_labels(text))
+    return Classifier.fitted(model, model.fit or ANY_SIZE, model.labels, f"onnx:{text}")
 
 
 def _load(path: str | Path, providers: Sequence[str] | None) -> Any:

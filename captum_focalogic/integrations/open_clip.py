@@ -9,12 +9,12 @@ from typing import Any
 from PIL import Image
 from torch import Tensor, nn
 
+from captum_focalogic.classifier import Classifier, distinct_labels, require_labels
 from captum_focalogic.errors import InputError, MissingExtraError, warn
-from captum_focalogic.images import CentreCrop, Stretch
-from captum_focalogic.integrations.functions import distinct_labels
+from captum_focalogic.images import CentreCrop, Fit, Stretch
 from captum_focalogic.integrations.hub import fetching
 from captum_focalogic.integrations.timm import INSTEAD
-from captum_focalogic.integrations.torchvision import RANDOM, Classifier
+from captum_focalogic.integrations.torchvision import RANDOM
 from captum_focalogic.integrations.weights import load_weights
 from captum_focalogic.integrations.zero_shot import TEMPLATES, ZeroShot, class_embeddings
 
@@ -59,7 +59,7 @@ def load_classifier(
     Examples
     --------
     >>> clip = load_classifier("ViT-B-16", ["cat", "dog", "bird"])  # doctest: +SKIP
-    >>> FocaLogic(clip.model).explain(images)  # images (N, 3, 224, 224) in [0, 1]  # doctest: +SKIP
+    >>> FocaLogic(clip.forward).explain(images)  # images (N, 3, 224, 224) in [0, 1]  # doctest: +SKIP
     """
     open_clip = _open_clip()
     names = distinct_labels(labels)
@@ -91,10 +91,16 @@ def load_classifier(
         std=settings["std"],
         size=(height, width),
     )
-    crop: Any = CentreCrop(height, width, 1.0, Image.Resampling.BICUBIC)
+    fit: Fit = CentreCrop(height, width, 1.0, Image.Resampling.BICUBIC)
     if settings.get("resize_mode") == "squash":
-        crop = Stretch(height, width, Image.Resampling.BICUBIC)
-    return Classifier(model=zero_shot.eval(), labels=names, crop=crop)
+        fit = Stretch(height, width, Image.Resampling.BICUBIC)
+    return Classifier.fitted(zero_shot.eval(), fit, names, f"open_clip:{model if isinstance(model, str) else 'model'}")
+
+
+def classifier_from_text(text: str, weights: str | Path | None = None) -> Classifier:
+    """A zero-shot classifier from ``NAME@LABELS``."""
+    name, labels = require_labels(text, "open_clip:ViT-B-16@cat,dog")
+    return load_classifier(name, labels, weights=weights)
 
 
 def _open_clip() -> Any:

@@ -13,14 +13,19 @@ from urllib.parse import urlsplit
 from PIL import Image
 from torch import Tensor
 
+from captum_focalogic.classifier import Classifier, distinct_labels, refuse_weights, require_labels
 from captum_focalogic.errors import EndpointError, InputError, MissingExtraError
 from captum_focalogic.integrations.answer_cache import Answer, AnswerCache, request_key
 from captum_focalogic.integrations.answers import QUESTION, Outside, as_scores, ask, read_answer
 from captum_focalogic.integrations.budget import Budget, Usage
-from captum_focalogic.integrations.functions import ArrayFormat, distinct_labels
+from captum_focalogic.integrations.functions import ANY_SIZE, ArrayFormat
+from captum_focalogic.integrations.mask_cache import default_folder
 from captum_focalogic.integrations.retries import Retries, complaint, wait_before_retry
 
 DEFAULT_URL = "https://api.openai.com/v1"
+
+MAX_CALLS = 1_000
+"""Most requests of a model by name."""
 
 
 class EndpointModel:
@@ -236,6 +241,20 @@ class EndpointModel:
             )
         # Local servers ask for none, but the client insists on one.
         return key or "none"
+
+
+def classifier_from_text(text: str, weights: str | Path | None = None) -> Classifier:
+    """A classifier from ``NAME@LABELS``, at ``$OPENAI_BASE_URL`` if that is set; it keeps its answers."""
+    refuse_weights(weights, "openai:…", "nothing")
+    name, labels = require_labels(text, "openai:gpt-4o@cat,dog")
+    model = EndpointModel(
+        name,
+        labels,
+        base_url=os.environ.get("OPENAI_BASE_URL"),
+        max_calls=MAX_CALLS,
+        cache=default_folder().parent / "answers.sqlite",
+    )
+    return Classifier.fitted(model, ANY_SIZE, labels, f"openai:{name}")
 
 
 def _label_schema(labels: list[str]) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_focalogic.classifier import listed_labels
 from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import GroundTruth, ground_truth_from_mask, nothing
 from captum_focalogic.images import image_tensor, open_image, resize_image, resize_labels
-from captum_focalogic.integrations.functions import listed_labels
 from captum_focalogic.integrations.hub import fetching, import_transformers, pretrained
 from captum_focalogic.integrations.mask_segmenter import best_device
 from captum_focalogic.integrations.timm import INSTEAD

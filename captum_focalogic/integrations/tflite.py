@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_focalogic.classifier import Classifier, listed_labels, refuse_weights, split_labels
 from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.images import CentreCrop, check_size
-from captum_focalogic.integrations.functions import ArrayFormat, as_scores, listed_labels
+from captum_focalogic.integrations.functions import ArrayFormat, as_scores
 from captum_focalogic.integrations.hub import first_line
 
 
@@ -67,7 +68,7 @@ class TfliteModel:
         if self.labels is not None and len(self.labels) != classes:
             hint = "; pass background=True to leave out the first" if len(self.labels) == classes - 1 else ""
             raise InputError(f"{path} has {classes} classes, but there are {len(self.labels)} labels{hint}")
-        self.crop = CentreCrop(*self.runner.size)
+        self.fit = CentreCrop(*self.runner.size)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Class scores (N, C) of images (N, 3, H, W) in [0, 1], float32."""
@@ -77,6 +78,15 @@ class TfliteModel:
         else:
             scores = scores[:, int(self.background) :]
         return as_scores(scores, len(images), self.labels).to(images.device)
+
+
+def classifier_from_text(text: str, weights: str | Path | None = None) -> Classifier:
+    """A classifier from ``FILE`` or ``FILE@LABELS``; with one label less than classes, the first is "background"."""
+    refuse_weights(weights, "tflite:…", "nothing")
+    path, labels = split_labels(text)
+    shape = TfliteRunner(path).output_shape
+    model = TfliteModel(path, labels, background=labels is not None and len(labels) == shape[-1] - 1)
+    return Classifier.fitted(model, model.fit, model.labels, f"tflite:{text}")
 
 
 class TfliteRunner:

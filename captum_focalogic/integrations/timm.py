@@ -1,16 +1,17 @@
 """Classifiers of timm by name, with their own preprocessing and labels."""
 
 import difflib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 from PIL import Image
 from torch import nn
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError, MissingExtraError, warn
+from captum_focalogic.images import Fit
 from captum_focalogic.integrations.hub import fetching
-from captum_focalogic.integrations.torchvision import RANDOM, Classifier, Normalised
+from captum_focalogic.integrations.torchvision import RANDOM, Normalised
 from captum_focalogic.integrations.weights import load_weights
 
 INSTEAD = (
@@ -49,10 +50,11 @@ def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
     settings = timm.data.resolve_model_data_config(model)
     if settings["input_size"][0] != 3:
         raise InputError(f"{name} takes {settings['input_size'][0]} channels; this needs a model of colour images")
-    return Classifier(
-        model=Normalised(model, list(settings["mean"]), list(settings["std"])).eval().requires_grad_(False),
-        labels=_labels(timm, model),
-        crop=_cropping(timm, settings),
+    return Classifier.fitted(
+        Normalised(model, list(settings["mean"]), list(settings["std"])).eval().requires_grad_(False),
+        _fit(timm, settings),
+        _labels(timm, model),
+        f"timm:{name}",
     )
 
 
@@ -102,14 +104,14 @@ def _labels(timm: Any, model: Any) -> list[str]:
     return [info.index_to_description(index) for index in range(info.num_classes())]
 
 
-def _cropping(timm: Any, settings: dict[str, Any]) -> Callable[..., Image.Image]:
-    def crop(picture: Image.Image, nearest: bool = False) -> Image.Image:
+def _fit(timm: Any, settings: dict[str, Any]) -> Fit:
+    def fit(image: Image.Image, nearest: bool = False) -> Image.Image:
         """The model's own resizing and cropping; with ``nearest=True`` for label maps."""
         chosen = {**settings, "interpolation": "nearest"} if nearest else settings
         for step in timm.data.create_transform(**chosen, is_training=False).transforms:
             if "Tensor" in type(step).__name__:
                 break
-            picture = step(picture)
-        return picture
+            image = step(image)
+        return image
 
-    return crop
+    return fit

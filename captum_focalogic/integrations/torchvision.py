@@ -1,8 +1,6 @@
 """Classifiers of torchvision by name."""
 
 import difflib
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 from urllib.error import URLError
@@ -11,7 +9,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError, warn
+from captum_focalogic.images import Fit
 from captum_focalogic.integrations.hub import fetching
 from captum_focalogic.integrations.weights import load_weights
 
@@ -44,25 +44,6 @@ class Normalised(nn.Module):
         return cast(Tensor, self.model((images - self.mean) / self.std))
 
 
-@dataclass(frozen=True, eq=False)
-class Classifier:
-    """A named classifier with what belongs to it.
-
-    Attributes
-    ----------
-    model : nn.Module
-        In evaluation mode; takes images (N, 3, H, W) in [0, 1].
-    labels : list of str
-        Class names of the weights it was published with.
-    crop : callable
-        A picture to the part and size of it that the model was made for; with ``nearest=True`` for label maps.
-    """
-
-    model: nn.Module
-    labels: list[str]
-    crop: Callable[..., Image.Image]
-
-
 def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
     """A classifier of torchvision.
 
@@ -93,14 +74,15 @@ def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
         else:
             load_weights(model, weights)
     preset = published.transforms()
-    return Classifier(
-        model=Normalised(model, list(preset.mean), list(preset.std)).eval().requires_grad_(False),
-        labels=list(published.meta.get("categories", [])),
-        crop=_cropping(preset),
+    return Classifier.fitted(
+        Normalised(model, list(preset.mean), list(preset.std)).eval().requires_grad_(False),
+        _fit(preset),
+        published.meta.get("categories"),
+        f"torchvision:{name}",
     )
 
 
-def imagenet_labels() -> list[str]:
+def imagenet_labels(_: str = "") -> list[str]:
     """Names of ImageNet's 1,000 classes, in their order, as torchvision's weights give them; all different."""
     from torchvision import models
 
@@ -124,14 +106,14 @@ def _download(models: Any, name: str, published: Any) -> nn.Module:
         return cast(nn.Module, models.get_model(name, weights=published))
 
 
-def _cropping(preset: Any) -> Callable[..., Image.Image]:
+def _fit(preset: Any) -> Fit:
     from torchvision.transforms import InterpolationMode
     from torchvision.transforms import functional as F
 
-    def crop(picture: Image.Image, nearest: bool = False) -> Image.Image:
-        """The shorter side to the preset's size, then the centre; as torchvision does, on 8-bit pictures."""
+    def fit(image: Image.Image, nearest: bool = False) -> Image.Image:
+        """The shorter side to the preset's size, then the centre; as torchvision does, on 8-bit images."""
         interpolation = InterpolationMode.NEAREST if nearest else preset.interpolation
-        resized = F.resize(picture, preset.resize_size, interpolation=interpolation)
+        resized = F.resize(image, preset.resize_size, interpolation=interpolation)
         return cast(Image.Image, F.center_crop(resized, preset.crop_size))
 
-    return crop
+    return fit

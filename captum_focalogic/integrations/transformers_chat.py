@@ -9,9 +9,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from captum_focalogic.classifier import Classifier, distinct_labels, refuse_weights, require_labels
 from captum_focalogic.errors import InputError
 from captum_focalogic.integrations.answers import QUESTION, Outside, as_scores, ask, read_answer
-from captum_focalogic.integrations.functions import ArrayFormat, distinct_labels
+from captum_focalogic.integrations.functions import ANY_SIZE, ArrayFormat
 from captum_focalogic.integrations.hub import import_transformers, pretrained
 from captum_focalogic.integrations.label_tree import Tokens, label_tree
 from captum_focalogic.integrations.mask_segmenter import best_device
@@ -126,6 +127,13 @@ class ChatModel:
             type(self.model).__name__,
         )
         return as_scores(read, len(self.labels))
+
+
+def classifier_from_text(text: str, weights: str | Path | None = None) -> Classifier:
+    """A classifier from ``ID@LABELS``."""
+    refuse_weights(weights, "chat:…", "a folder in place of the id")
+    name, labels = require_labels(text, "chat:Qwen/Qwen2-VL-2B-Instruct@cat,dog")
+    return Classifier.fitted(ChatModel(name, labels), ANY_SIZE, labels, f"chat:{name}")
 
 
 def _prompt(processor: Any, question: str) -> str:

@@ -8,11 +8,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from captum_focalogic.classifier import Classifier, distinct_labels, refuse_weights, require_labels
 from captum_focalogic.errors import InputError
-from captum_focalogic.images import CentreCrop, Stretch
-from captum_focalogic.integrations.functions import distinct_labels
+from captum_focalogic.images import CentreCrop, Fit, Stretch
 from captum_focalogic.integrations.hub import import_transformers, pretrained
-from captum_focalogic.integrations.torchvision import Classifier
 from captum_focalogic.integrations.zero_shot import TEMPLATES, ZeroShot, class_embeddings
 
 
@@ -50,7 +49,7 @@ def load_classifier(
     Examples
     --------
     >>> clip = load_classifier("openai/clip-vit-base-patch16", ["cat", "dog", "bird"])  # doctest: +SKIP
-    >>> FocaLogic(clip.model).explain(images)  # images (N, 3, 224, 224) in [0, 1]  # doctest: +SKIP
+    >>> FocaLogic(clip.forward).explain(images)  # images (N, 3, 224, 224) in [0, 1]  # doctest: +SKIP
     """
     transformers = import_transformers()
     names = distinct_labels(labels)
@@ -64,7 +63,7 @@ def load_classifier(
     if not (hasattr(model, "get_text_features") and hasattr(model, "get_image_features")):
         raise InputError(f"{type(model).__name__} embeds no texts and images; give a CLIP or SigLIP model")
     network = model.eval().requires_grad_(False)
-    crop, size = _preprocessing(image_processor)
+    fit, size = _preprocessing(image_processor)
     bias = getattr(network, "logit_bias", None)
     zero_shot = ZeroShot(
         network,
@@ -76,7 +75,13 @@ def load_classifier(
         std=image_processor.image_std,
         size=size,
     )
-    return Classifier(model=zero_shot.eval(), labels=names, crop=crop)
+    return Classifier.fitted(zero_shot.eval(), fit, names, f"clip:{network.config.model_type}")
+
+
+def classifier_from_text(text: str, weights: str | Path | None = None) -> Classifier:
+    """A zero-shot classifier from ``ID@LABELS``."""
+    refuse_weights(weights, "clip:…", "a folder in place of the id")
+    return load_classifier(*require_labels(text, "clip:openai/clip-vit-base-patch16@cat,dog"))
 
 
 def _embed_texts(network: Any, tokenizer: Any, sentences: list[str]) -> Tensor:
@@ -94,7 +99,7 @@ def _features(output: Any) -> Tensor:
     return features
 
 
-def _preprocessing(processor: Any) -> tuple[Any, tuple[int, int]]:
+def _preprocessing(processor: Any) -> tuple[Fit, tuple[int, int]]:
     resampling = Image.Resampling(getattr(processor, "resample", None) or Image.Resampling.BICUBIC)
     cropped = processor.crop_size if getattr(processor, "do_center_crop", False) else None
     size = cropped or processor.size

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from captum_focalogic.classifier import distinct_labels
 from captum_focalogic.errors import InputError
 from captum_focalogic.images import check_size
-from captum_focalogic.integrations.functions import distinct_labels
 
 TEMPLATES = ("a photo of a {}.",)
 """Sentences with {} in place of the class name."""

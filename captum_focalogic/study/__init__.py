@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from captum_focalogic.errors import StudyError
 from captum_focalogic.study.data import data_from_text, hugging_face, image_folder, listed, scenes
 from captum_focalogic.study.engines import Engine, Local, RayEngine
-from captum_focalogic.study.items import Item, Model, ModelFactory, Sample
+from captum_focalogic.study.items import Item, ModelFactory, Sample
 from captum_focalogic.study.rows import MEASURES, same_rows, states_of
 from captum_focalogic.study.run import run_items, run_study
 from captum_focalogic.study.settings import StudySettings
@@ -25,7 +25,6 @@ __all__ = [
     "Item",
     "Local",
     "Mean",
-    "Model",
     "ModelFactory",
     "RayEngine",
     "Sample",

@@ -112,4 +112,4 @@ def _example(explainer: Explainer, item: Item, prepared: Prepared, row: dict[str
 
 
 def _named(explainer: Explainer, number: int | None) -> str:
-    return "unknown" if number is None else explainer.model.name_of(number) or f"class {number}"
+    return "unknown" if number is None else explainer.model.label_of(number) or f"class {number}"

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import BrokenModelError, InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.ground_truth import GroundTruth, MatchedRegions, as_ground_truth, match_regions
@@ -18,7 +19,7 @@ from captum_focalogic.oracle.batching import FixedBatching
 from captum_focalogic.regions import Labels, as_label_map
 from captum_focalogic.search.strategies import strategy_for
 from captum_focalogic.segmenters import Grid, LabelMapFile, Slic
-from captum_focalogic.study.items import Item, Model, Sample
+from captum_focalogic.study.items import Item, Sample
 from captum_focalogic.study.rows import Row, error_row, row_of
 from captum_focalogic.study.settings import Group, StudySettings
 
@@ -58,7 +59,7 @@ class Prepared:
     seconds: float
 
 
-def fit_truth(truth: GroundTruth, picture: Image.Image | Tensor, image: Tensor, model: Model) -> GroundTruth:
+def fit_truth(truth: GroundTruth, picture: Image.Image | Tensor, image: Tensor, model: Classifier) -> GroundTruth:
     """Ground truth in the size that the model sees.
 
     Parameters
@@ -69,7 +70,7 @@ def fit_truth(truth: GroundTruth, picture: Image.Image | Tensor, image: Tensor, 
         What the image was made from.
     image : (3, H, W) Tensor
         What the model sees.
-    model : Model
+    model : Classifier
         Who sees it.
 
     Raises
@@ -83,7 +84,7 @@ def fit_truth(truth: GroundTruth, picture: Image.Image | Tensor, image: Tensor, 
 
 
 def fit_labels(
-    label_map: Labels, picture: Image.Image | Tensor, image: Tensor, model: Model, what: str = "label map"
+    label_map: Labels, picture: Image.Image | Tensor, image: Tensor, model: Classifier, what: str = "label map"
 ) -> Labels:
     """A label map in the size that the model sees; parameters and errors as :func:`fit_truth`."""
     height, width = image.shape[1:]
@@ -94,12 +95,12 @@ def fit_labels(
             f"the {what} is {label_map.shape[1]}x{label_map.shape[0]} pixels (width x height), but the model sees "
             f"{width}x{height}; make it of that size, or of the picture's"
         )
-    if model.see_labels is None:
+    if model.preprocess_labels is None:
         raise InputError(
             f"the {what} is of the picture's size, but how {model.name} crops pictures is not known; make it "
             f"{width}x{height} (width x height), the size that the model sees"
         )
-    return model.see_labels(label_map)
+    return model.preprocess_labels(label_map)
 
 
 class Explainer:
@@ -113,7 +114,7 @@ class Explainer:
 
     def __init__(self, settings: StudySettings) -> None:
         self.settings = settings
-        self.model: Model = settings.model.make().on(settings.device)
+        self.model: Classifier = settings.model.make().to(settings.device)
         self._segmenter = settings.segmenter or Slic()
         self._one_at_a_time = threading.Lock()
         self._takes_channels_last: bool | None = None
@@ -125,7 +126,7 @@ class Explainer:
         try:
             sample = item.read()
             label = item.label if sample.label is None else sample.label
-            image = sample.image if isinstance(sample.image, Tensor) else self.model.see(sample.image)
+            image = sample.image if isinstance(sample.image, Tensor) else self.model.preprocess(sample.image)
             if image.dim() != 3:
                 raise InputError(f"an image must be (3, H, W); got shape {tuple(image.shape)}")
             if self.settings.segmenter is None and sample.label_map is not None:
@@ -184,7 +185,7 @@ class Explainer:
             return None
         if source is not True:
             # of "tench, Tinca tinca" the first name is asked for
-            said = (self.model.name_of(label) or "").partition(",")[0]
+            said = (self.model.label_of(label) or "").partition(",")[0]
             with self._one_at_a_time:
                 found = source(image, said, name)
         if found is None:

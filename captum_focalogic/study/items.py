@@ -1,15 +1,14 @@
 """What a study is about: images by id, each with whatever is known about it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
-from torchvision.transforms.functional import to_tensor
+from torch import Tensor
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import GroundTruth
 from captum_focalogic.regions import Labels
@@ -25,7 +24,7 @@ class Sample:
     Attributes
     ----------
     image : PIL.Image.Image or (3, H, W) Tensor
-        A picture, which the model's ``see`` makes an image of, or the image itself, in [0, 1].
+        A picture, which the model's ``preprocess`` makes an image of, or the image itself, in [0, 1].
     label_map : (H, W) int64, optional
         The item's own regions, used where the study has no segmenter.
     truth : GroundTruth, (H, W) or (K, H, W) bool, optional
@@ -61,54 +60,18 @@ class Item:
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
-    """Who is studied.
-
-    Attributes
-    ----------
-    forward : callable
-        Images (N, 3, H, W) in [0, 1] to one row an image, as :class:`~captum_focalogic.FocaLogic` takes it.
-    name : str
-        What the model is called in settings and reports.
-    see : callable
-        A picture to the image (3, H, W) in [0, 1] that the model sees of it; the whole picture by default.
-    see_labels : callable, optional
-        A label map of the picture's size to one of the seen image's size.
-    labels : sequence of str, optional
-        Class names.
-    """
-
-    forward: Callable[[Tensor], Any]
-    name: str = "model"
-    see: Callable[[Image.Image], Tensor] = to_tensor
-    see_labels: Callable[[Labels], Labels] | None = None
-    labels: Sequence[str] | None = None
-
-    def on(self, device: str) -> "Model":
-        """The same model on a device, in evaluation mode."""
-        if isinstance(self.forward, nn.Module):
-            return replace(self, forward=self.forward.to(device).eval().requires_grad_(False))
-        return self
-
-    def name_of(self, label: int | None) -> str | None:
-        """What a class is called, where that is known."""
-        known = self.labels is not None and label is not None and 0 <= label < len(self.labels)
-        return self.labels[label] if known and self.labels is not None and label is not None else None
-
-
-@dataclass(frozen=True, eq=False)
 class ModelFactory:
     """A model that is made where it is needed, once in every worker.
 
     Attributes
     ----------
     make : callable
-        Returns the :class:`Model`. For the Ray engine it must be picklable.
+        Returns the :class:`~captum_focalogic.classifier.Classifier`. For the Ray engine it must be picklable.
     identity : str
         What tells it from every other model; two runs go into one folder only if this is equal.
     """
 
-    make: Callable[[], Model]
+    make: Callable[[], Classifier]
     identity: str
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from tqdm import tqdm
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study.engines import Engine, Local
-from captum_focalogic.study.items import Item, Model, ModelFactory, check_items
+from captum_focalogic.study.items import Item, ModelFactory, check_items
 from captum_focalogic.study.settings import StudySettings, model_factory
 from captum_focalogic.study.store import open_store, read_rows
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def run_study(
     items: Sequence[Item],
-    model: Callable[[Tensor], Any] | Model | ModelFactory,
+    model: Callable[[Tensor], Any] | Classifier | ModelFactory,
     segmenter: Segmenter | None = None,
     truth: GroundTruthSource | bool = True,
     out: str | Path = "focalogic-study",
@@ -40,7 +41,7 @@ def run_study(
     ----------
     items : sequence of Item
         The images; see :mod:`captum_focalogic.study.data` for those of folders, lists and the embedded scenes.
-    model : callable, Model or ModelFactory
+    model : callable, Classifier or ModelFactory
         Who is studied: a module or a function of images (N, 3, H, W) in [0, 1].
     segmenter : callable, optional
         Cuts images; by default each item's own regions, and SLIC with 12 regions for items without.

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from captum_focalogic import __version__
+from captum_focalogic import __version__, names, segmenters
 from captum_focalogic.baselines import baseline_from_text
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.criteria import Criterion
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
@@ -20,7 +21,7 @@ from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Thresholds
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.strategies import check_reading
 from captum_focalogic.segmenters import Segmenter
-from captum_focalogic.study.items import Item, Model, ModelFactory
+from captum_focalogic.study.items import Item, ModelFactory
 
 Group = list[tuple[int, Item]]
 """Images that share their batches, each with its place in the study."""
@@ -134,13 +135,39 @@ class Identified:
         return self.function(*arguments)
 
 
-def model_factory(model: Callable[[Tensor], Any] | Model | ModelFactory) -> ModelFactory:
+def segmenter_from_text(text: str) -> Segmenter:
+    """A segmenter by its name, which tells it from others where it does not do so itself."""
+    found = segmenters.segmenter_from_text(text)
+    return found if dataclasses.is_dataclass(found) else Identified(found, text)
+
+
+def truth_from_text(text: str, model: Classifier) -> GroundTruthSource | bool:
+    """What says where the object is, by its name: True for each image's own truth ("own"), False for none ("none").
+
+    Raises
+    ------
+    InputError
+        If there is no such source, or it asks for classes by name and the model has no names.
+    """
+    if text in ("own", "none"):
+        return text == "own"
+    if text.partition(":")[0] in _BY_LABEL and model.labels is None:
+        raise InputError(f"the truth {text} asks for classes by name, but the model {model.name} names none")
+    found: GroundTruthSource = names.find("ground truth", text, also=("own", "none"))
+    tells_itself = dataclasses.is_dataclass(found)
+    return found if tells_itself else Identified(found, text)
+
+
+_BY_LABEL = ("grounded-sam", "sam3")
+
+
+def model_factory(model: Callable[[Tensor], Any] | Classifier | ModelFactory) -> ModelFactory:
     """A factory of a model that is at hand."""
     if isinstance(model, ModelFactory):
         return model
-    if not callable(model) and not isinstance(model, Model):
-        raise InputError(f"model must be a module, a function of images, a Model or a ModelFactory; got {model!r}")
-    made = model if isinstance(model, Model) else Model(model, name=_name(model))
+    if not callable(model) and not isinstance(model, Classifier):
+        raise InputError(f"model must be a module, a function of images, a Classifier or a ModelFactory; got {model!r}")
+    made = model if isinstance(model, Classifier) else Classifier(model, name=_name(model))
     return ModelFactory(lambda: made, f"{made.name}, {setting_text(made.forward)}")
 
 

@@ -172,7 +172,7 @@ def test_a_study_is_summarised_again(data: Path, capsys: pytest.CaptureFixture[s
     [
         (["nowhere"], "there is no data 'nowhere'"),
         (["scenes:x"], "scenes:NUMBER needs a number"),
-        (["scenes:2", "--truth", "moon"], "unknown truth 'moon'"),
+        (["scenes:2", "--truth", "moon"], "unknown ground truth 'moon'"),
         (["scenes:2", "--truth", "masks:nowhere"], "there is no folder nowhere"),
         (["scenes:2", "--truth", "grounded-sam:nowhere/at-all"], "nowhere/at-all"),
         (["scenes:2", "--match", "iou:3"], "above 0 and up to 1"),

@@ -8,11 +8,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import finetuning
 from captum_focalogic.experiments.finetuning import FineTuning, class_folders, fine_tuned, with_new_head
 from captum_focalogic.experiments.framework import Workspace
-from captum_focalogic.study import Model, image_folder
+from captum_focalogic.study import image_folder
 
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
@@ -31,8 +32,8 @@ def network():
 
 
 def pretrained(module=None):
-    return Model(
-        (module or network()).requires_grad_(False), "tiny", see=lambda picture: _tensor(picture.resize((16, 16)))
+    return Classifier(
+        (module or network()).requires_grad_(False), lambda image: _tensor(image.resize((16, 16))), name="tiny"
     )
 
 
@@ -57,10 +58,10 @@ def test_a_new_head_learns_the_classes_of_the_folders(tmp_path, pictures):
     before = copy.deepcopy(model.forward.state_dict())
     how = FineTuning(epochs=15, batch=9, learning_rate=1e-2, head_learning_rate=5e-2)
     tuned = fine_tuned(Workspace(tmp_path / "work"), "colours", model, pictures, how)
-    assert tuned.labels == ("amber", "blue", "coral") == class_folders(pictures)
+    assert tuple(tuned.labels) == ("amber", "blue", "coral") == class_folders(pictures)
     assert not tuned.forward.training
     items = image_folder(pictures, tuned.labels)
-    scores = tuned.forward(torch.stack([tuned.see(item.read().image) for item in items]))
+    scores = tuned.forward(torch.stack([tuned.preprocess(item.read().image) for item in items]))
     assert scores.shape == (27, 3)
     assert scores.argmax(dim=1).tolist() == [item.label for item in items]
     # the body learned too, and the model that it came from did not change
@@ -93,17 +94,16 @@ def test_torchvisions_networks_get_their_own_last_layer_replaced():
 
     with pytest.warns(UserWarning, match="RANDOM"):
         classifier = load_classifier("resnet18", "random")
-    model = Model(classifier.model, "resnet18", see=lambda picture: _tensor(classifier.crop(picture)))
-    module = with_new_head(model, 4)
+    module = with_new_head(classifier, 4)
     assert module.model.fc.out_features == 4
-    assert classifier.model.model.fc.out_features == 1_000
+    assert classifier.forward.model.fc.out_features == 1_000
     assert all(parameter.requires_grad for parameter in module.parameters())
 
 
 def test_models_that_cannot_be_fine_tuned_are_refused(tmp_path, pictures):
     work = Workspace(tmp_path / "work")
     with pytest.raises(InputError, match="no torch module"):
-        fine_tuned(work, "x", Model(lambda images: images.mean(dim=(2, 3)), "function"), pictures, FineTuning())
+        fine_tuned(work, "x", Classifier(lambda images: images.mean(dim=(2, 3))), pictures, FineTuning())
     bare = nn.Sequential(nn.Conv2d(3, 5, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with pytest.raises(InputError, match="no linear layer"):
         fine_tuned(work, "x", pretrained(bare), pictures, FineTuning())

@@ -14,7 +14,7 @@ from captum_focalogic.demo.rules import CLASS_NAMES
 from captum_focalogic.experiments import Embedded, mllm, run_experiment
 from captum_focalogic.experiments.mllm import random_chat
 from captum_focalogic.experiments.scenes import scene_items
-from captum_focalogic.integrations.named_models import MAX_CALLS
+from captum_focalogic.integrations.openai import MAX_CALLS
 from captum_focalogic.study import read_rows
 
 sys.path.append(str(Path(__file__).parents[1] / "integrations"))

@@ -13,7 +13,6 @@ pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
 from captum_focalogic.cli import main
-from captum_focalogic.cli.experiment import CommandLine
 from captum_focalogic.experiments import Embedded, ImageNet, models, networks, run_experiment
 from captum_focalogic.experiments.networks import ARCHITECTURES
 from captum_focalogic.study import StudyError
@@ -93,7 +92,6 @@ def pictures(tmp_path: Path) -> Path:
 @pytest.mark.filterwarnings("ignore:.*RANDOM weights")
 def test_named_models_on_a_folder_of_pictures(pictures: Path, tmp_path: Path) -> None:
     config = ImageNet(
-        finder=CommandLine(),
         data=str(pictures / "data"),
         images=2,
         models=("torchvision:resnet18", "torchvision:squeezenet1_1"),

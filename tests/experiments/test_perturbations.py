@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.framework import Workspace
 from captum_focalogic.experiments.perturbations import (
@@ -30,7 +31,7 @@ from captum_focalogic.experiments.perturbations import (
     with_own_regions,
 )
 from captum_focalogic.segmenters import Grid
-from captum_focalogic.study import Item, Model, ModelFactory, Sample, StudySettings
+from captum_focalogic.study import Item, ModelFactory, Sample, StudySettings
 
 
 def bright(threshold):
@@ -220,7 +221,7 @@ def items():
 
 
 def plan(segmenter):
-    model = Model(lambda images: images.mean(dim=(2, 3)), "mean")
+    model = Classifier(lambda images: images.mean(dim=(2, 3)), name="mean")
     return StudySettings(ModelFactory(lambda: model, "mean"), segmenter)
 
 

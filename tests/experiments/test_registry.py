@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from captum_focalogic.cli import main
-from captum_focalogic.cli.experiment import CommandLine
 from captum_focalogic.experiments import Embedded, ImageNet
 from captum_focalogic.experiments.registry import how
 
@@ -67,8 +66,7 @@ def test_the_command_is_told_that_was_run() -> None:
     assert said == "Size: embedded (images 3, seed 5, scenes 256, epochs 2)."
     assert "focalogic experiment models --size embedded --images 3 --seed 5 --scenes 256 --epochs 2\n" in command
     assert "--epochs" not in how("stability", Embedded(images=3))[1]
-    pictures = ImageNet(CommandLine(), "my pictures", models=("a:b", "c:d"))
+    pictures = ImageNet("my pictures", models=("a:b", "c:d"))
     command = how("stability", pictures)[1]
     assert "--data 'my pictures'" in command
     assert "--model a:b --model c:d\n" in command
-    assert "finder" not in command

@@ -11,7 +11,6 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from captum_focalogic.cli import app
-from captum_focalogic.cli.experiment import CommandLine
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import Embedded, ImageNet, perturbations, run_experiment, scenes
 from captum_focalogic.experiments.findings import falls
@@ -194,7 +193,6 @@ def imagenet(tmp_path_factory):
     for number, part in enumerate(("unbiased", "colour", "background", "companion", "test"), start=1):
         draw(folder / "generated" / part, CLASSES, 1, number)
     config = ImageNet(
-        CommandLine(),
         str(folder / "data" / "pictures"),
         images=2,
         models=("torchvision:resnet18",),
@@ -229,9 +227,7 @@ def test_the_imagenet_size_does_the_same_with_pictures_and_pretrained_models(ima
 
 def test_without_generated_pictures_biases_cannot_be_tested(imagenet, tmp_path):
     _, config, _, _ = imagenet
-    plain = ImageNet(
-        CommandLine(), config.data, images=1, models=("demo",), segmenter="grid:1x2", truth=config.truth, epochs=1
-    )
+    plain = ImageNet(config.data, images=1, models=("demo",), segmenter="grid:1x2", truth=config.truth, epochs=1)
     outcome, _ = run_experiment("scenarios", plain, tmp_path)
     verdicts = {finding.claim: (finding.verdict, finding.evidence) for finding in outcome.findings}
     assert verdicts["bias on the background: recall falls"] == (
@@ -246,11 +242,11 @@ def test_generated_pictures_have_to_be_complete(imagenet, tmp_path):
     _, config, _, _ = imagenet
     draw(tmp_path / "generated" / "unbiased", CLASSES, 1, 0)
     with pytest.raises(InputError, match="no folder colour and no folder background"):
-        EXPERIMENT.conditions(ImageNet(config.finder, config.data, generated=tmp_path / "generated"))
+        EXPERIMENT.conditions(ImageNet(config.data, generated=tmp_path / "generated"))
     for part in ("colour", "background", "companion"):
         draw(tmp_path / "generated" / part, CLASSES, 1, 0)
     draw(tmp_path / "generated" / "test", ("canoe", "umbrella"), 1, 0)
-    conditions = EXPERIMENT.conditions(ImageNet(config.finder, config.data, generated=tmp_path / "generated"))
+    conditions = EXPERIMENT.conditions(ImageNet(config.data, generated=tmp_path / "generated"))
     with pytest.raises(InputError, match=r"canoe, teapot, but .* canoe, umbrella"):
         conditions[3].run(Workspace(tmp_path / "out"))
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 from experiment_rows import SIDE, Brightest, patch_items
 
-from captum_focalogic.cli.experiment import CommandLine
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import ImageNet
 from captum_focalogic.experiments.published import REGIONS_SAVED
@@ -23,7 +22,7 @@ from captum_focalogic.study.settings import model_factory
 
 
 def _config(**more) -> ImageNet:
-    return ImageNet(finder=CommandLine(), data="nowhere", **more)
+    return ImageNet(data="nowhere", **more)
 
 
 def test_segment_anything_is_set_as_in_the_paper() -> None:

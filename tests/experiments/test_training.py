@@ -19,7 +19,6 @@ import pyarrow as pa
 from safetensors.torch import load_file
 
 from captum_focalogic.cli import main
-from captum_focalogic.cli.experiment import CommandLine
 from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.train import TrainingConfig, train
 from captum_focalogic.errors import InputError
@@ -219,8 +218,7 @@ def pictures(tmp_path: Path) -> Path:
 def on_pictures(pictures: Path, **how: object) -> ImageNet:
     usual = {"models": ("torchvision:resnet18",), "weights": "random", "segmenter": "grid:1x3", "epochs": 2}
     masks = f"masks:{pictures / 'masks'}"
-    finder = CommandLine()
-    return ImageNet(finder, str(pictures / "data"), images=1, truth=masks, **{**usual, **how})  # type: ignore[arg-type]
+    return ImageNet(str(pictures / "data"), images=1, truth=masks, **{**usual, **how})  # type: ignore[arg-type]
 
 
 @pytest.mark.filterwarnings("ignore:.*RANDOM weights")

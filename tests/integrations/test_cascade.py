@@ -9,13 +9,13 @@ from skimage import data
 
 from captum_focalogic import FocaLogic
 from captum_focalogic.errors import InputError
-from captum_focalogic.integrations.cascade import LABELS, FaceCascade, example_picture
+from captum_focalogic.integrations.cascade import LABELS, FaceCascade, example_image
 from captum_focalogic.segmenters import Grid
 
 
 @pytest.fixture(scope="module")
 def face():
-    return torch.from_numpy(example_picture()).permute(2, 0, 1)[None].float() / 255
+    return torch.from_numpy(example_image()).permute(2, 0, 1)[None].float() / 255
 
 
 def test_it_tells_a_face_from_a_wall_and_a_cat(face):
@@ -63,8 +63,8 @@ def test_what_does_not_fit_is_said():
 
 
 def test_the_example_is_a_picture_of_its_own():
-    picture = example_picture()
+    picture = example_image()
     assert picture.shape == (160, 160, 3)
     assert picture.dtype == np.uint8
     picture[:] = 0
-    assert example_picture().any()
+    assert example_image().any()

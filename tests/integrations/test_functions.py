@@ -12,8 +12,6 @@ from captum_focalogic.integrations.functions import (
     NumpyModel,
     ProbabilityModel,
     as_scores,
-    distinct_labels,
-    listed_labels,
 )
 
 
@@ -113,12 +111,3 @@ def test_estimators_without_probabilities_are_refused():
 def test_answers_that_cannot_be_read_are_refused(answers, message):
     with pytest.raises(ModelOutputError, match=message):
         as_scores(answers, 2, ["a", "b"])
-
-
-def test_labels_are_checked():
-    assert listed_labels(None) is None
-    assert listed_labels(("crane", "crane")) == ["crane", "crane"]
-    assert distinct_labels(("a", "b")) == ["a", "b"]
-    for labels, message in [("ab", "one string"), (["a", "a"], "'a' appears twice"), (["a", " "], "blank"), ([], "no")]:
-        with pytest.raises(InputError, match=message):
-            distinct_labels(labels)

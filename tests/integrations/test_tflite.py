@@ -81,7 +81,7 @@ def test_other_sizes_and_files_are_refused(tmp_path, images):
     path = tiny_tflite.write(tmp_path / "m.tflite", MATRIX)
     with pytest.raises(InputError, match="takes images of 4x4 pixels"):
         TfliteModel(path)(torch.zeros(1, 3, 5, 4))
-    assert TfliteModel(path).crop(Image.new("RGB", (30, 20))).size == (4, 4)
+    assert TfliteModel(path).fit(Image.new("RGB", (30, 20))).size == (4, 4)
     with pytest.raises(InputError, match="no file"):
         TfliteModel(tmp_path / "none.tflite")
     (tmp_path / "bad.tflite").write_bytes(b"TFL3 nonsense")

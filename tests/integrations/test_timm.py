@@ -28,32 +28,31 @@ def random_classifier(name):
 def test_pictures_are_seen_as_timm_shows_them(name, picture):
     torch.manual_seed(0)
     classifier = random_classifier(name)
-    settings = timm.data.resolve_model_data_config(classifier.model.model)
+    settings = timm.data.resolve_model_data_config(classifier.forward.model)
     theirs = timm.data.create_transform(**settings, is_training=False)(picture)[None]
-    pixels = np.array(classifier.crop(picture))
-    ours = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+    ours = classifier.preprocess(picture)[None]
     with torch.no_grad():
-        assert torch.allclose(classifier.model(ours), classifier.model.model(theirs), atol=1e-4)
-    assert not classifier.model.training
+        assert torch.allclose(classifier.forward(ours), classifier.forward.model(theirs), atol=1e-4)
+    assert not classifier.forward.training
     assert len(classifier.labels) == 1000
     assert classifier.labels[0].startswith("tench")
 
 
 def test_label_maps_are_cropped_alike():
-    crop = random_classifier("test_vit").crop
-    labels = np.full((90, 300), -5, dtype=np.int32)
+    classifier = random_classifier("test_vit")
+    labels = np.full((90, 300), -5, dtype=np.int64)
     labels[:, 150:] = 100_000
     picture = Image.fromarray(np.where(labels > 0, 255, 0).astype(np.uint8)).convert("RGB")
-    cropped = np.asarray(crop(Image.fromarray(labels), nearest=True))
+    cropped = classifier.preprocess_labels(labels)
     assert set(np.unique(cropped)) == {-5, 100_000}
-    assert np.mean((cropped > 0) == (np.asarray(crop(picture))[:, :, 0] > 127)) > 0.98
+    assert np.mean((cropped > 0) == (classifier.preprocess(picture)[0].numpy() > 0.5)) > 0.98
 
 
 def test_a_classifier_is_explained(picture):
     classifier = random_classifier("test_resnet")
-    image = torch.from_numpy(np.array(classifier.crop(picture))).permute(2, 0, 1)[None] / 255
+    image = classifier.preprocess(picture)[None]
     mask = (torch.arange(160) // 80).expand(160, 160)
-    focus = FocaLogic(classifier.model).explain(image, feature_mask=mask)[0]
+    focus = FocaLogic(classifier.forward).explain(image, feature_mask=mask)[0]
     assert focus.num_regions == 2
     assert focus.certificate.complete
 
@@ -66,7 +65,7 @@ def test_weights_come_from_a_file(tmp_path, suffix):
     model = timm.create_model("test_vit")
     path = tmp_path / f"w{suffix}"
     (save_file if suffix == ".safetensors" else torch.save)(model.state_dict(), path)
-    loaded = load_classifier("test_vit", path).model.model
+    loaded = load_classifier("test_vit", path).forward.model
     assert all(torch.equal(loaded.state_dict()[name], value) for name, value in model.state_dict().items())
     with pytest.raises(InputError, match="do not fit"):
         load_classifier("test_resnet", path)

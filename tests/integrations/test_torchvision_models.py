@@ -36,25 +36,24 @@ def photo():
 def test_images_in_0_1_give_what_torchvisions_own_preprocessing_gives(squeezenet, photo, name):
     network, folder = squeezenet
     classifier = load_classifier("squeezenet1_1", folder / name)
-    pixels = np.array(classifier.crop(photo))
-    assert pixels.shape == (224, 224, 3)
-    image = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    image = classifier.preprocess(photo)[None]
+    assert image.shape == (1, 3, 224, 224)
     own = models.SqueezeNet1_1_Weights.DEFAULT.transforms()(photo)[None]
     with torch.no_grad():
-        torch.testing.assert_close(classifier.model(image), network(own), rtol=1e-4, atol=1e-5)
-    assert not classifier.model.training
+        torch.testing.assert_close(classifier.forward(image), network(own), rtol=1e-4, atol=1e-5)
+    assert not classifier.forward.training
     assert classifier.labels[:2] == ["tench", "goldfish"]
 
 
 def test_label_maps_are_cropped_like_pictures_without_new_ids(squeezenet):
     classifier = load_classifier("squeezenet1_1", squeezenet[1] / "squeezenet.pt")
-    labels = np.zeros((270, 390), dtype=np.int32)
+    labels = np.zeros((270, 390), dtype=np.int64)
     labels[:, 200:] = 70_000
-    cropped = np.array(classifier.crop(Image.fromarray(labels), nearest=True))
+    cropped = classifier.preprocess_labels(labels)
     assert cropped.shape == (224, 224)
     assert np.unique(cropped).tolist() == [0, 70_000]
     picture = Image.fromarray(np.where(labels > 0, 255, 0).astype(np.uint8)).convert("RGB")
-    bright = np.array(classifier.crop(picture))[:, :, 0] > 127
+    bright = classifier.preprocess(picture)[0].numpy() > 0.5
     assert np.mean(bright == (cropped > 0)) > 0.99
 
 

@@ -71,9 +71,9 @@ def test_open_clip_scores_are_the_models_own(open_model, images):
     mean, std = (torch.tensor(value)[:, None, None] for value in (open_clip.OPENAI_DATASET_MEAN, STD))
     tokens = open_clip.SimpleTokenizer(context_length=16)([TEMPLATE.replace("{}", label) for label in LABELS])
     expected = open_model.get_logits((images - mean) / std, tokens)[0]
-    assert torch.allclose(classifier.model(images), expected, atol=1e-4)
+    assert torch.allclose(classifier.forward(images), expected, atol=1e-4)
     assert classifier.labels == LABELS
-    assert classifier.crop(Image.new("RGB", (50, 90))).size == (SIDE, SIDE)
+    assert classifier.preprocess(Image.new("RGB", (50, 90))).shape == (3, SIDE, SIDE)
 
 
 def test_transformers_scores_are_the_models_own(clip, images):
@@ -86,7 +86,7 @@ def test_transformers_scores_are_the_models_own(clip, images):
     expected = model(
         input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"], pixel_values=pixels
     ).logits_per_image
-    assert torch.allclose(classifier.model(images), expected, atol=1e-4)
+    assert torch.allclose(classifier.forward(images), expected, atol=1e-4)
 
 
 def test_siglip_has_a_bias_and_stretches(images):
@@ -107,8 +107,8 @@ def test_siglip_has_a_bias_and_stretches(images):
     )
     pixels = processor(images=list(images), do_rescale=False, return_tensors="pt")["pixel_values"]
     expected = model(input_ids=tokens["input_ids"], pixel_values=pixels).logits_per_image
-    assert torch.allclose(classifier.model(images), expected, atol=1e-4)
-    assert isinstance(classifier.crop, Stretch)
+    assert torch.allclose(classifier.forward(images), expected, atol=1e-4)
+    assert isinstance(classifier.preprocess.keywords["fit"], Stretch)
 
 
 def test_classes_are_means_over_templates(clip, images):
@@ -122,7 +122,7 @@ def test_classes_are_means_over_templates(clip, images):
         own = [model.get_text_features(**tokens_of(tokenizer, t.replace("{}", label))) for t in templates]
         own = [normalize(getattr(row, "pooler_output", row), dim=-1)[0] for row in own]
         rows.append(normalize(torch.stack(own).mean(0), dim=-1))
-    assert torch.allclose(classifier.model.classes, torch.stack(rows), atol=1e-5)
+    assert torch.allclose(classifier.forward.classes, torch.stack(rows), atol=1e-5)
 
 
 def tokens_of(tokenizer, sentence):
@@ -135,9 +135,9 @@ def test_a_zero_shot_classifier_is_explained(clip, images):
     model, tokenizer, processor = clip
     classifier = by_transformers.load_classifier(model, LABELS, tokenizer=tokenizer, image_processor=processor)
     mask = (torch.arange(SIDE) // 8).expand(SIDE, SIDE)
-    focus = FocaLogic(classifier.model).explain(images[:1], feature_mask=mask)[0]
+    focus = FocaLogic(classifier.forward).explain(images[:1], feature_mask=mask)[0]
     assert focus.certificate.complete
-    assert focus.target == int(classifier.model(images[:1]).argmax())
+    assert focus.target == int(classifier.forward(images[:1]).argmax())
 
 
 def test_a_local_folder_is_loaded(clip, images, tmp_path):
@@ -146,15 +146,15 @@ def test_a_local_folder_is_loaded(clip, images, tmp_path):
     loaded = by_transformers.load_classifier(tmp_path, LABELS)
     model, tokenizer, processor = clip
     given = by_transformers.load_classifier(model, LABELS, tokenizer=tokenizer, image_processor=processor)
-    assert torch.allclose(loaded.model(images), given.model(images), atol=1e-5)
-    assert isinstance(loaded.crop, CentreCrop)
+    assert torch.allclose(loaded.forward(images), given.forward(images), atol=1e-5)
+    assert isinstance(loaded.preprocess.keywords["fit"], CentreCrop)
 
 
 def test_other_sizes_are_refused(clip):
     model, tokenizer, processor = clip
     classifier = by_transformers.load_classifier(model, LABELS, tokenizer=tokenizer, image_processor=processor)
     with pytest.raises(InputError, match="takes images of 32x32 pixels"):
-        classifier.model(torch.zeros(1, 3, 40, 32))
+        classifier.forward(torch.zeros(1, 3, 40, 32))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_open_clip_weights_come_from_a_file(monkeypatch, tmp_path, open_model, i
     options = {"tokenizer": open_clip.SimpleTokenizer(context_length=16)}
     loaded = by_open_clip.load_classifier("ViT-B-16", LABELS, weights=path, **options)
     given = by_open_clip.load_classifier(open_model, LABELS)
-    assert torch.allclose(loaded.model(images), given.model(images), atol=1e-5)
+    assert torch.allclose(loaded.forward(images), given.forward(images), atol=1e-5)
     with pytest.warns(UserWarning, match="ViT-B-16 has RANDOM weights"):
         by_open_clip.load_classifier("ViT-B-16", LABELS, weights="random", **options)
 

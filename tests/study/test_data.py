@@ -14,11 +14,12 @@ pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 
 from makers import GRID, SIDE, Brightest, save_pictures
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import GroundTruth, MaskFiles
 from captum_focalogic.segmenters import Grid
-from captum_focalogic.study import Item, Model, Sample, data_from_text, hugging_face, image_folder, run_study
+from captum_focalogic.study import Item, Sample, data_from_text, hugging_face, image_folder, run_study
 from captum_focalogic.study.data import class_numbers
 from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.study.settings import StudySettings, model_factory
@@ -177,7 +178,7 @@ def test_masks_in_files_are_found_by_the_picture_and_cropped_with_it(tmp_path: P
     def left(picture: Image.Image) -> torch.Tensor:
         return torch.from_numpy(np.array(picture, dtype=np.float32) / 255)[:, : SIDE // 2].permute(2, 0, 1)
 
-    model = Model(Brightest(), "left half", left, lambda labels: labels[:, : SIDE // 2])
+    model = Classifier(Brightest(), left, lambda labels: labels[:, : SIDE // 2], name="left half")
     rows = run_study(
         image_folder(tmp_path / "data"), model, GRID, MaskFiles(tmp_path / "masks"), tmp_path / "run"
     ).to_pylist()
@@ -194,7 +195,7 @@ def test_a_mask_of_the_pictures_size_needs_to_know_the_crop(tmp_path: Path) -> N
     save_pictures(tmp_path / "data", 1, (".",))
     (tmp_path / "masks").mkdir()
     Image.fromarray(np.ones((SIDE, SIDE), dtype=np.uint8)).save(tmp_path / "masks" / "000.png")
-    model = Model(Brightest(), "mine", lambda picture: torch.zeros(3, 8, 8))
+    model = Classifier(Brightest(), lambda picture: torch.zeros(3, 8, 8), name="mine")
     (row,) = run_study(
         image_folder(tmp_path / "data"), model, GRID, MaskFiles(tmp_path / "masks"), tmp_path / "run"
     ).to_pylist()
@@ -227,7 +228,7 @@ def test_truth_that_is_found_by_the_name_of_the_class() -> None:
         masks[:, :2] = True
         return GroundTruth(masks, (label,) * len(masks))
 
-    model = Model(Brightest(), labels=["ant, pismire", "bee", "moth"])
+    model = Classifier(Brightest(), labels=["ant, pismire", "bee", "moth"])
     explainer = Explainer(StudySettings(model_factory(model), Grid(1, 2), source))
     items = [Item(str(label), lambda: Sample(torch.zeros(3, 4, 6)), label) for label in (0, 1, 2, None, 3, -1)]
     prepared = [explainer.prepare(index, item) for index, item in enumerate(items)]

@@ -15,9 +15,10 @@ pytest.importorskip("ray.data", reason="needs ray[data] (the ray extra)")
 
 from makers import GRID, Brightest, patch_items  # noqa: E402
 
+from captum_focalogic.classifier import Classifier  # noqa: E402
 from captum_focalogic.demo import load_model  # noqa: E402
 from captum_focalogic.errors import BrokenModelError, InputError  # noqa: E402
-from captum_focalogic.study import Model, ModelFactory, RayEngine, read_rows, run_study, same_rows, scenes  # noqa: E402
+from captum_focalogic.study import ModelFactory, RayEngine, read_rows, run_study, same_rows, scenes  # noqa: E402
 from captum_focalogic.study.engines import start_ray  # noqa: E402
 
 
@@ -62,7 +63,7 @@ class Killed(Brightest):
 
 
 def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
-    recipe = ModelFactory(lambda: Model(Killed(tmp_path)), "brightest")
+    recipe = ModelFactory(lambda: Classifier(Killed(tmp_path)), "brightest")
     rows = study(tmp_path / "killed", recipe, RayEngine(workers=2))
     assert int((tmp_path / "pid").read_text()) != os.getpid()
     assert same_rows(rows, study(tmp_path / "whole", Brightest()))

@@ -26,11 +26,11 @@ from makers import (
     wait_for_shards,
 )
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import BrokenModelError, InputError
 from captum_focalogic.study import (
     Item,
     Local,
-    Model,
     ModelFactory,
     Sample,
     StudyError,
@@ -200,7 +200,7 @@ def test_an_interrupt_keeps_whole_rows_only(tmp_path: Path) -> None:
     def once() -> Any:
         return run_study(
             patch_items(20),
-            ModelFactory(lambda: Model(interrupted), "brightest"),
+            ModelFactory(lambda: Classifier(interrupted), "brightest"),
             GRID,
             out=tmp_path / "run",
             group=4,

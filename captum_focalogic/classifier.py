@@ -1,0 +1,241 @@
+"""Classifiers: a model with what belongs to it, by name or from what is at hand."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from captum_focalogic import names
+from captum_focalogic.errors import InputError
+from captum_focalogic.images import Fit, fit_labels, image_tensor
+from captum_focalogic.regions import Labels
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A model with what belongs to it.
+
+    Attributes
+    ----------
+    forward : callable
+        Images (N, 3, H, W) in [0, 1] to whatever the model answers, one row an image.
+    preprocess : callable
+        An image of any size (PIL) to the image (3, H, W) in [0, 1] that the model sees of it; the whole image by
+        default.
+    preprocess_labels : callable or None
+        A label map (H, W) of the image's size to one of the seen image's size; None where that is not known.
+    labels : sequence or mapping of str, or None
+        Class names; a mapping from class numbers, such as transformers' ``id2label``, is read by its keys.
+    name : str
+        What it is called.
+
+    Raises
+    ------
+    InputError
+        If the labels are no list of names.
+
+    Examples
+    --------
+    >>> brightness = Classifier(lambda images: images.mean((2, 3)), labels={"1": "green", "0": "red", "2": "blue"})
+    >>> brightness.labels, brightness.label_of(1), brightness.label_of(7)
+    (['red', 'green', 'blue'], 'green', None)
+    """
+
+    forward: Callable[[Tensor], Any]
+    preprocess: Callable[[Image.Image], Tensor] = image_tensor
+    preprocess_labels: Callable[[Labels], Labels] | None = None
+    labels: Sequence[str] | None = None
+    name: str = "model"
+
+    def __post_init__(self) -> None:
+        if not callable(self.forward):
+            raise InputError(f"a classifier must be a module or a function of images; got {self.forward!r}")
+        object.__setattr__(self, "labels", listed_labels(self.labels) or None)
+
+    @classmethod
+    def fitted(
+        cls, forward: Callable[[Tensor], Any], fit: Fit, labels: Sequence[str] | None = None, name: str = "model"
+    ) -> "Classifier":
+        """A classifier that sees of an image what ``fit`` makes of it, such as a CentreCrop."""
+        return cls(forward, partial(_fitted, fit=fit), partial(fit_labels, fit=fit), labels, name)
+
+    def to(self, device: torch.device | str) -> "Classifier":
+        """The same on a device, in evaluation mode and without gradients of its weights."""
+        if isinstance(self.forward, nn.Module):
+            return replace(self, forward=self.forward.to(device).eval().requires_grad_(False))
+        return self
+
+    def label_of(self, target: int | None) -> str | None:
+        """What a class is called, where that is known."""
+        known = self.labels is not None and target is not None and 0 <= target < len(self.labels)
+        return self.labels[target] if known and self.labels is not None and target is not None else None
+
+
+def _fitted(image: Image.Image, fit: Fit) -> Tensor:
+    return image_tensor(fit(image.convert("RGB")))
+
+
+def find_classifier(name: str, weights: str | Path | None = None) -> Classifier:
+    """A classifier by its name, such as "torchvision:resnet18" or "my_models.py:net".
+
+    Parameters
+    ----------
+    name : str
+        See :data:`captum_focalogic.names.TABLE`.
+    weights : str or Path, optional
+        A file with a state dict, safetensors or torch; "random" for none at all, where the model can go without.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, it fails to load, or the weights are of no use to it.
+    """
+    found = names.find("model", name, weights)
+    if not isinstance(found, Classifier):
+        package = names.package_of("model", name.partition(":")[0])
+        raise InputError(
+            f"the model {name!r} of {package} is a {type(found).__name__}; expected a captum_focalogic.classifier."
+            "Classifier"
+        )
+    return replace(found, name=name)
+
+
+def find_device(text: str) -> torch.device:
+    """``auto`` (a GPU if there is one), or a device of torch by name.
+
+    Raises
+    ------
+    InputError
+        If there is no such device here.
+    """
+    if text == "auto":
+        text = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(text)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"there is no device {text!r} here that torch can use; try cpu or auto") from error
+    return device
+
+
+def listed_labels(labels: Any) -> list[str] | None:
+    """Names of classes that are told apart by their index, so that names may repeat (two of ImageNet's do).
+
+    Parameters
+    ----------
+    labels : sequence or mapping of str, or None
+        A list, or a mapping from 0, 1, … (as numbers or texts) to names; numbers are taken as names.
+
+    Raises
+    ------
+    InputError
+        If they have no order, as a set, or are no names.
+    """
+    if labels is None:
+        return None
+    if isinstance(labels, Mapping):
+        labels = _by_key(labels)
+    if isinstance(labels, np.ndarray):
+        labels = labels.tolist()
+    if isinstance(labels, str):
+        raise InputError(f"labels must be a list of names; got one string, {labels!r}")
+    if not isinstance(labels, Sequence) or isinstance(labels, bytes):
+        raise InputError(f"labels must be a list of names, one a class, in their order; got a {type(labels).__name__}")
+    wrong = [label for label in labels if not isinstance(label, str | int | float | np.number)]
+    if wrong:
+        raise InputError(f"labels must be a list of names; one of them is a {type(wrong[0]).__name__}, {wrong[0]!r}")
+    return [str(label) for label in labels]
+
+
+def distinct_labels(labels: Any) -> list[str]:
+    """Names of classes that are told apart by their names.
+
+    Raises
+    ------
+    InputError
+        If a label repeats or is blank, or there is none.
+    """
+    listed = listed_labels(labels) or []
+    if not listed:
+        raise InputError("there are no labels; name at least one class")
+    for position, label in enumerate(listed):
+        if not label.strip():
+            raise InputError("a label is blank; give every class a name")
+        if label in listed[:position]:
+            raise InputError(f"the label {label!r} appears twice; give every class a name of its own")
+    return listed
+
+
+def split_labels(text: str) -> tuple[str, list[str] | None]:
+    """``NAME@LABELS`` as name and labels.
+
+    The labels are a file with one a line, separated by commas, or a name such as ``imagenet``, for the names of
+    ImageNet's 1,000 classes.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    name, at, said = text.rpartition("@")
+    if not at:
+        return text, None
+    if said in names.names_of("labels"):
+        return name, listed_labels(names.find("labels", said))
+    if Path(said).suffix == ".txt":
+        try:
+            lines = Path(said).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the labels {said} cannot be read: {error}") from error
+        return name, [line.strip() for line in lines if line.strip()]
+    return name, [label.strip() for label in said.split(",")]
+
+
+def require_labels(text: str, example: str) -> tuple[str, list[str]]:
+    """As :func:`split_labels`, for models that need labels; ``example`` is one that has them.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    name, labels = split_labels(text)
+    if labels is None:
+        raise InputError(f"this model needs labels to choose from: {example}, or a file with one a line, @labels.txt")
+    return name, labels
+
+
+def refuse_weights(weights: str | Path | None, name: str, instead: str) -> None:
+    """Refuse weights for a model that takes none.
+
+    Raises
+    ------
+    InputError
+        If there are some; the message says what to give in their place.
+    """
+    if weights is not None:
+        raise InputError(f"--weights has no meaning for {name}; give {instead}")
+
+
+def _by_key(labels: Mapping[Any, Any]) -> list[Any]:
+    try:
+        by_class = {int(key): label for key, label in labels.items()}
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "labels as a mapping must go from class numbers to names, {0: 'cat', 1: 'dog'}; got the key "
+            f"{next(iter(labels))!r}"
+        ) from error
+    missing = sorted(set(range(len(by_class))) - set(by_class))
+    if missing or len(by_class) != len(labels):
+        raise InputError(
+            f"labels as a mapping must name every class from 0 on once; these have no {missing[0]}"
+            if missing
+            else "labels as a mapping must name every class once; a key appears twice, as a number and as a text"
+        )
+    return [by_class[index] for index in range(len(by_class))]
