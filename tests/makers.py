@@ -17,7 +17,10 @@ from PIL import Image
 from captum_focalogic.experiments.framework import ImageNet, Settings
 from captum_focalogic.focus import Focus
 from captum_focalogic.ground_truth import Match
-from captum_focalogic.search import Exhaustive, enumerate_final_states
+from captum_focalogic.search import Exhaustive, Strategy, enumerate_final_states
+from captum_focalogic.search import states as st
+from captum_focalogic.search.certificate import Certificate
+from captum_focalogic.search.record import Evaluated
 from captum_focalogic.segmenters import Grid
 from captum_focalogic.study import Item, Sample, run_study
 from captum_focalogic.study.rows import as_table
@@ -29,14 +32,21 @@ LABELS = np.repeat(np.repeat(IDS.reshape(2, 3), 16, axis=0), 16, axis=1)
 IMAGE = np.stack(np.broadcast_arrays(*np.ogrid[0:1:32j, 0:1:48j], 0.5)).astype(np.float32)
 
 
-def focus_by(holds: Callable[[dict[int, bool]], bool], ids: np.ndarray = IDS, **more: Any) -> Focus:
+def focus_by(
+    holds: Callable[[dict[int, bool]], bool],
+    ids: np.ndarray = IDS,
+    *,
+    strategy: Strategy | None = None,
+    scored: bool = True,
+    **more: Any,
+) -> Focus:
     """The focus of a model that keeps its decision where ``holds`` is true of {region id: kept}."""
 
-    def predicate(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predicate(states: np.ndarray) -> Any:
         valid = np.array([holds(dict(zip(ids.tolist(), row.tolist(), strict=True))) for row in states], dtype=bool)
-        return valid, (0.25 + 0.5 * valid + 0.01 * states.sum(axis=1)).astype(np.float32)
+        return (valid, (0.25 + 0.5 * valid + 0.01 * states.sum(axis=1)).astype(np.float32)) if scored else valid
 
-    result = enumerate_final_states(predicate, len(ids), Exhaustive())
+    result = enumerate_final_states(predicate, len(ids), strategy or Exhaustive())
     more.setdefault("label_map", LABELS if ids is IDS else None)
     return Focus(
         region_ids=ids,
@@ -258,3 +268,32 @@ def _save_photo(pixels: np.ndarray, folder: Path, number: int, classes: tuple[st
     path = folder / classes[number % len(classes)] / f"{number:03d}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+def focus_of(
+    states: Any,
+    region_ids: Sequence[int],
+    reading: str = "irreducible",
+    complete: str = "yes",
+    areas: Any = None,
+    **more: Any,
+) -> Focus:
+    """A focus with these final states, which nobody searched for: rows of region ids, or a bool matrix."""
+    count = len(region_ids)
+    if not isinstance(states, np.ndarray):
+        states = np.array([[region in state for region in region_ids] for state in states], dtype=bool)
+    kept = states.reshape(-1, count)
+    certificate = Certificate(
+        strategy="by hand",
+        reading=reading,  # type: ignore[arg-type]
+        num_regions=count,
+        evaluations=len(kept),
+        batches=1,
+        irreducible=True,
+        complete=complete,  # type: ignore[arg-type]
+    )
+    evaluated = Evaluated(
+        st.pack(kept), np.ones(len(kept), bool), np.full(len(kept), 0.5, np.float32), count, len(kept)
+    )
+    areas = np.full(count, 1 / count) if areas is None else np.asarray(areas)
+    return Focus(np.array(region_ids), areas, kept, certificate, evaluated, **more)
