@@ -7,13 +7,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from captum_focalogic.answer import Answer, explain_image, explain_images
     from captum_focalogic.attributor import FocaLogic
     from captum_focalogic.focus import Focus
+    from captum_focalogic.masked_model import MaskedModel
 
 __version__ = "0.1.0"
-__all__ = ["FocaLogic", "Focus", "__version__"]
+__all__ = ["Answer", "FocaLogic", "Focus", "MaskedModel", "__version__", "explain_image", "explain_images"]
 
-_HOMES = {"FocaLogic": "captum_focalogic.attributor", "Focus": "captum_focalogic.focus"}
+_HOMES = {
+    "Answer": "captum_focalogic.answer",
+    "FocaLogic": "captum_focalogic.attributor",
+    "Focus": "captum_focalogic.focus",
+    "MaskedModel": "captum_focalogic.masked_model",
+    "explain_image": "captum_focalogic.answer",
+    "explain_images": "captum_focalogic.answer",
+}
 
 
 def __getattr__(name: str) -> Any:

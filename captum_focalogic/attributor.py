@@ -111,8 +111,8 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
             raise InputError(f"criterion must be a name, a criterion object or a function; got {criterion!r}")
         if isinstance(search, type) or not (isinstance(search, str) or hasattr(search, "search")):
             raise InputError(f"search must be a name or a strategy object such as Exhaustive(); got {search!r}")
-        _check_bound("max_evaluations", max_evaluations, Integral)
-        _check_bound("time_limit", time_limit, Real)
+        check_bound("max_evaluations", max_evaluations, Integral)
+        check_bound("time_limit", time_limit, Real)
         check_reading(search, reading)
         self.segmenter = segmenter_from_text(segmenter) if isinstance(segmenter, str) else segmenter
         self.search = search
@@ -192,7 +192,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         )
         if any(focus.certificate.stopped == "interrupted" for focus in focuses):
             raise KeyboardInterrupt
-        _warn_of_emptiness(focuses)
+        warn_of_emptiness(focuses)
         weights = [np.asarray(_WEIGHTS[self.weighting](focus), dtype=np.float64) for focus in focuses]
         if not keywords.return_input_shape:
             return _by_region(weights, focuses, rows[0])
@@ -228,7 +228,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
             perturbations_per_eval,
             show_progress,
         )
-        _warn_of_emptiness(focuses)
+        warn_of_emptiness(focuses)
         return [model.with_image(focus, self.to_image) for focus, model in zip(focuses, models, strict=True)]
 
     def attribute_future(self, *_args: Any, **_kwargs: Any) -> None:
@@ -298,7 +298,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         return models, [model.focus(result, self.reading) for model, result in zip(models, results, strict=True)]
 
 
-def _check_bound(name: str, bound: Any, kind: Any) -> None:
+def check_bound(name: str, bound: Any, kind: Any) -> None:
     if bound is not None and (isinstance(bound, bool) or not isinstance(bound, kind) or not bound > 0):
         raise InputError(f"{name} must be a positive number, or None for no bound; got {bound!r}")
 
@@ -324,7 +324,7 @@ def _by_region(weights: list[Any], focuses: list[Focus], like: Tensor) -> Tensor
     return torch.from_numpy(table).to(device=like.device, dtype=dtype)
 
 
-def _warn_of_emptiness(focuses: list[Focus]) -> None:
+def warn_of_emptiness(focuses: list[Focus]) -> None:
     """Say, once for each reason, which examples have an explanation that explains nothing."""
     reasons: dict[str, list[int]] = {}
     for row, focus in enumerate(focuses):

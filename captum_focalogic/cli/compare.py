@@ -1,4 +1,4 @@
-"""``focalogic compare``: FocaLogic beside GradCAM, LIME, SHAP and others, on one picture."""
+"""``focalogic compare``: FocaLogic beside GradCAM, LIME, SHAP and others, on one image."""
 
 import json
 import math
@@ -33,7 +33,7 @@ class FigureFormat(StrEnum):
 @reports_errors
 def compare(
     context: typer.Context,
-    image: options.Picture = None,
+    image: options.ImageFile = None,
     model: options.Model = "demo",
     weights: options.Weights = None,
     segmenter: options.Segmenter = None,
@@ -62,17 +62,18 @@ def compare(
     seeds: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Seeds to measure stability over.")] = 1,
     out: options.Out = Path("focalogic-out"),
     seed: options.Seed = 22,
-    kind: Annotated[FigureFormat, typer.Option("--format", help="What the picture is written as.")] = FigureFormat.png,
+    kind: Annotated[FigureFormat, typer.Option("--format", help="What the image is written as.")] = FigureFormat.png,
     colour_blind: options.ColourBlind = False,
     report: options.Report = False,
     traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
     """Put one question to several methods, and measure what each answer is worth.
 
-    All get the same picture, class, regions and baseline. Without a picture: the embedded model on an embedded scene,
+    All get the same image, class, regions and baseline. Without an image: the embedded model on an embedded scene,
     whose true reason is known. Heat maps are judged on their top regions, at least as large as FocaLogic's smallest
     final state. Writes to --out: comparison.png, comparison.json and focus.json.
     """
+    from captum_focalogic.answer import decision_text
     from captum_focalogic.cli.session import choose_segmenter, open_session
     from captum_focalogic.compare import METHODS, figure, save_figure, summarise
     from captum_focalogic.compare import compare as compare_methods
@@ -105,9 +106,9 @@ def compare(
         where = None if scene is None else scene.truth()
         if truth is not None:
             where = read_mask(truth).of_size((height, width), f"the mask {truth}").union
-        answer = session.predict()
+        decision = decision_text(session)
         comparison = compare_methods(
-            session.model.forward,
+            session.classifier.forward,
             session.inputs,
             wanted,
             target=target,
@@ -133,14 +134,14 @@ def compare(
         focus.save(folder / "focus.json")
         written.append("focus.json")
         if report:
-            entry = entry_of(session, focus, command_text(context), baseline)
+            entry = entry_of(session, focus, command_text(context))
             write_report(folder / "report.html", [_beside_others(entry, comparison, table, colour_blind)])
             written.append("report.html")
     print_lines(
         {
-            "Picture": session.image.title,
-            "Model": f"{session.model.name} on {session.device}",
-            "Prediction": session.describe(answer),
+            "Image": session.image.title,
+            "Model": f"{session.classifier.name} on {session.device}",
+            "Prediction": decision,
             "Budget": "each method its own" if comparison.equal_budget is None else f"{comparison.equal_budget:,} each",
             "Measured": replace(table, notes=()).text(),
             "Notes": "\n".join(table.notes) or "none",

@@ -1,4 +1,4 @@
-"""``focalogic experiment``: the paper's experiments, on embedded scenes or a folder of ImageNet pictures."""
+"""``focalogic experiment``: the paper's experiments, on embedded scenes or a folder of ImageNet images."""
 
 from dataclasses import replace
 from enum import StrEnum
@@ -61,7 +61,7 @@ def experiment(
         int | None, typer.Option(min=64, metavar="NUMBER", help="Embedded: scenes that networks are trained on.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="ImageNet: the pictures, as focalogic study takes them.")
+        str | None, typer.Option(metavar="DATA", help="ImageNet: the images, as focalogic study takes them.")
     ] = None,
     model: Annotated[
         list[str] | None,
@@ -71,14 +71,14 @@ def experiment(
     ] = None,
     weights: options.Weights = None,
     segmenter: Annotated[
-        str, typer.Option("--segmenter", "-s", metavar="NAME", help="ImageNet: what cuts the pictures.")
+        str, typer.Option("--segmenter", "-s", metavar="NAME", help="ImageNet: what cuts the images.")
     ] = "sam:vit_h",
     truth: Annotated[
         str, typer.Option(metavar="NAME", help="ImageNet: where the object is, as --truth of study.")
     ] = "own",
     generated: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="ImageNet scenarios: generated pictures with known biases; see the docs."),
+        typer.Option(metavar="DIR", help="ImageNet scenarios: generated images with known biases; see the docs."),
     ] = None,
     device: options.Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done; load nothing.")] = False,
@@ -99,7 +99,7 @@ def experiment(
         config = Embedded(seed=seed)
         config = config if scenes is None else replace(config, scenes=scenes)
     elif data is None:
-        raise CommandError("--size imagenet needs --data, a folder of pictures with a subfolder for each class")
+        raise CommandError("--size imagenet needs --data, a folder of images with a subfolder for each class")
     else:
         config = ImageNet(
             data=data,

@@ -1,4 +1,4 @@
-"""Stored explanations and formulas that commands read, and the picture beside them. No torch here."""
+"""Stored explanations and formulas that commands read, and the image beside them. No torch here."""
 
 import json
 import os
@@ -107,12 +107,12 @@ def _is_focus(path: Path) -> bool:
 
 
 def read_image(path: Path | None, focus: Focus) -> NDArray[np.uint8] | None:
-    """The picture beside a focus: from a file, or else its own; None if there is none, (H, W, 3) uint8.
+    """The image beside a focus: from a file, or else its own; None if there is none, (H, W, 3) uint8.
 
     Raises
     ------
     FocaLogicError
-        If the file is no picture, or of another size than the focus.
+        If the file is no image, or of another size than the focus.
     """
     if path is None:
         return focus.image
@@ -123,7 +123,7 @@ def read_image(path: Path | None, focus: Focus) -> NDArray[np.uint8] | None:
     if pixels.shape[:2] != (height, width):
         hint = "leave --image out, the explanation has it" if focus.image is not None else "crop or scale it"
         raise InputError(
-            f"the picture {path} is {pixels.shape[1]}x{pixels.shape[0]} pixels, but the model saw {width}x{height} "
+            f"the image {path} is {pixels.shape[1]}x{pixels.shape[0]} pixels, but the model saw {width}x{height} "
             f"of it; {hint}"
         )
     return pixels

@@ -43,7 +43,7 @@ FormulaText = Annotated[
 ]
 ImageFile = Annotated[
     Path | None,
-    typer.Option("--image", metavar="PICTURE", help="The picture as the model saw it; by default the explanation's."),
+    typer.Option("--image", metavar="IMAGE", help="The image as the model saw it; by default the explanation's."),
 ]
 
 
@@ -140,14 +140,14 @@ def compare(
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", metavar="FILE", help="Picture of where they differ; difference.png if --image is given."
+            "--out", "-o", metavar="FILE", help="Image of where they differ; difference.png if --image is given."
         ),
     ] = None,
     traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
     """Prove that two formulas agree, or find sets of regions on which they do not.
 
-    For instance of two models, or of one model before and after training, explained on one picture with one --mask.
+    For instance of two models, or of one model before and after training, explained on one image with one --mask.
     """
     from sympy import And
 
@@ -158,7 +158,7 @@ def compare(
     _check_regions(one, other)
     target = out or (None if image is None else Path("difference.png"))
     if target is not None and (one.focus is None or other.focus is None):
-        raise InputError("a picture of the difference needs two explanations, not formulas")
+        raise InputError("an image of the difference needs two explanations, not formulas")
     # a and (a and b) differ exactly where a holds and b does not.
     both = And(one.expression, other.expression)
     only_a, only_b = difference(one.expression, both), difference(other.expression, both)
@@ -190,12 +190,12 @@ def draw(
         GraphName,
         typer.Option(
             metavar="NAME",
-            help="formula; refinement, the search from the whole picture down to the final states; lattice, what the "
+            help="formula; refinement, the search from the whole image down to the final states; lattice, what the "
             "final states have in common.",
         ),
     ] = GraphName.formula,
     image: ImageFile = None,
-    pictures: Annotated[bool, typer.Option("--pictures/--no-pictures", help="Show regions as pictures.")] = True,
+    regions: Annotated[bool, typer.Option("--illustrated/--plain", help="Show what regions look like.")] = True,
     nodes: Annotated[
         int, typer.Option(min=2, metavar="NUMBER", help="Most nodes of a refinement or lattice; the rest is counted.")
     ] = 30,
@@ -210,10 +210,10 @@ def draw(
     drawn = _graph(read, graph, nodes)
     focus = read.focus
     pixels = None
-    if focus is not None and pictures:
+    if focus is not None and regions:
         pixels = read_image(image, focus)
     elif image is not None:
-        raise InputError("--image shows the regions of an explanation: give its focus.json, without --no-pictures")
+        raise InputError("--image shows the regions of an explanation: give its focus.json, without --plain")
     drawing = illustrated(
         drawn,
         image=pixels,
@@ -261,7 +261,7 @@ def _sets(focus: "Focus", states: "NDArray[np.bool_]", most: int, counted: bool 
     count = len(states)
     if not count:
         return "none"
-    lines = [f"{state_text(focus, state)}   {focus.areas[state].sum():.1%} of the picture" for state in states[:most]]
+    lines = [f"{state_text(focus, state)}   {focus.areas[state].sum():.1%} of the image" for state in states[:most]]
     more = f"{count - len(lines):,} more" if counted else "more"
     return "\n".join([*lines, *([f"... and {more}; --most prints them"] if count > most else [])])
 
@@ -333,7 +333,7 @@ def _implication(witness: RegionSet | None, one: str, other: str) -> str:
 
 
 def _words(kept: RegionSet, focus: "Focus | None") -> str:
-    """A region set in symbols and names, with its share of the picture."""
+    """A region set in symbols and names, with its share of the image."""
     import numpy as np
 
     from captum_focalogic.logic import symbol
@@ -347,7 +347,7 @@ def _words(kept: RegionSet, focus: "Focus | None") -> str:
     if focus is None:
         return " & ".join(called)
     share = focus.areas[np.isin(focus.region_ids, numbers)].sum()
-    return f"{' & '.join(called)} ({share:.1%} of the picture)"
+    return f"{' & '.join(called)} ({share:.1%} of the image)"
 
 
 def _disagreement(a: "Formula", b: "Formula") -> str:

@@ -10,7 +10,6 @@ import typer
 from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors
 from captum_focalogic.cli.output import print_lines, state_text
-from captum_focalogic.cli.verify import stored_regions
 from captum_focalogic.errors import FileError, InputError
 from captum_focalogic.files import read_text, write_text
 
@@ -23,14 +22,14 @@ _TABLES = (".md", ".csv", ".json")
 @reports_errors
 def necessary(
     focus: options.FocusFile,
-    image: options.Picture = None,
+    image: options.ImageFile = None,
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", metavar="MODEL", help="Put each set to this model; without it to the formula."),
     ] = None,
     weights: options.Weights = None,
-    criterion: options.Criterion = "top1",
-    baseline: options.Baseline = "black",
+    criterion: options.StoredCriterion = None,
+    baseline: options.StoredBaseline = None,
     device: options.Device = "auto",
     batch: options.Batch = "auto",
     seed: options.Seed = 22,
@@ -39,44 +38,46 @@ def necessary(
 ) -> None:
     """Say what cannot be spared: the smallest sets of regions without which no final state is whole.
 
-    With --model, say too whether the model loses its prediction without them; give the picture, criterion and baseline
-    that the explanation was made with.
+    With --model, say too whether the model loses its prediction without them; give the image that the
+    explanation is about.
     """
     from captum_focalogic.cli.formulas import read_focus
     from captum_focalogic.logic import necessary_states
     from captum_focalogic.tables import Column, Table
 
     if model is None and image is not None:
-        raise CommandError("a picture is of use only to a model: add --model, or leave the picture out")
+        raise CommandError("an image is of use only to a model: add --model, or leave the image out")
     stored = read_focus(focus)
     if model is None:
         states = necessary_states(stored.final_states, limit)
         remarks = ["" for _ in states]
         said = f"{len(states):,} minimal set(s) defeat the formula; --model MODEL asks the model"
     else:
-        from captum_focalogic.cli.session import open_session, read_batch
+        from captum_focalogic.cli.session import open_stored, read_batch
         from captum_focalogic.verify import masked_model_of
         from captum_focalogic.verify import necessary as ask_model
 
         rows = read_batch(batch)
-        opened = open_session(
+        judged_by = criterion or stored.provenance.criterion or "top1"
+        opened = open_stored(
+            stored,
+            focus,
             image=image,
             model=model,
             weights=weights,
-            segmenter=stored_regions(stored, focus, image),
             baseline=baseline,
-            criterion=criterion,
+            criterion=judged_by,
             device=device,
             seed=seed,
         )
         with opened as session:
             masked = masked_model_of(
                 stored,
-                session.model.forward,
+                session.classifier.forward,
                 session.inputs,
                 baselines=session.baselines,
                 feature_mask=session.feature_mask,
-                criterion=criterion,
+                criterion=judged_by,
                 perturbations_per_eval=rows,
             )
             found = ask_model(stored, masked, limit)
@@ -85,7 +86,7 @@ def necessary(
         said = f"{len(states):,} minimal set(s) defeat the formula; the model confirms {int(confirmed.sum()):,}"
     columns = ("regions", "area", Column("the model", "left"))
     lines = [
-        (state_text(stored, state), f"{stored.areas[state].sum():.1%} of the picture", f" {remark}")
+        (state_text(stored, state), f"{stored.areas[state].sum():.1%} of the image", f" {remark}")
         for state, remark in zip(states, remarks, strict=True)
     ]
     print_lines(
@@ -100,30 +101,30 @@ def necessary(
 @reports_errors
 def rules(
     focuses: Annotated[
-        list[Path], typer.Argument(metavar="FOCUS.json...", help="Explanations of pictures of one class.")
+        list[Path], typer.Argument(metavar="FOCUS.json...", help="Explanations of images of one class.")
     ],
     names: Annotated[
         Path | None,
         typer.Option(
             "--names",
             metavar="NAMES.json",
-            help='What regions are called: {"1": "wheel", ...} for all pictures alike, or {"FOCUS.json": {"1": ...}, '
+            help='What regions are called: {"1": "wheel", ...} for all images alike, or {"FOCUS.json": {"1": ...}, '
             "...}. By default the explanations' own names.",
         ),
     ] = None,
     min_support: Annotated[
-        float, typer.Option(min=0, max=1, metavar="SHARE", help="Least share of the pictures that a rule explains.")
+        float, typer.Option(min=0, max=1, metavar="SHARE", help="Least share of the images that a rule explains.")
     ] = 0.0,
     min_confidence: Annotated[
         float,
-        typer.Option(min=0, max=1, metavar="SHARE", help="The same among the pictures that have all of its names."),
+        typer.Option(min=0, max=1, metavar="SHARE", help="The same among the images that have all of its names."),
     ] = 0.0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="The table too, as .md, .csv or .json.")
     ] = None,
     traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
-    """Find the rules of a class: names of regions that together are enough, in which share of the pictures."""
+    """Find the rules of a class: names of regions that together are enough, in which share of the images."""
     from captum_focalogic.cli.formulas import read_focus
     from captum_focalogic.logic import class_rules, to_text
 

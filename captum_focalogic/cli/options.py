@@ -17,9 +17,9 @@ class ReadingName(StrEnum):
     smallest = "smallest"
 
 
-Picture = Annotated[
+ImageFile = Annotated[
     Path | None,
-    typer.Argument(metavar="[IMAGE]", help="A picture; without one, an embedded scene (for cascade:face, a face)."),
+    typer.Argument(metavar="[IMAGE]", help="An image; without one, an embedded scene (for cascade:face, a face)."),
 ]
 FocusFile = Annotated[Path, typer.Argument(metavar="FOCUS.json", help="What focalogic explain wrote.")]
 Model = Annotated[
@@ -48,7 +48,7 @@ Mask = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Label map to use as regions, .png (pixel values are region ids) or .npy; of the picture's size, or of "
+        help="Label map to use as regions, .png (pixel values are region ids) or .npy; of the image's size, or of "
         "the size the model sees.",
     ),
 ]
@@ -65,8 +65,8 @@ Criterion = Annotated[
     str,
     typer.Option(
         metavar="NAME",
-        help="When the prediction counts as unchanged: top1, topk:K, probability:SHARE (of the original), "
-        "margin:NUMBER, label, threshold:NUMBER, tolerance:NUMBER.",
+        help="When the prediction counts as unchanged: top1, top1+SHARE (with this share of its probability), topk:K, "
+        "probability:SHARE, margin:NUMBER, over:CLASS, label, threshold:NUMBER, tolerance:NUMBER.",
     ),
 ]
 Baseline = Annotated[
@@ -77,13 +77,19 @@ Baseline = Annotated[
         "blur:SIGMA.",
     ),
 ]
+StoredCriterion = Annotated[
+    str | None, typer.Option(metavar="NAME", help="By default the one that the explanation was made with.")
+]
+StoredBaseline = Annotated[
+    str | None, typer.Option(metavar="NAME", help="By default the one that the explanation was made with.")
+]
 Target = Annotated[
     int | None, typer.Option(metavar="CLASS", help="Class to explain; by default the one that is predicted.")
 ]
 MaxEvaluations = Annotated[
     int,
     typer.Option(
-        min=0, metavar="NUMBER", help="Most region sets the model is asked about for one picture; 0 for no limit."
+        min=0, metavar="NUMBER", help="Most region sets the model is asked about for one image; 0 for no limit."
     ),
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.")]

@@ -13,7 +13,7 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.files import read_text
 
 if TYPE_CHECKING:
-    from captum_focalogic.cli.session import Session
+    from captum_focalogic.answer import Session
     from captum_focalogic.focus import Focus
     from captum_focalogic.ground_truth import GroundTruth
     from captum_focalogic.report.page import Entry
@@ -79,7 +79,7 @@ def _stored(folder: Path) -> "list[tuple[Path, Focus]]":
 def _claims_to_be_a_focus(path: Path) -> bool:
     """A damaged explanation must not be passed over as if it were something else."""
     try:
-        fields = json.loads(read_text(path))
+        fields = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         return path.name == "focus.json"
     return isinstance(fields, dict) and str(fields.get("format", "")).startswith("captum-focalogic/focus")
@@ -114,8 +114,8 @@ def _mask(path: Path, focus: "Focus") -> "GroundTruth | None":
     return read_mask(path).of_size((focus.label_map.shape[0], focus.label_map.shape[1]), f"the mask {path}")
 
 
-def entry_of(session: "Session", focus: "Focus", command: str, baseline: str) -> "Entry":
-    """What a command explained, for a report; with the truth where the picture is an embedded scene."""
+def entry_of(session: "Session", focus: "Focus", command: str) -> "Entry":
+    """What a command explained, for a report; with the truth where the image is an embedded scene."""
     from captum_focalogic.report.page import Entry
 
     scene, target = session.image.scene, focus.target
@@ -124,8 +124,8 @@ def entry_of(session: "Session", focus: "Focus", command: str, baseline: str) ->
         focus,
         session.image.pixels.numpy(),
         title=session.image.title,
-        label=session.model.label_of(target) if isinstance(target, int) else None,
+        label=session.classifier.label_of(target) if isinstance(target, int) else None,
         truth=scene.truth(target) if scene is not None and wanted and isinstance(target, int) else None,
         command=command,
-        settings={"Model": session.model.name, "Device": str(session.device), "Baseline": baseline},
+        settings={"Model": session.classifier.name, "Device": str(session.device), "Baseline": session.baseline},
     )

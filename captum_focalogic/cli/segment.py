@@ -1,4 +1,4 @@
-"""``focalogic segment``: what a picture's regions are."""
+"""``focalogic segment``: what an image's regions are."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,34 +13,35 @@ from captum_focalogic.files import make_folder
 
 @reports_errors
 def segment(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
     segmenter: options.Segmenter = None,
     mask: options.Mask = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Cut the part and size of the picture that this model sees; see explain."),
+        typer.Option("--model", "-m", help="Cut the part and size of the image that this model sees; see explain."),
     ] = None,
     weights: options.Weights = None,
     out: options.Out = Path("focalogic-out"),
     traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
-    """Show how a picture is cut into regions, before explaining with them.
+    """Show how an image is cut into regions, before explaining with them.
 
     Writes to --out: regions.png, with the region ids, and labels.png, whose pixel values are the ids. Edit the latter
     in any painting program and give it to focalogic explain as --mask.
     """
     import numpy as np
 
+    from captum_focalogic.answer import see_image
     from captum_focalogic.classifier import find_classifier
-    from captum_focalogic.cli.session import choose_segmenter, find_regions, see_image
+    from captum_focalogic.cli.session import choose_segmenter, regions_of
     from captum_focalogic.figures.overlays import regions_image
     from captum_focalogic.images import write_image
     from captum_focalogic.logic import symbol
 
     cut = choose_segmenter(segmenter, mask)
     named = None if model is None else find_classifier(model, weights)
-    seen = see_image(image, named)
-    label_map = find_regions(seen, named, cut, mask)
+    seen = see_image(image, named, image.name)
+    label_map = regions_of(seen, named, cut, mask)
     folder = make_folder(out)
     write_image(folder / "regions.png", regions_image(seen.pixels.numpy(), label_map))
     written = [str(folder / "regions.png")]
@@ -53,8 +54,8 @@ def segment(
     )
     print_lines(
         {
-            "Picture": f"{seen.title}, {label_map.shape[1]}x{label_map.shape[0]}",
-            "Regions": f"{len(region_ids)}, with their shares of the picture:",
+            "Image": f"{seen.title}, {label_map.shape[1]}x{label_map.shape[0]}",
+            "Regions": f"{len(region_ids)}, with their shares of the image:",
             "": "\n".join(shares),
             "Written": ", ".join(written),
         }

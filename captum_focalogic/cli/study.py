@@ -54,7 +54,7 @@ def run(
         str,
         typer.Argument(
             metavar="DATA",
-            help="scenes:NUMBER; a folder of pictures, with a subfolder for each class; a list, .csv or .parquet, with "
+            help="scenes:NUMBER; a folder of images, with a subfolder for each class; a list, .csv or .parquet, with "
             "a column image; a folder that Hugging Face datasets saved.",
         ),
     ],

@@ -51,6 +51,12 @@ def scores(images):
 """
 
 
+BLACK = ("--baseline", "black")
+"""An image of one colour has no other mean."""
+
+HALVES = ("--segmenter", "grid:2x2", *BLACK)
+
+
 @pytest.fixture
 def module(tmp_path):
     (tmp_path / "models.py").write_text(MODULE)
@@ -59,7 +65,7 @@ def module(tmp_path):
 
 @pytest.fixture
 def red(tmp_path):
-    """A red picture of 32x32 pixels."""
+    """A red image of 32x32 pixels."""
     path = tmp_path / "red.png"
     Image.new("RGB", (32, 32), (255, 0, 0)).save(path)
     return path
@@ -122,7 +128,7 @@ def test_demo_writes_pictures_of_every_final_state(demo):
 
 def test_verify_confirms_the_demo(demo, capsys):
     out, _ = run(capsys, "verify", demo[1] / "focus.json")
-    assert out.count("holds:") == 7
+    assert out.count("holds:") == 6
 
 
 def test_verify_tells_a_focus_that_claims_too_much(demo, capsys, tmp_path):
@@ -133,16 +139,14 @@ def test_verify_tells_a_focus_that_claims_too_much(demo, capsys, tmp_path):
     assert "FAILS: every final state keeps the prediction (1 of 2 asked again do)" in out
 
 
-def test_verify_needs_a_picture_of_the_same_size(demo, capsys, red, module):
+def test_verify_needs_an_image_of_the_same_size(demo, capsys, red, module):
     _, err = run(capsys, "verify", demo[1] / "focus.json", red, "--model", f"{module}:network", code=2)
-    assert "is about a picture of 96x96 pixels, but the model sees 32x32 of red.png" in err
+    assert "is about an image of 96x96 pixels, but the model sees 32x32 of red.png" in err
 
 
 @pytest.mark.parametrize("name", ["network", "load", "Redness", "scores"])
 def test_models_from_modules_as_instance_factory_class_or_function(module, red, capsys, tmp_path, name):
-    out, _ = run(
-        capsys, "explain", red, "--model", f"{module}:{name}", "--segmenter", "grid:2x2", "--out", tmp_path / "out"
-    )
+    out, _ = run(capsys, "explain", red, "--model", f"{module}:{name}", *HALVES, "--out", tmp_path / "out")
     assert line_of(out, "Formula") == "I1 & I2"
     assert line_of(out, "Prediction").startswith("red (class 1)")
     assert "32x32 as the model sees it" in out
@@ -153,7 +157,7 @@ def test_the_command_line_gives_what_python_gives(module, tmp_path, capsys):
     pixels = np.asarray(Image.fromarray(blocks).resize((30, 40), Image.Resampling.NEAREST))
     Image.fromarray(pixels).save(tmp_path / "blocks.png")
     out = tmp_path / "out"
-    options = ["--segmenter", "grid:3x3", "--baseline", "mean", "--criterion", "tolerance:0.02", "--batch", "3"]
+    options = ["--segmenter", "grid:3x3", "--criterion", "tolerance:0.02", "--batch", "3", "--reading", "irreducible"]
     run(capsys, "explain", tmp_path / "blocks.png", "--model", f"{module}:network", "--out", out, *options)
     scope: dict = {}
     exec(MODULE, scope)  # the same text as the module's
@@ -170,24 +174,24 @@ def test_the_command_line_gives_what_python_gives(module, tmp_path, capsys):
 
 def test_weights_from_a_file_and_classes_by_target(module, red, capsys, tmp_path):
     torch.save({"weight": torch.tensor(0.1)}, tmp_path / "weak.pt")
-    common = ["explain", red, "--model", f"{module}:load", "--segmenter", "grid:2x2", "--out", tmp_path / "out"]
+    common = ["explain", red, "--model", f"{module}:load", *HALVES, "--out", tmp_path / "out"]
     out, err = run(capsys, *common, "--weights", tmp_path / "weak.pt")
     assert line_of(out, "Prediction").startswith("dark (class 0)")
-    assert line_of(out, "Final states").startswith("1 irreducible; the empty one:")
+    assert line_of(out, "Final states").startswith("1 smallest; the empty one:")
     assert "no region at all" in out
     assert "warning: " in err
     assert "this baseline explains nothing" in err
     out, err = run(capsys, *common, "--target", "2")
     assert line_of(out, "Explained") == "green (class 2)"
-    assert (line_of(out, "Formula"), line_of(out, "Final states")) == ("false", "none (irreducible)")
+    assert (line_of(out, "Formula"), line_of(out, "Final states")) == ("false", "none (smallest)")
     assert "the target is not the prediction" in err
 
 
 def test_preprocess_of_the_module_decides_what_is_seen(module, capsys, tmp_path):
-    module.write_text(MODULE + "\n\ndef preprocess(picture):\n    return picture.rotate(180).crop((0, 0, 20, 20))\n")
-    picture = Image.new("RGB", (32, 32), (0, 0, 0))
-    picture.paste((255, 0, 0), (12, 12, 32, 32))
-    picture.save(tmp_path / "corner.png")
+    module.write_text(MODULE + "\n\ndef preprocess(image):\n    return image.rotate(180).crop((0, 0, 20, 20))\n")
+    image = Image.new("RGB", (32, 32), (0, 0, 0))
+    image.paste((255, 0, 0), (12, 12, 32, 32))
+    image.save(tmp_path / "corner.png")
     out, _ = run(
         capsys, "explain", tmp_path / "corner.png", "--model", f"{module}:load", "-s", "grid:2", "-o", tmp_path / "out"
     )
@@ -197,19 +201,28 @@ def test_preprocess_of_the_module_decides_what_is_seen(module, capsys, tmp_path)
 
 def test_segment_writes_regions_that_explain_takes_as_a_mask(module, red, capsys, tmp_path):
     out, _ = run(capsys, "segment", red, "--segmenter", "grid:2x2", "--out", tmp_path / "cut")
-    assert "4, with their shares of the picture:" in out
+    assert "4, with their shares of the image:" in out
     assert out.count("25.0%") == 4
     labels = np.array(Image.open(tmp_path / "cut" / "labels.png"))
     labels[labels == 2] = 200
     Image.fromarray(labels).save(tmp_path / "edited.png")
     out, _ = run(
-        capsys, "explain", red, "--model", f"{module}:load", "--mask", tmp_path / "edited.png", "-o", tmp_path / "out"
+        capsys,
+        "explain",
+        red,
+        "--model",
+        f"{module}:load",
+        "--mask",
+        tmp_path / "edited.png",
+        *BLACK,
+        "-o",
+        tmp_path / "out",
     )
     assert line_of(out, "Formula") == "I1 & I200"
 
 
-def test_masks_of_the_pictures_own_size_follow_its_crop(capsys, tmp_path):
-    """The demo sees the centred square of a picture: half of it is left of the middle."""
+def test_masks_of_the_images_own_size_follow_its_crop(capsys, tmp_path):
+    """The demo sees the centred square of an image: half of it is left of the middle."""
     labels = np.full((120, 200), 2**40, dtype=np.int64)
     labels[:, :100] = 3
     np.save(tmp_path / "labels.npy", labels)
@@ -224,7 +237,7 @@ def test_masks_of_the_pictures_own_size_follow_its_crop(capsys, tmp_path):
     assert focus.label_map.shape == (96, 96)
     assert (focus.label_map[:, :48] == 3).all()
     assert (focus.label_map[:, 48:] == 2**40).all()
-    assert "labels.png" not in line_of(out, "Written"), "ids beyond 16 bits fit no picture"
+    assert "labels.png" not in line_of(out, "Written"), "ids beyond 16 bits fit no image"
 
 
 def test_segment_anything_cuts_with_the_checkpoint_named(capsys, tmp_path, red, module, monkeypatch):
@@ -239,7 +252,7 @@ def test_segment_anything_cuts_with_the_checkpoint_named(capsys, tmp_path, red, 
 
     monkeypatch.setattr("captum_focalogic.integrations.segment_anything.SamSegmenter", Stub)
     for option in ("sam:weights/sam.pth", "sam"):
-        out, _ = run(capsys, "explain", red, "--model", f"{module}:load", "-s", option, "-o", tmp_path / "out")
+        out, _ = run(capsys, "explain", red, "--model", f"{module}:load", "-s", option, *BLACK, "-o", tmp_path / "out")
         assert line_of(out, "Formula") == "I1 & I2"
     assert asked == ["weights/sam.pth", "vit_b"]
 
@@ -265,7 +278,7 @@ def test_torchvision_by_name(capsys, tmp_path, red):
 
 def test_where_nothing_can_draw_the_source_of_the_drawing_is_left(capsys, tmp_path, red, module, monkeypatch):
     monkeypatch.setattr("captum_focalogic.logic.drawing.available_engines", list)
-    out, err = run(capsys, "explain", red, "--model", f"{module}:load", "-s", "grid:2x2", "-o", tmp_path / "out")
+    out, err = run(capsys, "explain", red, "--model", f"{module}:load", *HALVES, "-o", tmp_path / "out")
     assert "formula.dot" in line_of(out, "Written")
     assert (tmp_path / "out" / "formula.dot").read_text().startswith("//")
     assert "pip install 'captum-focalogic[render]'" in err
@@ -276,12 +289,12 @@ def test_a_second_run_leaves_nothing_of_the_first(capsys, tmp_path, red, module)
     tiles.mkdir(parents=True)
     (tiles / "state-007.png").write_bytes(b"old")
     (tiles / "mine.txt").write_text("keep")
-    run(capsys, "explain", red, "--model", f"{module}:load", "-s", "grid:2x2", "-o", tmp_path / "out")
+    run(capsys, "explain", red, "--model", f"{module}:load", *HALVES, "-o", tmp_path / "out")
     assert sorted(path.name for path in tiles.iterdir()) == ["mine.txt", "state-001.png"]
 
 
 def test_progress_is_on_standard_error_and_can_be_had_without(capsys, tmp_path, red, module):
-    common = ["explain", red, "--model", f"{module}:load", "-s", "grid:2x2", "-o", tmp_path / "out"]
+    common = ["explain", red, "--model", f"{module}:load", *HALVES, "-o", tmp_path / "out"]
     out, err = run(capsys, *common)
     assert "FocaLogic attribution" in err
     assert "FocaLogic attribution" not in out

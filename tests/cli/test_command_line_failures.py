@@ -23,7 +23,7 @@ def raises_as_we_do(images):
 
 
 class Tired(torch.nn.Module):
-    # answers whole pictures, and nothing with a black pixel
+    # answers whole images, and nothing with a black pixel
 
     def forward(self, images):
         if (images == 0).any():
@@ -72,7 +72,7 @@ def good(images):
 
 NAN_PREPROCESS = """
 
-def preprocess(picture):
+def preprocess(image):
     return torch.full((3, 8, 8), float("nan"))
 """
 
@@ -100,15 +100,15 @@ def files(tmp_path_factory):
 
 
 CASES = {
-    "no such picture": (["explain", "missing.png"], "missing.png cannot be read"),
-    "no picture": (["explain", "text.png"], "text.png is no image that can be read"),
+    "no such image": (["explain", "missing.png"], "missing.png cannot be read"),
+    "no image": (["explain", "text.png"], "text.png is no image that can be read"),
     "empty file": (["explain", "empty.png"], "empty.png is no image that can be read"),
     "truncated JPEG": (["explain", "cut.jpg"], "cut.jpg cannot be read: "),
     "truncated PNG": (["explain", "cut.png"], "cut.png cannot be read: "),
     "a folder": (["explain", "."], "cannot be read"),
     "mask of another size": (
         ["explain", "good.png", "--mask", "small_mask.png"],
-        "is 10x12 pixels (width x height); expected 60x40 (the picture's size) or 96x96 (what the model sees)",
+        "is 10x12 pixels (width x height); expected 60x40 (the image's size) or 96x96 (what the model sees)",
     ),
     "mask of another size than the scene": (["explain", "--mask", "small_mask.png"], "expected 96x96"),
     "mask in colour": (["explain", "good.png", "--mask", "colour_mask.png"], "is a colour image"),
@@ -130,10 +130,6 @@ CASES = {
     "module that raises later on": (
         ["compare", "good.png", "--model", "models.py:tired", "--methods", "FocaLogic"],
         "the model models.py:tired raised RuntimeError: tired",
-    ),
-    "model without rows": (
-        ["explain", "good.png", "--model", "models.py:one_number"],
-        "answered a batch of one picture with a single number",
     ),
     "model with other rows": (["explain", "good.png", "--model", "models.py:no_row"], "(7, 3) for 1 input(s)"),
     "model that answers NaN": (["explain", "good.png", "--model", "models.py:nan"], "holds NaN"),
@@ -168,14 +164,14 @@ CASES = {
     "unknown baseline": (["explain", "--baseline", "magic"], "unknown baseline 'magic'; choose mean"),
     "unknown criterion": (["explain", "--criterion", "magic"], "unknown criterion 'magic'; choose one of top1"),
     "unknown search": (["explain", "--search", "magic"], "unknown search 'magic'; choose one of auto"),
-    "search that cannot": (["explain", "--search", "ascending"], "reading='minimal'"),
+    "search that cannot": (["explain", "--search", "ascending", "--reading", "irreducible"], "reading='minimal'"),
     "unknown reading": (["explain", "--reading", "magic"], "irreducible"),
     "unknown device": (["explain", "--device", "abacus"], "no device 'abacus'"),
     "batch of nothing": (["explain", "--batch", "0"], "--batch must be auto or a number of images"),
     "no time": (["explain", "--time-limit", "0"], "time_limit must be a positive number"),
     "negative seed": (["explain", "--seed", "-1"], "--seed"),
     "folder that cannot be": (["explain", "--out", "good.png/sub"], "cannot be made"),
-    "segment without a picture": (["segment", "text.png"], "text.png is no image"),
+    "segment without an image": (["segment", "text.png"], "text.png is no image"),
     "verify without a focus": (["verify", "missing.json"], "missing.json cannot be read"),
     "verify with something else": (["verify", "text.png"], "JSON"),
     "verify with another format": (["verify", "focus.json"], "captum-focalogic/focus/1"),
@@ -228,7 +224,7 @@ def test_our_own_mistakes_are_called_so(monkeypatch, capsys, tmp_path):
     def mistaken(*args, **kwargs):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(sys.modules["captum_focalogic.cli.explain"], "print_focus", mistaken)
+    monkeypatch.setattr(sys.modules["captum_focalogic.cli.explain"], "write_files", mistaken)
     with pytest.raises(SystemExit) as left:
         main(["explain", "--out", str(tmp_path), "--no-progress", "--reading", "smallest"])
     assert left.value.code == 1
@@ -242,3 +238,11 @@ def test_without_a_command_there_is_help(capsys):
         main([])
     assert left.value.code == 2
     assert "Usage: focalogic" in "".join(capsys.readouterr())
+
+
+def test_a_model_of_whole_batches_is_asked_for_one_image_at_a_time(files, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(files)
+    with pytest.raises(SystemExit) as left:
+        main(["explain", "good.png", "--model", "models.py:one_number", "--out", str(tmp_path), "--no-progress"])
+    assert left.value.code == 0
+    assert "(positive)" in capsys.readouterr().out

@@ -8,11 +8,12 @@ from itertools import product
 
 import numpy as np
 import pytest
-from makers import focus_by
 from PIL import Image
 
 from captum_focalogic.cli import main
+from captum_focalogic.focus import Focus
 from captum_focalogic.logic import FORMATS, available_engines, equivalent, load_expression, parse_expression
+from captum_focalogic.search import Exhaustive, enumerate_final_states
 
 IDS = np.array([1, 2, 3, 4])
 LABELS = np.repeat(np.repeat([[1, 2], [3, 4]], 12, axis=0), 12, axis=1)
@@ -35,9 +36,16 @@ def moody(images):
 """
 
 
-def explained(holds, **more):
+def focus_by(holds, **more):
     """The focus of a model that keeps its decision where ``holds`` is true of {region id: kept}."""
-    return focus_by(holds, IDS, scored=False, **{"label_map": LABELS, "image": PIXELS, "target": 1, **more})
+
+    def predicate(states):
+        return np.array([holds(dict(zip(IDS.tolist(), row.tolist(), strict=True))) for row in states], dtype=bool)
+
+    result = enumerate_final_states(predicate, len(IDS), Exhaustive())
+    more = {"label_map": LABELS, "image": PIXELS, "target": 1, **more}
+    areas = np.full(len(IDS), 1 / len(IDS))
+    return Focus(IDS, areas, result.final_states, result.certificate, result.evaluated, **more)
 
 
 def both(kept):
@@ -47,14 +55,14 @@ def both(kept):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Explanations, a picture, a model and what is none of these."""
+    """Explanations, an image, a model and what is none of these."""
     folder = tmp_path_factory.mktemp("logic")
-    explained(both, names={1: "wheel", 2: "sky", 3: "car door"}).save(folder / "a.json")
-    explained(lambda kept: kept[1] and kept[2]).save(folder / "narrow.json")
-    explained(lambda kept: (kept[1] and kept[2]) or kept[4]).save(folder / "other.json")
-    explained(both, label_map=np.ascontiguousarray(LABELS.T)).save(folder / "turned.json")
-    explained(both, label_map=None, image=None).save(folder / "blind.json")
-    explained(both, names={1: "I3"}).save(folder / "misnamed.json")
+    focus_by(both, names={1: "wheel", 2: "sky", 3: "car door"}).save(folder / "a.json")
+    focus_by(lambda kept: kept[1] and kept[2]).save(folder / "narrow.json")
+    focus_by(lambda kept: (kept[1] and kept[2]) or kept[4]).save(folder / "other.json")
+    focus_by(both, label_map=np.ascontiguousarray(LABELS.T)).save(folder / "turned.json")
+    focus_by(both, label_map=None, image=None).save(folder / "blind.json")
+    focus_by(both, names={1: "I3"}).save(folder / "misnamed.json")
     Image.fromarray(PIXELS).save(folder / "picture.png")
     Image.fromarray(PIXELS[:10]).save(folder / "small.png")
     (folder / "models.py").write_text(MODEL.format(name="steady"))
@@ -93,9 +101,9 @@ def fact(out, label):
 
 
 def opened(path):
-    """A picture whose file is closed."""
-    with Image.open(path) as picture:
-        return picture.convert("RGB")
+    """An image whose file is closed."""
+    with Image.open(path) as image:
+        return image.convert("RGB")
 
 
 def test_show_prints_what_brute_force_finds(run):
@@ -104,9 +112,9 @@ def test_show_prints_what_brute_force_finds(run):
     assert fact(out, "In names") == ['wheel & ("car door" | sky)']
     assert fact(out, "Paper style") == ["I1 & (I2 | I3)"]
     assert fact(out, "OR of ANDs") == ["(I1 & I2) | (I1 & I3)"]
-    assert fact(out, "Smallest") == ["I1 & I2   50.0% of the picture", "I1 & I3   50.0% of the picture"]
+    assert fact(out, "Smallest") == ["I1 & I2   50.0% of the image", "I1 & I3   50.0% of the image"]
     assert fact(out, "Minimal") == fact(out, "Smallest")
-    assert fact(out, "Necessary") == ["I1   25.0% of the picture", "I2 & I3   50.0% of the picture"]
+    assert fact(out, "Necessary") == ["I1   25.0% of the image", "I2 & I3   50.0% of the image"]
     count = sum(both(dict(zip(IDS.tolist(), row, strict=True))) for row in product([False, True], repeat=4))
     assert fact(out, "Region sets") == [f"{count} of 2^4 satisfy the formula, {count / 16:.2%}"]
     values = [line.split()[-4:] for line in fact(out, "Values")[1:]]
@@ -149,7 +157,7 @@ def test_convert_goes_by_the_ending_and_takes_styles_names_and_formulas(run, tmp
 
 
 def test_compare_equivalent_formulas(run, files):
-    explained(lambda kept: both(kept) and kept[1]).save(files / "same.json")
+    focus_by(lambda kept: both(kept) and kept[1]).save(files / "same.json")
     out, _ = run("compare", "a.json", "same.json")
     assert fact(out, "Equivalent") == ["yes, that is proved"]
     assert fact(out, "A implies B")[0].startswith("yes")
@@ -160,8 +168,8 @@ def test_compare_equivalent_formulas(run, files):
 def test_compare_gives_a_set_for_each_direction(run):
     out, _ = run("compare", "a.json", "other.json")
     assert fact(out, "Equivalent") == fact(out, "A implies B") == fact(out, "B implies A") == ["no"]
-    assert fact(out, "Only A") == ["I1 wheel & I3 car door (50.0% of the picture): A holds, B does not"]
-    assert fact(out, "Only B") == ["I4 (25.0% of the picture): B holds, A does not"]
+    assert fact(out, "Only A") == ["I1 wheel & I3 car door (50.0% of the image): A holds, B does not"]
+    assert fact(out, "Only B") == ["I4 (25.0% of the image): B holds, A does not"]
     # a: 6 sets, other: 10 sets, both: 5 ({1,2} with anything: 4, and {1,3,4}): 1 + 5 of 16 tell them apart.
     assert fact(out, "Region sets") == ["the formulas disagree on 37.50% of all"]
     out, _ = run("compare", "narrow.json", "a.json")
@@ -193,7 +201,7 @@ def test_draw_with_pictures(graph, run, tmp_path):
     text = (tmp_path / "graph.svg").read_text()
     assert "car door" in text
     assert "data:image/png;base64," in text
-    run("draw", "a.json", "--graph", graph, "-o", tmp_path / "graph.svg", "--no-pictures")
+    run("draw", "a.json", "--graph", graph, "-o", tmp_path / "graph.svg", "--plain")
     assert "data:image" not in (tmp_path / "graph.svg").read_text()
     run("draw", "a.json", "--graph", graph, "-o", tmp_path / "graph.png", "--image", "picture.png")
     assert min(opened(tmp_path / "graph.png").size) > 50
@@ -210,7 +218,7 @@ def test_draw_the_source_needs_no_engine(run, tmp_path, monkeypatch):
 
 def test_necessary_by_the_formula(run):
     out, _ = run("necessary", "a.json")
-    assert fact(out, "Without") == ["I1       25.0% of the picture", "I2 & I3  50.0% of the picture"]
+    assert fact(out, "Without") == ["I1       25.0% of the image", "I2 & I3  50.0% of the image"]
     assert "asks the model" in fact(out, "Necessary")[0]
     out, err = run("necessary", "a.json", "--limit", 1)
     assert len(fact(out, "Without")) == 1
@@ -219,7 +227,7 @@ def test_necessary_by_the_formula(run):
 
 def test_necessary_by_the_model(run):
     out, _ = run("necessary", "a.json", "picture.png", "--model", "models.py:steady")
-    assert all(line.endswith("% of the picture   confirmed") for line in fact(out, "Without"))
+    assert all(line.endswith("% of the image   confirmed") for line in fact(out, "Without"))
     assert fact(out, "Necessary") == ["2 minimal set(s) defeat the formula; the model confirms 2"]
     out, _ = run("necessary", "a.json", "picture.png", "--model", "models.py:moody")
     first, second = fact(out, "Without")
@@ -257,7 +265,7 @@ BAD = {
     "show text": (["show", "text.json"], "text.json: a focus must be JSON"),
     "show something else": (["show", "else.json"], "else.json: a focus must be an object whose format"),
     "show damaged": (["show", "broken.json"], "broken.json: a field of the focus is missing or malformed"),
-    "show a picture": (["show", "picture.png"], "picture.png: picture.png is not a focus"),
+    "show an image": (["show", "picture.png"], "picture.png: picture.png is not a focus"),
     "show misnamed": (["show", "misnamed.json"], "that is the symbol of region 3"),
     "convert nothing": (["convert", "missing.cnf"], "there is no file missing.cnf"),
     "convert a folder": (["convert", "."], "there is no file ."),
@@ -267,32 +275,32 @@ BAD = {
     "convert a damaged focus": (["convert", "broken.json"], "broken.json: a field of the focus"),
     "convert text": (["convert", "text.json"], "text.json: a focus must be JSON"),
     "convert something else": (["convert", "else.json"], "else.json: expected an object whose format"),
-    "convert a picture": (["convert", "picture.png"], "cannot tell the format of 'picture.png' from its ending"),
+    "convert an image": (["convert", "picture.png"], "cannot tell the format of 'picture.png' from its ending"),
     "unknown format": (["convert", "a.json", "--to", "prolog"], "there is no format 'prolog'; expected one of text"),
     "unknown ending": (["convert", "a.json", "--out", "x.pl"], "the ending of x.pl says no format; add --to"),
     "style of a formula": (["convert", "I1", "--style", "dnf"], "I1 is no explanation"),
     "unknown style": (["convert", "a.json", "--style", "short"], "factored"),
     "a place that is none": (["convert", "a.json", "-o", "none/x.cnf"], "none/x.cnf cannot be written"),
     "other regions": (["compare", "a.json", "turned.json"], "a.json and turned.json are about different regions"),
-    "a picture of formulas": (["compare", "I1", "I2", "-o", "x.png"], "needs two explanations"),
-    "a picture without regions": (["compare", "blind.json", "blind.json", "-o", "x.png"], "without a label map"),
-    "a picture of another size": (
+    "an image of formulas": (["compare", "I1", "I2", "-o", "x.png"], "needs two explanations"),
+    "an image without regions": (["compare", "blind.json", "blind.json", "-o", "x.png"], "without a label map"),
+    "an image of another size": (
         ["compare", "a.json", "narrow.json", "--image", "small.png"],
         "small.png is 24x10 pixels, but the model saw 24x24 of it; leave --image out",
     ),
-    "a picture that is none": (["compare", "a.json", "narrow.json", "--image", "a.json"], "is no image"),
-    "a picture that cannot be": (["compare", "a.json", "narrow.json", "-o", "x.docx"], "x.docx cannot be written"),
+    "an image that is none": (["compare", "a.json", "narrow.json", "--image", "a.json"], "is no image"),
+    "an image that cannot be": (["compare", "a.json", "narrow.json", "-o", "x.docx"], "x.docx cannot be written"),
     "compare one": (["compare", "a.json"], "Missing argument"),
     "draw elsewhere": (["draw", "a.json", "-o", "x.pdf"], "expected a file ending in .svg, .png or .dot"),
     "draw to nowhere": (["draw", "a.json", "-o", "none/x.dot"], "none/x.dot cannot be written"),
     "draw the search of a formula": (["draw", "I1", "-o", "x.dot", "--graph", "lattice"], "I1 is a formula"),
-    "draw a formula on a picture": (["draw", "I1", "-o", "x.dot", "--image", "picture.png"], "give its focus.json"),
+    "draw a formula on an image": (["draw", "I1", "-o", "x.dot", "--image", "picture.png"], "give its focus.json"),
     "draw without regions": (["draw", "blind.json", "-o", "x.dot", "--image", "picture.png"], "no label map"),
     "draw one node": (["draw", "a.json", "-o", "x.dot", "--nodes", "1"], "--nodes"),
-    "a picture for nobody": (["necessary", "a.json", "picture.png"], "add --model"),
+    "an image for nobody": (["necessary", "a.json", "picture.png"], "add --model"),
     "no such model": (["necessary", "a.json", "picture.png", "-m", "models.py:nobody"], "has no 'nobody'"),
     "model of another size": (["necessary", "a.json", "small.png", "-m", "models.py:steady"], "24x24 pixels"),
-    "model without a picture": (["necessary", "blind.json", "-m", "demo"], "is not about one picture"),
+    "model without an image": (["necessary", "blind.json", "-m", "demo"], "is not about one image"),
     "batch of nothing": (["necessary", "a.json", "-m", "demo", "--batch", "0"], "--batch must be auto"),
     "limit of nothing": (["necessary", "a.json", "--limit", "0"], "--limit"),
     "rules of nothing": (["rules"], "Missing argument"),

@@ -107,8 +107,8 @@ def test_compare_the_embedded_scene(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert by_name["FocaLogic"]["measures"]["rule_exact"] == 1
     assert by_name["FocaLogic"]["measures"]["stability"] is None
     assert stored["equal_budget"] == by_name["FocaLogic"]["measures"]["evaluations"]
-    with Image.open(tmp_path / "comparison.png") as picture:
-        assert picture.width > 500
+    with Image.open(tmp_path / "comparison.png") as image:
+        assert image.width > 500
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Beside other methods" in page
     assert "GradCAM" in page

@@ -15,7 +15,6 @@ from hypothesis import strategies as hs
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.search import (
-    Anytime,
     Ascending,
     Beam,
     Chains,
@@ -39,7 +38,6 @@ STRATEGIES = [
     Chains(max_unseen=0.2),
     HittingSets(),
     Frugal(),
-    Anytime(),
 ]
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
 
@@ -56,22 +54,15 @@ def hashed(states):
 
 
 def assert_honest(result, valid):
-    """Final states are valid, and all their single deletions were asked and are not; ``valid``: state to verdict.
-
-    Only Anytime may have a state that is unfinished.
-    """
-    if "Anytime" not in result.certificate.strategy:
-        assert not result.unfinished.any()
-    for state, unfinished in zip(result.final_states.astype(np.uint8), result.unfinished, strict=True):
+    """Final states are valid, and all their single deletions were asked and are not; ``valid``: state to verdict."""
+    for state in result.final_states.astype(np.uint8):
         assert valid[state.tobytes()]
-        if unfinished:
-            continue
         for j in np.flatnonzero(state):
             child = state.copy()
             child[j] = 0
             assert valid[child.tobytes()] is False
     assert result.certificate.evaluations == len(valid)
-    assert result.certificate.irreducible == (not result.unfinished.any())
+    assert result.certificate.irreducible
 
 
 class Remembers:
@@ -183,7 +174,6 @@ def test_an_interrupt_between_two_requests_keeps_what_was_found(strategy, after)
 
 
 INSIDE = [
-    (Anytime(), "captum_focalogic.search.anytime._Portfolio._note"),
     (Exhaustive(), "captum_focalogic.search.bitmap.children"),
     (Beam(2), "captum_focalogic.search.beam.st.children"),
     (Ascending(), "captum_focalogic.search.ascending._grow"),
@@ -279,7 +269,7 @@ def test_auto_follows_the_reading():
     for num_regions in (4, 40):
         for budget in (None, 100):
             assert auto_strategy("minimal", num_regions, budget) == Ascending()
-            assert auto_strategy("smallest", num_regions, budget) == Anytime()
+            assert auto_strategy("smallest", num_regions, budget) == Ascending(stop="smallest")
             for reading in ("irreducible", "minimal", "smallest"):
                 assert auto_strategy(reading, num_regions, budget).reading == reading
                 assert auto_strategy(reading, num_regions, budget, frugal=True).reading == reading

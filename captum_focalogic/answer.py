@@ -1,0 +1,643 @@
+"""What a person gets from one image: the model's decision, and the final states that it rests on.
+
+An image's way: the classifier's preprocessing makes of it what the model sees (:class:`SeenImage`), a segmenter cuts
+that into regions, a baseline says what dropped regions are replaced by (:class:`Session`), the search asks the model,
+and what it found is an :class:`Answer`.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass, replace
+from numbers import Integral, Real
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from captum._utils.progress import NullProgress, progress
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from captum_focalogic.attributor import check_bound, warn_of_emptiness
+from captum_focalogic.baselines import baseline_from_text
+from captum_focalogic.classifier import Classifier, find_classifier, find_device
+from captum_focalogic.criteria import Kind, Outputs, class_number
+from captum_focalogic.criteria import parse as parse_criterion
+from captum_focalogic.errors import InputError, warn
+from captum_focalogic.focus import Focus
+from captum_focalogic.images import image_tensor, open_image
+from captum_focalogic.logic import symbol
+from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for
+from captum_focalogic.masked_model import search as run_searches
+from captum_focalogic.oracle import AnyCriterion, Removal
+from captum_focalogic.provenance import Prediction
+from captum_focalogic.regions import Labels, as_label_map
+from captum_focalogic.search import Reading, Strategy
+from captum_focalogic.search.strategies import check_reading, strategy_for
+from captum_focalogic.segmenters import Segmenter, segmenter_from_text
+
+if TYPE_CHECKING:
+    from captum_focalogic.demo.scenes import Scene
+
+CRITERION = "top1+0.5"
+"""When a region set counts as enough, unless told otherwise: the class stays, with half of its probability."""
+
+MAX_EVALUATIONS = 1_000
+SEGMENTER = "slic:12"
+BASELINE = "mean"
+
+Fill = str | float | Tensor | Callable[..., Tensor]
+"""What dropped regions are replaced by: a name, a shade of grey, values, or a function of inputs (and feature mask)."""
+
+_LABEL_WIDTH = 13
+
+
+@dataclass(frozen=True, eq=False)
+class SeenImage:
+    """An image as the model sees it.
+
+    Attributes
+    ----------
+    title : str
+        What it is called.
+    pixels : (3, H, W) Tensor
+        In [0, 1].
+    size : tuple of int
+        Width and height of the image before it was fitted to the model.
+    segmenter : Segmenter or str
+        What cuts it unless the user says otherwise.
+    scene : Scene or None
+        The embedded scene it is, if it is one.
+    """
+
+    title: str
+    pixels: Tensor
+    size: tuple[int, int]
+    segmenter: Segmenter | str = SEGMENTER
+    scene: "Scene | None" = None
+
+    @property
+    def seen_size(self) -> tuple[int, int]:
+        """Height and width of what the model sees."""
+        return self.pixels.shape[1], self.pixels.shape[2]
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A model, an image, its regions and its baselines: all that is needed to ask.
+
+    Attributes
+    ----------
+    classifier : Classifier
+        On the device.
+    image : SeenImage
+        The image.
+    label_map : (H, W) int64
+        Region of every pixel.
+    inputs, baselines : (1, 3, H, W) Tensor
+        On the device.
+    feature_mask : (1, 1, H, W) int64 Tensor
+        The label map, on the device.
+    baseline : str
+        What the baselines are called.
+    """
+
+    classifier: Classifier
+    image: SeenImage
+    label_map: Labels
+    inputs: Tensor
+    baselines: Tensor
+    feature_mask: Tensor
+    baseline: str
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is asked."""
+        return self.inputs.device
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """What regions are called, where that is known."""
+        scene = self.image.scene
+        if scene is None or not np.array_equal(self.label_map, scene.labels):
+            return {}
+        return {item.region: str(item.kind) for item in scene.objects}
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A decision and what it rests on. Holds no model, and can be pickled.
+
+    Attributes
+    ----------
+    focus : Focus
+        The final states, and everything known about them.
+    title : str
+        What the image is called.
+    said : str
+        The model's decision in words.
+    device : str
+        Where the model was asked.
+    """
+
+    focus: Focus
+    title: str = "image"
+    said: str = ""
+    device: str = "cpu"
+
+    @property
+    def prediction(self) -> Prediction | None:
+        """What the model said to the whole image; None for a model of one number that is no label."""
+        return self.focus.prediction
+
+    def lines(self, most_states: int = 20) -> dict[str, str]:
+        """What there is to say, by its label: prediction, formula, final states (smallest first) and certificate."""
+        focus, prediction = self.focus, self.prediction
+        said = {
+            "Image": f"{self.title}{_size_text(focus)}",
+            "Model": f"{focus.provenance.model} on {self.device}",
+            "Prediction": self.said,
+        }
+        if isinstance(focus.target, int) and prediction is not None and prediction.index != focus.target:
+            said["Explained"] = _class_text(focus.target, focus.target_name)
+        said["Regions"] = _regions_text(focus)
+        said["Formula"] = focus.formula
+        said["Final states"] = _states_text(focus, most_states)
+        said["Certificate"] = str(focus.certificate)
+        return said
+
+    def __str__(self) -> str:
+        indent = " " * _LABEL_WIDTH
+        return "\n".join(
+            f"{label:<{_LABEL_WIDTH}}{text}".replace("\n", f"\n{indent}") for label, text in self.lines().items()
+        )
+
+    def show(self) -> None:
+        """Show the image with its final states: here in a notebook, else in a window."""
+        try:
+            from IPython import display, get_ipython
+        except ImportError:
+            pass
+        else:
+            if get_ipython() is not None:
+                display.display(self)  # type: ignore[no-untyped-call]
+                return
+        self.overlay().show()
+
+    def overlay(self, *, colour_blind: bool = False) -> Image.Image:
+        """All final states in one image: red regions are in every one, white ones in some (the paper's figure 4)."""
+        from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER, overlay
+
+        focus = self.focus
+        if focus.image is None or focus.label_map is None:
+            raise InputError("this answer is not about an image, so there is none to show")
+        palette = COLOUR_BLIND if colour_blind else PAPER
+        return overlay(focus.image, focus.label_map, focus.region_ids, focus.final_states, palette=palette)
+
+    def report(self, path: str | Path, **how: Any) -> Path:
+        """Write an interactive page, one HTML file; ``how`` as for :meth:`Focus.report`."""
+        focus = self.focus
+        settings = {"Model": str(focus.provenance.model), "Device": self.device}
+        settings["Baseline"] = str(focus.provenance.baseline)
+        return focus.report(path, **{"title": self.title, "label": focus.target_name, "settings": settings, **how})
+
+    def save(self, path: str | Path) -> None:
+        """Write the focus to a file; :meth:`Focus.load` reads it, and ``focalogic verify`` checks it."""
+        self.focus.save(path)
+
+    def _repr_html_(self) -> str:
+        return self.focus._repr_html_()
+
+
+def explain_image(
+    model: nn.Module | Callable[[Tensor], Any] | Classifier | str,
+    image: Any,
+    *,
+    preprocess: Callable[[Image.Image], Any] | None = None,
+    labels: Sequence[str] | Mapping[Any, str] | None = None,
+    segmenter: Segmenter | Labels | str = SEGMENTER,
+    baseline: Fill = BASELINE,
+    removal: Removal = "fill",
+    search: str | Strategy = "auto",
+    reading: Reading = "smallest",
+    criterion: str | AnyCriterion = CRITERION,
+    outputs: Outputs = "auto",
+    target: int | str | None = None,
+    max_evaluations: int | None = MAX_EVALUATIONS,
+    time_limit: float | None = None,
+    perturbations_per_eval: RowsPerCall = "auto",
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    show_progress: bool = False,
+) -> Answer:
+    """Say which regions of an image are enough for a model's decision.
+
+    Parameters
+    ----------
+    model : nn.Module, callable, Classifier or str
+        Images (N, 3, H, W) in [0, 1] to one row an image: class scores, labels, or one number; or a name, as on the
+        command line ("torchvision:resnet18").
+    image : path, Pillow image, array or Tensor
+        See :func:`captum_focalogic.images.open_image`.
+    preprocess : callable, optional
+        The opened image (PIL) to what the model sees of it: (3, H, W) in [0, 1], or an image. By default the
+        classifier's own; without one, the model sees the whole image.
+    labels : sequence or mapping of str, optional
+        Class names; by default the classifier's own.
+    segmenter : str, callable or (H, W) integers
+        What cuts the image: a name, a function from (3, H, W) in [0, 1] to a label map, or the label map.
+    baseline : str, float, Tensor or callable
+        What dropped regions are replaced by: a name such as "mean", a shade of grey, values that broadcast to
+        (1, 3, H, W), or a function of such inputs, or of inputs and their feature mask.
+    removal : {"fill", "tokens"}
+        As for :class:`~captum_focalogic.masked_model.MaskedModel`.
+    search, reading, outputs, time_limit
+        As for :class:`~captum_focalogic.attributor.FocaLogic`.
+    criterion : str, Criterion or callable
+        When the decision counts as unchanged. The usual one asks for half of the probability; where the model gives
+        none, only for the same answer, which a warning tells.
+    target : int or str, optional
+        The class to explain, by its number or name; by default the predicted one.
+    max_evaluations : int or None
+        Most region sets the model is asked about.
+    perturbations_per_eval : int or "auto"
+        Most images in one call of the model.
+    seed : int
+        Of searches that draw at random.
+    device : str or torch.device
+        Where a model given by its name runs: "auto" is a GPU if there is one. A module runs where its weights are, and
+        a function on the CPU, unless another device is named.
+    show_progress : bool
+        Show a progress bar on standard error.
+
+    Returns
+    -------
+    Answer
+        Print it, show it, save it.
+
+    Raises
+    ------
+    InputError
+        If an argument does not fit. What the model raises passes through.
+
+    Examples
+    --------
+    >>> from captum_focalogic.demo.scenes import draw_scene
+    >>> scene = draw_scene(22, label=1)
+    >>> answer = explain_image("demo", scene.image, segmenter=scene.labels)
+    >>> answer.prediction.name, answer.focus.formula
+    ('red disc and (blue square or green triangle)', 'I1 & (I3 | I4)')
+    """
+    (answer,) = explain_images(
+        model,
+        [image],
+        preprocess=preprocess,
+        labels=labels,
+        segmenter=segmenter,
+        baseline=baseline,
+        removal=removal,
+        search=search,
+        reading=reading,
+        criterion=criterion,
+        outputs=outputs,
+        target=target,
+        max_evaluations=max_evaluations,
+        time_limit=time_limit,
+        perturbations_per_eval=perturbations_per_eval,
+        seed=seed,
+        device=device,
+        show_progress=show_progress,
+    )
+    return answer
+
+
+def explain_images(
+    model: nn.Module | Callable[[Tensor], Any] | Classifier | str,
+    images: Sequence[Any],
+    *,
+    preprocess: Callable[[Image.Image], Any] | None = None,
+    labels: Sequence[str] | Mapping[Any, str] | None = None,
+    segmenter: Segmenter | Labels | str = SEGMENTER,
+    baseline: Fill = BASELINE,
+    device: str | torch.device = "auto",
+    **how: Any,
+) -> list[Answer]:
+    """Say for many images which regions are enough; images of one size share the model's batches.
+
+    Takes the arguments of :func:`explain_image`; ``max_evaluations`` is for each image, ``time_limit`` for all
+    together.
+
+    Returns
+    -------
+    list of Answer
+        One an image, in order.
+    """
+    classifier, place = _classifier(model, preprocess, labels, device)
+    sessions = []
+    for number, image in enumerate(images):
+        title = Path(image).name if isinstance(image, str | Path) else "image" if number == 0 else f"image {number + 1}"
+        seen = see_image(image, classifier, title)
+        sessions.append(open_session(classifier, seen, find_regions(seen, classifier, segmenter), baseline, place))
+    return explain_sessions(sessions, **how)
+
+
+def see_image(image: Any, classifier: Classifier | None, title: str) -> SeenImage:
+    """An image as a classifier sees it, or the whole of it.
+
+    Raises
+    ------
+    InputError
+        If it is no image that can be opened, or what the preprocessing makes of it is none in [0, 1].
+    """
+    opened = open_image(image)
+    if classifier is None:
+        return SeenImage(title, image_tensor(opened), opened.size)
+    pixels: Any = classifier.preprocess(opened)
+    if isinstance(pixels, Image.Image):
+        pixels = image_tensor(pixels)
+    if not isinstance(pixels, Tensor) or pixels.dim() != 3 or pixels.shape[0] != 3:
+        given = tuple(pixels.shape) if isinstance(pixels, Tensor) else type(pixels).__name__
+        raise InputError(f"preprocess must return an image (PIL) or a (3, H, W) tensor; got {given}")
+    low, high = float(pixels.min()), float(pixels.max())
+    if not (low >= 0 and high <= 1):
+        raise InputError(
+            f"preprocess must return an image in [0, 1]; this one lies in [{low:.3g}, {high:.3g}]. Move the "
+            "normalisation into the model, as in nn.Sequential(Normalize(mean, std), model)"
+        )
+    return SeenImage(title, pixels.detach().float().cpu(), opened.size)
+
+
+def find_regions(
+    image: SeenImage,
+    classifier: Classifier | None,
+    segmenter: Segmenter | Labels | str | None = None,
+    what: str = "the label map",
+) -> Labels:
+    """Region id of every pixel that the model sees, (H, W).
+
+    Parameters
+    ----------
+    image : SeenImage
+        What is cut.
+    classifier : Classifier, optional
+        The one that sees it so; fits label maps of the original's size.
+    segmenter : str, callable or (H, W) integers, optional
+        What cuts the image, or a label map of its size or of the seen size; the image's own segmenter by default.
+    what : str
+        What messages call a label map.
+
+    Raises
+    ------
+    InputError
+        If the segmenter or the label map cannot be used.
+    """
+    cut = image.segmenter if segmenter is None else segmenter
+    if isinstance(cut, str):
+        cut = segmenter_from_text(cut)
+    if callable(cut):
+        return as_label_map(cut(image.pixels), image.seen_size)
+    (height, width), label_map = image.seen_size, np.asarray(cut)
+    if label_map.shape == (height, width):
+        return as_label_map(label_map, (height, width))
+    seen = f"{width}x{height}"
+    original = f"{image.size[0]}x{image.size[1]}"
+    if label_map.shape != (image.size[1], image.size[0]):
+        expected = seen if seen == original else f"{original} (the image's size) or {seen} (what the model sees)"
+        given = f"{label_map.shape[1]}x{label_map.shape[0]} pixels (width x height)" if label_map.ndim == 2 else "none"
+        raise InputError(f"{what} is {given}; expected {expected}")
+    if classifier is None or classifier.preprocess_labels is None:
+        raise InputError(
+            f"{what} is of the image's size, {original}, but how the model's preprocess fits images is not known; "
+            f"make it {seen}, the size that the model sees (focalogic segment IMAGE --model ... shows it)"
+        )
+    return as_label_map(classifier.preprocess_labels(as_label_map(label_map, label_map.shape)), (height, width))
+
+
+def open_session(
+    classifier: Classifier, image: SeenImage, label_map: Labels, baseline: Fill, device: torch.device
+) -> Session:
+    """Bring an image, its regions and its baselines to where the model is."""
+    inputs = image.pixels[None].to(device)
+    feature_mask = torch.from_numpy(np.ascontiguousarray(label_map))[None, None].to(device)
+    text = baseline if isinstance(baseline, str) else getattr(baseline, "__name__", None) or "values"
+    baselines = _filled(baseline, inputs, feature_mask)
+    return Session(classifier, image, label_map, inputs, baselines, feature_mask, text)
+
+
+def explain_sessions(
+    sessions: Sequence[Session],
+    *,
+    removal: Removal = "fill",
+    search: str | Strategy = "auto",
+    reading: Reading = "smallest",
+    criterion: str | AnyCriterion = CRITERION,
+    outputs: Outputs = "auto",
+    target: int | str | None = None,
+    max_evaluations: int | None = MAX_EVALUATIONS,
+    time_limit: float | None = None,
+    perturbations_per_eval: RowsPerCall = "auto",
+    seed: int = 0,
+    show_progress: bool = False,
+) -> list[Answer]:
+    """Explain what is open, in full batches; parameters as for :func:`explain_image`."""
+    check_reading(search, reading)
+    check_bound("max_evaluations", max_evaluations, Integral)
+    check_bound("time_limit", time_limit, Real)
+
+    def strategy(num_regions: int) -> Strategy:
+        found = strategy_for(search, reading, num_regions, max_evaluations)
+        seeded = isinstance(search, str) and is_dataclass(found) and hasattr(found, "seed")
+        return replace(found, seed=seed) if seeded else found  # type: ignore[type-var]
+
+    models = _masked_models(sessions, criterion, outputs, target, removal, perturbations_per_eval)
+    with progress(desc="FocaLogic attribution") if show_progress else NullProgress() as bar:
+        results = run_searches(models, strategy, max_evaluations, time_limit, bar.update)
+        if getattr(bar, "total", 0) is None:
+            bar.total = bar.n
+    focuses = [model.focus(result, reading) for model, result in zip(models, results, strict=True)]
+    warn_of_emptiness(focuses)
+    return [
+        _answer(session, model, focus, seed) for session, model, focus in zip(sessions, models, focuses, strict=True)
+    ]
+
+
+def decision_text(session: Session) -> str:
+    """What the model says to the whole image, in words."""
+    (model,) = _masked_models([session], "top1", "auto", None, "fill", "auto")
+    return _said(model.references.outputs[model.row], _named(model.prediction, session.classifier))
+
+
+def _classifier(
+    model: Any, preprocess: Any, labels: Any, device: str | torch.device
+) -> tuple[Classifier, torch.device]:
+    """The model as a classifier, where it runs."""
+    if isinstance(model, str):
+        named = find_classifier(model)
+        place = find_device(str(device))
+        classifier = named.to(place)
+    else:
+        classifier = model if isinstance(model, Classifier) else Classifier(model, name=type(model).__name__)
+        place = _place_of(classifier.forward) if str(device) == "auto" else find_device(str(device))
+        if str(device) != "auto" and isinstance(classifier.forward, nn.Module):
+            classifier.forward.to(place)
+    if preprocess is not None:
+        classifier = replace(classifier, preprocess=preprocess, preprocess_labels=None)
+    return (classifier if labels is None else replace(classifier, labels=labels)), place
+
+
+def _place_of(forward: Any) -> torch.device:
+    weights = next(forward.parameters(), None) if isinstance(forward, nn.Module) else None
+    return torch.device("cpu") if weights is None else weights.device
+
+
+def _filled(baseline: Fill, inputs: Tensor, feature_mask: Tensor) -> Tensor:
+    """The values that dropped regions are replaced by, of the inputs' shape."""
+    if isinstance(baseline, str):
+        return baseline_from_text(baseline)(inputs, feature_mask)
+    if isinstance(baseline, Tensor) or not callable(baseline):
+        values = torch.as_tensor(baseline, dtype=inputs.dtype, device=inputs.device)
+    else:
+        parameters = inspect.signature(baseline).parameters.values()
+        needed = [parameter for parameter in parameters if parameter.default is parameter.empty]
+        values = baseline(inputs, feature_mask) if len(needed) > 1 else baseline(inputs)
+    try:
+        return values.expand_as(inputs)
+    except (RuntimeError, AttributeError) as error:
+        given = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise InputError(f"the baseline must broadcast to {tuple(inputs.shape)}; got {given}") from error
+
+
+def _masked_models(
+    sessions: Sequence[Session],
+    criterion: str | AnyCriterion,
+    outputs: Outputs,
+    target: int | str | None,
+    removal: Removal,
+    perturbations_per_eval: RowsPerCall,
+) -> list[MaskedModel]:
+    """One model an image; references of images of one size are asked in shared calls."""
+    if not sessions:
+        return []
+    classifier = sessions[0].classifier
+    wanted = class_number(target, classifier.labels) if isinstance(target, str) else target
+    usual = criterion == CRITERION
+    judged_by = parse_criterion(criterion, classifier.labels) if isinstance(criterion, str) else criterion
+    batching = batching_for(perturbations_per_eval, classifier.forward, (sessions[0].inputs,), {})
+    models: dict[int, MaskedModel] = {}
+    for shape in dict.fromkeys(session.inputs.shape for session in sessions):
+        rows = [row for row, session in enumerate(sessions) if session.inputs.shape == shape]
+        alike = [sessions[row] for row in rows]
+        found = MaskedModel.batch(
+            classifier.forward,
+            torch.cat([session.inputs for session in alike]),
+            torch.cat([session.baselines for session in alike]),
+            wanted,
+            feature_mask=torch.cat([session.feature_mask for session in alike]),
+            # What the numbers are is known once they are there: the usual criterion needs probabilities.
+            criterion="top1" if usual else judged_by,
+            outputs=outputs,
+            removal=removal,
+            batching=batching,
+        )
+        models.update(zip(rows, found, strict=True))
+    return [_usual(models[row], judged_by) if usual else models[row] for row in range(len(sessions))]
+
+
+def _usual(model: MaskedModel, judged_by: AnyCriterion) -> MaskedModel:
+    """The model under the usual criterion, or under what is nearest to it where there are no probabilities."""
+    if model.kind not in (Kind.LABELS, Kind.SCORE):
+        view = model.under(judged_by)
+        view.ask(np.ones((1, model.num_regions), dtype=np.bool_))
+        return view
+    only = "labels" if model.kind == Kind.LABELS else "one number of no known scale"
+    warn(
+        f"the model gives {only}, of which no share can be asked for: a region set is enough where the answer stays "
+        "the same; pass criterion= to ask otherwise"
+    )
+    return model
+
+
+def _answer(session: Session, model: MaskedModel, focus: Focus, seed: int) -> Answer:
+    classifier = session.classifier
+    focus = replace(
+        model.with_image(focus),
+        names=session.names,
+        target_name=classifier.label_of(focus.target) if isinstance(focus.target, int) else None,
+        prediction=_named(focus.prediction, classifier),
+        provenance=replace(focus.provenance, baseline=session.baseline, model=classifier.name, seed=seed),
+    )
+    outputs = model.references.outputs[model.row]
+    return Answer(focus, session.image.title, _said(outputs, focus.prediction), str(session.device))
+
+
+def _named(prediction: Prediction | None, classifier: Classifier) -> Prediction | None:
+    """A prediction with the names of its classes."""
+    if prediction is None:
+        return None
+    top = tuple((index, classifier.label_of(index), likely) for index, _, likely in prediction.top)
+    return replace(prediction, name=classifier.label_of(prediction.index), top=top)
+
+
+def _said(outputs: Tensor, prediction: Prediction | None) -> str:
+    """A prediction in words."""
+    if outputs.dim() > 1 or outputs.numel() == 0:
+        return f"an output of shape {tuple(outputs.shape)}"
+    if outputs.numel() == 1 and outputs.is_floating_point():
+        value = float(outputs.reshape(()))
+        return f"{value:.4g} ({'positive' if value > 0 else 'not positive'})"
+    if prediction is None:
+        return f"{outputs.numel()} numbers"
+    named = _class_text(prediction.index, prediction.name)
+    return named if prediction.probability is None else f"{named}, probability {prediction.probability:.3f}"
+
+
+def _class_text(index: int, name: str | None) -> str:
+    return f"class {index}" if name is None else f"{name} (class {index})"
+
+
+def _size_text(focus: Focus) -> str:
+    if focus.label_map is None:
+        return ""
+    height, width = focus.label_map.shape
+    return f", {width}x{height} as the model sees it"
+
+
+def _regions_text(focus: Focus) -> str:
+    if not focus.names:
+        return str(focus.num_regions)
+    named = ", ".join(f"{symbol(region)} {name}" for region, name in sorted(focus.names.items()))
+    others = focus.num_regions - len(focus.names)
+    return f"{focus.num_regions}: {named}" + (f"; the other {others} are background" if others else "")
+
+
+def _states_text(focus: Focus, most: int) -> str:
+    count = len(focus.final_states)
+    if not count:
+        return f"none ({focus.reading})"
+    sizes = focus.final_states.sum(axis=1)
+    smallest = int((sizes == sizes.min()).sum())
+    least = "the empty one" if not sizes.min() else f"the smallest, of {int(sizes.min())} region(s)"
+    lines = [f"{count} {focus.reading}; {least}:"]
+    captions = [f"  {caption}" for caption in state_captions(focus, most)]
+    lines.extend(captions[:smallest])
+    if count > smallest and len(captions) > smallest:
+        lines.append(f"and the rest, of up to {int(sizes.max())} regions:")
+        lines.extend(captions[smallest:])
+    if count > len(captions):
+        lines.append(f"  ... and {count - len(captions):,} more, all in the focus")
+    return "\n".join(lines)
+
+
+def state_captions(focus: Focus, most: int) -> list[str]:
+    """The first final states: regions, share of the image, and the target's probability."""
+    captions = []
+    for state, probability in zip(focus.final_states[:most], focus.probabilities[:most], strict=True):
+        text = f"{state_text(focus, state)}   {focus.areas[state].sum():.1%} of the image"
+        captions.append(text if np.isnan(probability) else f"{text}, probability {probability:.3f}")
+    return captions
+
+
+def state_text(focus: Focus, state: NDArray[np.bool_]) -> str:
+    """A state as its regions' symbols, such as ``I1 & I4``."""
+    return " & ".join(str(symbol(region)) for region in focus.region_ids[state].tolist()) or "no region at all"

@@ -1,0 +1,286 @@
+"""One call from an image to an answer: the defaults, every way to name a thing, many images at once."""
+
+import json
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from captum_focalogic import Answer, Focus, explain_image, explain_images
+from captum_focalogic.baselines import blurred, mean_colour, region_mean
+from captum_focalogic.classifier import Classifier
+from captum_focalogic.criteria import Margin
+from captum_focalogic.demo.network import load_model
+from captum_focalogic.demo.rules import CLASS_NAMES
+from captum_focalogic.demo.scenes import draw_scene
+from captum_focalogic.errors import FocaLogicWarning, InputError
+from captum_focalogic.logic import equivalent
+from captum_focalogic.search import Exhaustive, enumerate_final_states
+
+SCENE = draw_scene(22, label=1)
+
+
+class Corners(nn.Module):
+    """Class 1 where the upper corners are bright, class 2 by little; counts its calls and their rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.tensor(8.0))
+        self.rows: list[int] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.rows.append(len(images))
+        half = images.shape[-1] // 2
+        left, right = images[:, :, :half, :half].mean((1, 2, 3)), images[:, :, :half, half:].mean((1, 2, 3))
+        bright = self.gain * (torch.minimum(left, right) - 0.5)
+        return torch.stack([torch.zeros_like(bright), bright, bright - 1], dim=1)
+
+
+def quarters(upper: float = 1.0, lower: float = 0.0, side: int = 8) -> np.ndarray:
+    image = np.full((side, side, 3), lower, dtype=np.float32)
+    image[: side // 2] = upper
+    return image
+
+
+def test_the_embedded_scene_is_explained_by_its_rule() -> None:
+    answer = explain_image(load_model(), SCENE.image, labels=CLASS_NAMES, segmenter=SCENE.labels)
+    assert equivalent(answer.focus.expression, SCENE.rule)
+    assert answer.prediction is not None
+    assert (answer.prediction.index, answer.prediction.name) == (1, CLASS_NAMES[1])
+    assert answer.prediction.probability > 0.99
+    probabilities = [probability for _, _, probability in answer.prediction.top]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert answer.focus.target_name == CLASS_NAMES[1]
+
+
+def test_defaults_are_smallest_states_mean_colour_half_the_probability_and_a_thousand_evaluations() -> None:
+    answer = explain_image("demo", SCENE.image)
+    focus = answer.focus
+    assert focus.reading == "smallest"
+    assert (focus.provenance.criterion, focus.provenance.baseline) == ("top1+0.5", "mean")
+    assert (focus.provenance.removal, focus.provenance.model, focus.provenance.seed) == ("fill", "demo", 0)
+    assert focus.num_regions <= 12
+    assert focus.certificate.evaluations <= 1_000
+    short = explain_image("demo", SCENE.image, max_evaluations=5)
+    assert short.focus.certificate.evaluations <= 5
+
+
+def test_final_states_are_what_brute_force_finds_under_the_usual_criterion() -> None:
+    model, labels = load_model(), SCENE.labels
+    region_ids = np.unique(labels)
+    image = torch.from_numpy(SCENE.image)
+    fill = image.mean((1, 2), keepdim=True)
+    whole = model(image[None]).softmax(1)[0].detach()
+    best = int(whole.argmax())
+
+    def predicate(states: np.ndarray) -> np.ndarray:
+        kept = torch.from_numpy(np.stack([np.isin(labels, region_ids[state]) for state in states]))[:, None]
+        with torch.no_grad():
+            likely = model(torch.where(kept, image, fill)).softmax(1)
+        return ((likely.argmax(1) == best) & (likely[:, best] >= 0.5 * whole[best])).numpy()
+
+    result = enumerate_final_states(predicate, len(region_ids), Exhaustive())
+    sizes = result.final_states.sum(1)
+    expected = result.final_states[sizes == sizes.min()]
+    np.testing.assert_array_equal(explain_image("demo", SCENE.image, segmenter=labels).focus.final_states, expected)
+
+
+def test_an_image_is_a_path_a_pillow_image_an_array_or_a_tensor(tmp_path) -> None:
+    pixels = (quarters() * 255).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "bright.png")
+    given = [
+        tmp_path / "bright.png",
+        str(tmp_path / "bright.png"),
+        Image.fromarray(pixels),
+        pixels,
+        quarters(),
+        torch.from_numpy(quarters()).permute(2, 0, 1),
+    ]
+    answers = [explain_image(Corners(), image, segmenter="grid:2x2", baseline="black") for image in given]
+    assert {answer.focus.formula for answer in answers} == {"I1 & I2"}
+    assert [answer.title for answer in answers[:3]] == ["bright.png", "bright.png", "image"]
+
+
+def test_names_objects_and_callables_say_the_same() -> None:
+    labels = np.array([[1] * 8] * 4 + [[2] * 8] * 4)
+    by_name = explain_image(Corners(), quarters(), segmenter="grid:2x1", baseline="black", criterion="margin:0.5")
+    ways = {
+        "objects": {"segmenter": labels, "baseline": 0.0, "criterion": Margin(0.5)},
+        "callables": {"segmenter": lambda _: labels, "baseline": lambda x: x * 0, "criterion": Margin(0.5)},
+        "tensor": {"segmenter": torch.from_numpy(labels), "baseline": torch.zeros(3, 1, 1), "criterion": "margin:0.5"},
+    }
+    for name, how in ways.items():
+        answer = explain_image(Corners(), quarters(), **how)
+        np.testing.assert_array_equal(answer.focus.final_states, by_name.focus.final_states, name)
+
+
+@pytest.mark.parametrize(("function", "name"), [(mean_colour, "mean"), (region_mean, "region-mean"), (blurred, "blur")])
+def test_baselines_as_functions_are_those_of_their_names(function, name) -> None:
+    noise = np.random.default_rng(0).random((8, 8, 3), dtype=np.float32) * 0.5 + quarters() * 0.5
+    ways = [explain_image(Corners(), noise, segmenter="grid:2x2", baseline=baseline) for baseline in (function, name)]
+    digests = {answer.focus.provenance.baseline_digest for answer in ways}
+    assert len(digests) == 1
+    assert digests != {None}
+
+
+def test_many_images_of_several_sizes_get_each_its_own_answer_in_shared_batches() -> None:
+    images = [quarters(), quarters(side=12), quarters(0.9), quarters(0.2, 0.9)]
+    how = {"segmenter": "grid:2x2", "baseline": "black", "reading": "irreducible", "perturbations_per_eval": 16}
+    model = Corners()
+    together = explain_images(model, images, **how)
+    apart = [explain_image(Corners(), image, **how) for image in images]
+    for one, other in zip(together, apart, strict=True):
+        np.testing.assert_array_equal(one.focus.final_states, other.focus.final_states)
+        np.testing.assert_array_equal(one.focus.label_map, other.focus.label_map)
+        assert one.prediction == other.prediction
+    assert [answer.title for answer in together] == ["image", "image 2", "image 3", "image 4"]
+    assert max(model.rows) <= 16
+    alone = Corners()
+    for image in images:
+        explain_image(alone, image, **how)
+    assert len(model.rows) < len(alone.rows), "images of one size share calls"
+
+
+def test_there_may_be_no_image_at_all() -> None:
+    assert explain_images(Corners(), []) == []
+
+
+def test_a_target_may_be_named() -> None:
+    how = {"labels": ["dark", "bright", "brightish"], "segmenter": "grid:2x2", "baseline": "black"}
+    by_name = explain_image(Corners(), quarters(), target="bright", **how)
+    assert by_name.focus.target == 1
+    with pytest.warns(FocaLogicWarning, match="the target is not the prediction"):
+        other = explain_image(Corners(), quarters(), target="Dark", **how)
+    assert other.focus.formula == "false"
+    assert "Explained    dark (class 0)" in str(other)
+    with pytest.raises(InputError, match="no class is called 'brigth'; did you mean bright"):
+        explain_image(Corners(), quarters(), target="brigth", **how)
+
+
+def test_models_that_give_no_probability_are_asked_for_the_same_answer_and_it_is_said() -> None:
+    def label(images: torch.Tensor) -> torch.Tensor:
+        return Corners()(images).argmax(1)
+
+    with pytest.warns(FocaLogicWarning, match="the model gives labels, of which no share can be asked for"):
+        answer = explain_image(label, quarters(), segmenter="grid:2x2", baseline="black", labels=["a", "b", "c"])
+    assert answer.focus.formula == "I1 & I2"
+    assert answer.prediction is not None
+    assert (answer.prediction.name, answer.prediction.probability) == ("b", None)
+    assert answer.focus.provenance.criterion == "top1"
+
+    def margin(images: torch.Tensor) -> torch.Tensor:
+        return Corners()(images)[:, 1]
+
+    with pytest.warns(FocaLogicWarning, match="one number of no known scale"):
+        answer = explain_image(margin, quarters(), segmenter="grid:2x2", baseline="black")
+    assert answer.focus.formula == "I1 & I2"
+    assert "Prediction   4 (positive)" in str(answer)
+
+
+def test_the_model_sees_what_preprocess_makes_of_the_image() -> None:
+    wide = np.concatenate([quarters(0, 1), quarters()], axis=1)
+    answer = explain_image(
+        Corners(),
+        wide,
+        preprocess=lambda image: image.crop((8, 0, 16, 8)),
+        segmenter="grid:2x2",
+        baseline="black",
+    )
+    assert answer.focus.label_map.shape == (8, 8)
+    assert answer.focus.formula == "I1 & I2"
+    with pytest.raises(InputError, match=r"preprocess must return an image in \[0, 1\]; this one lies in \[-1, 1\]"):
+        explain_image(Corners(), wide, preprocess=lambda image: torch.from_numpy(quarters(-1, 1)).permute(2, 0, 1))
+    with pytest.raises(InputError, match="preprocess must return an image"):
+        explain_image(Corners(), wide, preprocess=lambda image: torch.zeros(1, 4, 4))
+
+
+def test_label_maps_of_the_images_own_size_follow_a_crop_that_is_known() -> None:
+    def right(image: Image.Image, nearest: bool = False) -> Image.Image:
+        return image.crop((8, 0, 16, 8))
+
+    wide = np.concatenate([quarters(0, 1), quarters()], axis=1)
+    regions = np.repeat(np.repeat([[7, 7, 7, 9], [7, 7, 3, 9]], 4, axis=0), 4, axis=1)
+    answer = explain_image(Classifier.fitted(Corners(), right), wide, segmenter=regions, baseline="black")
+    assert answer.focus.region_ids.tolist() == [3, 7, 9]
+    assert answer.focus.formula == "I7 & I9"
+    with pytest.raises(InputError, match=r"the label map is 3x2 pixels \(width x height\); expected 16x8"):
+        explain_image(Classifier.fitted(Corners(), right), wide, segmenter=np.ones((2, 3), dtype=int))
+
+
+def test_the_users_module_is_left_as_it_was() -> None:
+    model = Corners().train()
+    explain_image(model, quarters(), segmenter="grid:2x2")
+    assert model.training
+    assert model.gain.requires_grad
+
+
+def test_an_answer_can_be_pickled_saved_and_shown_and_holds_no_model(tmp_path, monkeypatch) -> None:
+    answer = explain_image("demo", SCENE.image, segmenter=SCENE.labels)
+    again = pickle.loads(pickle.dumps(answer))
+    assert isinstance(again, Answer)
+    assert str(again) == str(answer)
+    assert len(pickle.dumps(answer)) < 1_000_000
+    answer.save(tmp_path / "answer.json")
+    stored = Focus.load(tmp_path / "answer.json")
+    np.testing.assert_array_equal(stored.final_states, answer.focus.final_states)
+    assert json.loads((tmp_path / "answer.json").read_text())["format"].startswith("captum-focalogic/focus")
+    page = answer.report(tmp_path / "answer.html").read_text(encoding="utf-8")
+    assert CLASS_NAMES[1] in page
+    shown: list[Image.Image] = []
+
+    def show(image: Image.Image) -> None:
+        shown.append(image)
+
+    monkeypatch.setattr(Image.Image, "show", show)
+    answer.show()
+    assert [image.size for image in shown] == [answer.overlay().size]
+
+
+def test_printed_is_the_prediction_the_formula_and_what_was_checked() -> None:
+    text = str(explain_image("demo", SCENE.image, segmenter=SCENE.labels))
+    assert "Image        image, 96x96 as the model sees it\nModel        demo on cpu\n" in text
+    assert "Formula      I1 & (I3 | I4)\n" in text
+    assert f"Prediction   {CLASS_NAMES[1]} (class 1), probability 1.000\n" in text
+    assert "\n               I1 & I3   7.4% of the image, probability " in text
+    assert "no final state is missing" in text
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"segmenter": "magic"}, "unknown segmenter 'magic'"),
+        ({"baseline": "magic"}, "unknown baseline 'magic'"),
+        ({"baseline": torch.zeros(5, 5)}, "must broadcast"),
+        ({"criterion": "magic"}, "unknown criterion 'magic'"),
+        ({"search": "magic"}, "unknown search 'magic'"),
+        ({"reading": "magic"}, "reading must be one of"),
+        ({"device": "abacus"}, "no device 'abacus'"),
+        ({"max_evaluations": 0}, "max_evaluations must be a positive number"),
+        ({"time_limit": -1}, "time_limit must be a positive number"),
+        ({"perturbations_per_eval": 0}, "perturbations_per_eval must be at least 1"),
+    ],
+)
+def test_what_does_not_fit_is_refused(how, message) -> None:
+    with pytest.raises(InputError, match=message):
+        explain_image(Corners(), quarters(), **how)
+
+
+def test_a_misspelt_model_is_told() -> None:
+    with pytest.raises(InputError, match="unknown model 'dmeo'"):
+        explain_image("dmeo", quarters())
+
+
+def test_the_names_load_on_first_use() -> None:
+    code = (
+        "import sys, captum_focalogic\n"
+        "assert {'Answer', 'MaskedModel', 'explain_image', 'explain_images'} <= set(dir(captum_focalogic))\n"
+        "assert 'torch' not in sys.modules\n"
+        "assert captum_focalogic.explain_image.__module__ == 'captum_focalogic.answer'\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
