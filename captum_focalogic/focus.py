@@ -1,10 +1,6 @@
 """The explanation of one decision: its final states, and what is known about them."""
 
-import base64
-import binascii
 import json
-import math
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from dataclasses import fields as fields_of
@@ -16,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.focus_file import read_fields, write_fields
 from captum_focalogic.provenance import Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Certificate, Completeness, Reading
@@ -28,13 +25,8 @@ if TYPE_CHECKING:
 
     from captum_focalogic.logic.naming import SameName
 
-FORMAT = "captum-focalogic/focus/1"
-
 MAX_SHOWN = 100
 """Final states up to which ``repr`` shows the formula; factoring many more takes seconds."""
-
-_LARGEST = 1 << 40
-"""Bytes above which a compressed array is taken for damaged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,24 +256,7 @@ class Focus:
 
     def to_dict(self) -> dict[str, Any]:
         """The focus as plain JSON types; states of interest readable, bulk data compressed."""
-        return {
-            "format": FORMAT,
-            "target": list(self.target) if isinstance(self.target, tuple) else self.target,
-            "expression": self.formula,
-            "final_states": [self.region_ids[state].tolist() for state in self.final_states],
-            "region_ids": self.region_ids.tolist(),
-            "areas": self.areas.tolist(),
-            "names": {str(region): name for region, name in self.names.items()},
-            "certificate": self.certificate.to_dict(),
-            "evaluated": {
-                "total": self.evaluated.total,
-                "packed": _encode(self.evaluated.packed, "<u8"),
-                "valid": _encode(self.evaluated.valid, "|b1"),
-                "score": _encode(self.evaluated.score, "<f4"),
-            },
-            "label_map": None if self.label_map is None else _encode(self.label_map, "<i8"),
-            "image": None if self.image is None else _encode(self.image, "|u1"),
-        }
+        return write_fields(self)
 
     @classmethod
     def from_json(cls, text: str) -> "Focus":
@@ -301,36 +276,7 @@ class Focus:
     @classmethod
     def from_dict(cls, fields: Any) -> "Focus":
         """Read what :meth:`to_dict` gave; raises :class:`InputError` if it is not a focus."""
-        if not isinstance(fields, dict) or fields.get("format") != FORMAT:
-            raise InputError(f"a focus must be an object whose format is {FORMAT!r}")
-        try:
-            return cls._from_fields(fields)
-        except InputError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise InputError(f"a field of the focus is missing or malformed: {error!r}") from error
-
-    @classmethod
-    def _from_fields(cls, fields: dict[str, Any]) -> "Focus":
-        region_ids = np.array([_whole(region) for region in fields["region_ids"]], dtype=np.int64)
-        column = {int(region): j for j, region in enumerate(region_ids)}
-        final_states = np.zeros((len(fields["final_states"]), len(region_ids)), dtype=np.bool_)
-        for row, regions in enumerate(fields["final_states"]):
-            final_states[row, [column[_whole(region)] for region in regions]] = True
-        label_map = None if fields["label_map"] is None else _decode(fields["label_map"], "<i8")
-        if label_map is not None and not np.isin(label_map, region_ids).all():
-            raise InputError("the label map of the focus holds regions that region_ids does not")
-        return cls(
-            region_ids=region_ids,
-            areas=np.array([float(area) for area in fields["areas"]], dtype=np.float64),
-            final_states=final_states,
-            certificate=Certificate.from_dict(fields["certificate"]),
-            evaluated=_read_evaluated(fields["evaluated"], len(region_ids)),
-            label_map=label_map,
-            target=_read_target(fields["target"]),
-            names={int(region): str(name) for region, name in fields["names"].items()},
-            image=None if fields.get("image") is None else _decode(fields["image"], "|u1"),
-        )
+        return cls(**read_fields(fields))
 
     def save(self, path: str | Path) -> None:
         """Write :meth:`to_json` to a file."""
@@ -434,51 +380,3 @@ def _check_tree(parents: Mapping[int, int], region_ids: NDArray[np.int64]) -> No
             way[place] = None
             place = parents[place]
         ends |= way.keys()
-
-
-def _read_evaluated(stored: dict[str, Any], num_regions: int) -> Evaluated:
-    evaluated = Evaluated(
-        packed=_decode(stored["packed"], "<u8").reshape(-1, st.num_words(num_regions)),
-        valid=_decode(stored["valid"], "|b1").reshape(-1),
-        score=_decode(stored["score"], "<f4").reshape(-1),
-        num_regions=num_regions,
-        total=_whole(stored["total"]),
-    )
-    if not len(evaluated.packed) == len(evaluated.valid) == len(evaluated.score) <= evaluated.total:
-        raise InputError("the states asked, their verdicts and their scores must be equally many, and no more than all")
-    if np.any(evaluated.packed & ~st.full(num_regions)):
-        raise InputError(f"the states asked hold more than the {num_regions} regions")
-    return evaluated
-
-
-def _read_target(stored: Any) -> int | tuple[int, ...] | None:
-    if stored is None:
-        return None
-    return tuple(_whole(index) for index in stored) if isinstance(stored, list) else _whole(stored)
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"a field of the focus must be a whole number; got {value!r}")
-    return value
-
-
-def _encode(values: NDArray[Any], dtype: str) -> dict[str, Any]:
-    octets = np.ascontiguousarray(values, dtype=dtype).tobytes()
-    return {"shape": list(values.shape), "zlib": base64.b64encode(zlib.compress(octets)).decode("ascii")}
-
-
-def _decode(stored: dict[str, Any], dtype: str) -> NDArray[Any]:
-    shape = tuple(_whole(size) for size in stored["shape"])
-    expected = math.prod(shape) * np.dtype(dtype).itemsize
-    if min(shape, default=1) < 0 or expected > _LARGEST:
-        raise InputError(f"a compressed array of the focus announces the impossible shape {shape}")
-    try:
-        octets = zlib.decompressobj().decompress(base64.b64decode(stored["zlib"], validate=True), expected + 1)
-    except (zlib.error, binascii.Error) as error:
-        raise InputError(f"a compressed array of the focus is damaged: {error}") from error
-    if len(octets) != expected:
-        raise InputError(f"a compressed array of the focus does not hold the {shape} values it announces")
-    if dtype == "|b1" and octets.translate(None, b"\0\1"):
-        raise InputError("a compressed array of the focus holds flags that are neither true nor false")
-    return np.frombuffer(octets, dtype=dtype).astype(np.dtype(dtype).newbyteorder("=")).reshape(shape)

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.focus import FORMAT, Focus
+from captum_focalogic.focus import Focus
+from captum_focalogic.focus_file import FORMAT, seal
 from captum_focalogic.logic import equivalent
 from captum_focalogic.search import (
     Ascending,
@@ -381,7 +382,8 @@ IMAGE = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
 LABELS = np.array([[1, 2], [3, 3]])
 SOUND = focus_of([[1, 2], [3]], [1, 2, 3], label_map=LABELS, target=5, names={1: "a"}, image=IMAGE).to_dict()
 DAMAGE: list[tuple[list[Any], Any]] = [
-    (["format"], "captum-focalogic/focus/2"),
+    (["format"], "captum-focalogic/focus/3"),
+    (["format"], "captum-focalogic/focus"),
     (["region_ids"], []),
     (["region_ids"], [1, 2]),
     (["region_ids"], [1, 3, 2]),
@@ -429,8 +431,9 @@ DAMAGE: list[tuple[list[Any], Any]] = [
     (["evaluated", "valid"], {"shape": None, "zlib": ""}),
     (["evaluated", "valid"], {"zlib": ""}),
     (["evaluated", "packed"], packed([2, 1], struct.pack("<2Q", 1, 8))),
-    (["label_map"], packed([4], struct.pack("<4q", 1, 2, 3, 3))),
-    (["label_map"], packed([2, 2], struct.pack("<4q", 1, 2, 3, 4))),
+    (["label_map"], packed([4], bytes([0, 1, 2, 2]))),
+    (["label_map"], packed([2, 2], bytes([0, 1, 2, 3]))),
+    (["label_map"], packed([1 << 14, 1 << 14], b"")),
     (["label_map"], []),
     (["label_map"], None),  # the image is still there
     (["image"], packed([2, 3, 2], bytes(12))),
@@ -449,6 +452,9 @@ def test_damage_is_refused(path: list[Any], value: object) -> None:
     place[path[-1]] = value
     with pytest.raises(InputError):
         Focus.from_json(json.dumps(fields))
+    # Whoever damages a field may mend its checksum too.
+    with pytest.raises(InputError):
+        Focus.from_json(json.dumps(seal(fields)))
 
 
 @pytest.mark.parametrize("name", sorted(set(SOUND) - {"expression", "image"}))
