@@ -18,7 +18,8 @@ from captum_focalogic.errors import InputError, warn
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import banzhaf_values, shapley_values
 from captum_focalogic.masked_model import MaskedModel, batching_for, search
-from captum_focalogic.oracle import AutoBatching, Removal
+from captum_focalogic.oracle import AutoBatching
+from captum_focalogic.provenance import Removal
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.strategies import check_reading, strategy_for
 from captum_focalogic.segmenters import segmenter_from_text

@@ -126,7 +126,7 @@ def read_fields(fields: Any) -> Fields:
             raise InputError("there is no label map beside it")
         return _decode(stored, "|u1", (*label_map.shape, 3), free=free)
 
-    read = {
+    read: Fields = {
         "region_ids": region_ids,
         "final_states": final_states,
         "label_map": label_map,
@@ -226,7 +226,8 @@ def _read_map(stored: Any, region_ids: NDArray[np.int64], newest: bool) -> NDArr
     columns = _decode(stored, dtype, shape, in_memory=8)
     if columns.size and int(columns.max()) >= len(region_ids):
         raise InputError("it holds regions that region_ids does not")
-    return region_ids[columns]
+    found: NDArray[np.int64] = region_ids[columns]
+    return found
 
 
 def _read_evaluated(stored: Any, num_regions: int) -> Evaluated:

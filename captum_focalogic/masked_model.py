@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -28,13 +28,12 @@ from captum_focalogic.oracle import (
     Job,
     Memory,
     References,
-    Removal,
     Scheduler,
     Summaries,
 )
 from captum_focalogic.oracle.forward import is_out_of_memory
 from captum_focalogic.oracle.memory import HIGHEST
-from captum_focalogic.provenance import Prediction, Provenance, versions
+from captum_focalogic.provenance import REMOVALS, Prediction, Provenance, Removal, versions
 from captum_focalogic.regions import Partition
 from captum_focalogic.search import Reading, Run, SearchResult, Strategy
 from captum_focalogic.search import states as st
@@ -600,8 +599,8 @@ def weights_digest(forward_func: Callable[..., Any]) -> str | None:
 
 
 def _check_removal(removal: str, forward_func: Callable[..., Any], examples: list[Example]) -> None:
-    if removal not in get_args(Removal):
-        raise InputError(f"removal must be one of {', '.join(get_args(Removal))}; got {removal!r}")
+    if removal not in REMOVALS:
+        raise InputError(f"removal must be one of {', '.join(REMOVALS)}; got {removal!r}")
     if removal == "fill":
         return
     if not callable(getattr(forward_func, "forward_masked", None)):

@@ -1,5 +1,6 @@
-"""Asking the model again: whether what a focus claims, or what logic says of it, holds."""
+"""What a focus claims, checked against its own record of verdicts and with the model asked again."""
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -8,15 +9,43 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from captum_focalogic.claims import Claim, recorded_claims
 from captum_focalogic.criteria import Criterion
+from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import necessary_states
 from captum_focalogic.masked_model import MaskedModel
+from captum_focalogic.provenance import Provenance
 from captum_focalogic.search import states as st
+from captum_focalogic.search.ascending import Ascending
+from captum_focalogic.search.exhaustive import FEW, Exhaustive, distinct_children
+from captum_focalogic.search.record import Record, find_violations
+from captum_focalogic.search.run import Strategy, enumerate_final_states
 
 Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One thing that a focus says, and what came of checking it.
+
+    Attributes
+    ----------
+    text : str
+        The claim.
+    holds : bool or None
+        None if it was not checked; ``detail`` says why.
+    detail : str
+        What was found.
+    """
+
+    text: str
+    holds: bool | None
+    detail: str
+
+    def __str__(self) -> str:
+        verdict = {True: "holds", False: "FAILS", None: "not checked"}[self.holds]
+        return f"{verdict}: {self.text} ({self.detail})"
 
 
 @dataclass(frozen=True)
@@ -29,18 +58,27 @@ class Verification:
         In the order of the certificate.
     evaluations : int
         States the model was asked about.
+    fits : tuple of Claim
+        Whether what was asked now is what the focus says that it was asked: model, input, baselines, criterion,
+        removal; those of which both are known.
+    unchecked : tuple of str
+        What the certificate says and nothing here can check.
     """
 
     claims: tuple[Claim, ...]
     evaluations: int
+    fits: tuple[Claim, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
-        """Whether no claim failed."""
-        return all(claim.holds is not False for claim in self.claims)
+        """Whether no claim failed, and what was asked fits."""
+        return all(claim.holds is not False for claim in (*self.claims, *self.fits))
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.claims))
+        return "\n".join(
+            [*map(str, self.claims), *map(str, self.fits), *(f"not checked: {said}" for said in self.unchecked)]
+        )
 
 
 def verify(
@@ -88,12 +126,8 @@ def verify(
     reducible = np.unique(parent[of_children])
     changed = int((again != remembered.valid[chosen]).sum())
     claims = (
-        Claim(
-            "every final state keeps the prediction",
-            bool(own.all()),
-            f"{int(own.sum())} of {len(packed)} asked again do",
-        ),
-        _irreducible(focus, len(reducible)),
+        _valid(own) if len(packed) else _none(masked, focus),
+        _irreducible(focus, reducible),
         Claim(
             "the recorded verdicts are the model's",
             changed == 0 if len(chosen) else None,
@@ -101,7 +135,9 @@ def verify(
         ),
         *recorded_claims(focus),
     )
-    return Verification(claims, len(masked.memory))
+    return Verification(
+        claims, len(masked.memory), tuple(_fits(focus.provenance, masked.provenance)), _unchecked(focus)
+    )
 
 
 def masked_model_of(focus: Focus, forward_func: Callable[..., Any], inputs: Any, **how: Any) -> MaskedModel:
@@ -112,7 +148,8 @@ def masked_model_of(focus: Focus, forward_func: Callable[..., Any], inputs: Any,
     focus : Focus
         Tells the regions where it has a label map, and the target.
     forward_func, inputs, **how
-        As for :class:`~captum_focalogic.masked_model.MaskedModel`.
+        As for :class:`~captum_focalogic.masked_model.MaskedModel`. Criterion, outputs, removal and baselines are those
+        that the focus names, unless others are given.
 
     Raises
     ------
@@ -123,8 +160,8 @@ def masked_model_of(focus: Focus, forward_func: Callable[..., Any], inputs: Any,
         if focus.label_map is None:
             raise InputError("this focus has no label map of its own; pass the feature_mask that it was made with")
         how["feature_mask"] = torch.from_numpy(focus.label_map)
-    criterion = how.get("criterion", "top1")
-    if how.get("target") is None and isinstance(criterion, str | Criterion):
+    how = {**_stored(focus.provenance), **{name: value for name, value in how.items() if value is not None}}
+    if how.get("target") is None and isinstance(how.get("criterion", "top1"), str | Criterion):
         how["target"] = focus.target
     masked = MaskedModel(forward_func, inputs, **how)
     _check_regions(focus, masked)
@@ -295,9 +332,213 @@ def confirm_difference(
     return DifferenceCheck(kept, holds[0], holds[1], keeps[0], keeps[1])
 
 
-def _irreducible(focus: Focus, reducible: int) -> Claim:
+def _stored(provenance: Provenance) -> dict[str, Any]:
+    """What a focus says it was asked with, as far as it can be asked so again."""
+    stored: dict[str, Any] = {}
+    if provenance.criterion is not None:
+        # Of a function of the user's, the file knows the name alone.
+        with contextlib.suppress(InputError):
+            stored["criterion"] = parse_criterion(provenance.criterion)
+    if provenance.outputs_rule is not None:
+        stored["outputs"] = provenance.outputs_rule
+    if provenance.removal is not None:
+        stored["removal"] = provenance.removal
+    if provenance.baseline is not None:
+        stored["baselines"] = provenance.baseline
+    return stored
+
+
+def _fits(said: Provenance, asked: Provenance) -> Iterable[Claim]:
+    """Whether the question now is the question then, as far as both are known."""
+    for text, name in (
+        ("the model has the weights that were explained", "model_digest"),
+        ("the input is the one that was explained", "inputs_digest"),
+        ("the baselines are those that it was explained with", "baseline_digest"),
+        ("the criterion is the one that it was explained with", "criterion"),
+        ("regions are removed as they were", "removal"),
+        ("the model's numbers are read as they were", "outputs"),
+    ):
+        then, now = getattr(said, name), getattr(asked, name)
+        if then is not None and now is not None:
+            yield Claim(text, then == now, f"{then}" if then == now else f"{then} then, {now} now")
+
+
+def _unchecked(focus: Focus) -> tuple[str, ...]:
+    """What a certificate says that neither its record nor the model can tell."""
+    certificate = focus.certificate
+    said = [f"which search it was, and that it asked in {certificate.batches:,} batch(es)"]
+    if certificate.stopped:
+        said.append(f"why the search ended early ({certificate.stopped})")
+    if certificate.complete == "bound":
+        said.append("the bound on what is unseen, which rests on the order of random deletions")
+    if certificate.derived:
+        said.append("that the states are cut from those of another reading")
+    return tuple(said)
+
+
+def _valid(own: Bools) -> Claim:
+    return Claim(
+        "every final state keeps the prediction", bool(own.all()), f"{int(own.sum())} of {len(own)} asked again do"
+    )
+
+
+def _none(masked: MaskedModel, focus: Focus) -> Claim:
+    """That there is no final state is so by definition where the whole input is not valid, and else unknown."""
+    text = "there is no final state, as the whole input does not meet the criterion"
+    valid = bool(masked.whole.valid[0])
+    if valid and focus.certificate.complete != "yes":
+        return Claim(text, None, "it does meet it: none was found before the search ended")
+    return Claim(text, not valid, "asked again")
+
+
+def _irreducible(focus: Focus, reducible: NDArray[np.int64]) -> Claim:
     text = "no final state can spare a region"
-    detail = f"{reducible} of {len(focus.final_states)} can"
-    if not focus.certificate.irreducible:
-        return Claim(text, None if reducible else True, f"not claimed; {detail}")
-    return Claim(text, reducible == 0, detail)
+    count, unfinished = len(focus.final_states), int(focus.unfinished.sum())
+    if not count:
+        return Claim(text, None if focus.certificate.irreducible else True, "there is none")
+    detail = f"{len(reducible)} of {count} can"
+    finished = [int(row) for row in reducible if not focus.unfinished[row]]
+    if unfinished:
+        detail += f", {unfinished} of them unfinished"
+    if focus.certificate.unfinished != unfinished:
+        return Claim(text, False, f"{detail}; {focus.certificate.unfinished} said to be unfinished")
+    if not focus.certificate.irreducible and not unfinished:
+        return Claim(text, None if len(reducible) else True, f"not claimed; {detail}")
+    return Claim(text, not finished, detail)
+
+
+def recorded_claims(focus: Focus) -> list[Claim]:
+    """Claims that the record of verdicts decides by itself, without the model."""
+    certificate, remembered = focus.certificate, focus.evaluated
+    claims = [
+        _complete(focus),
+        Claim(
+            "as many states were asked as is said",
+            certificate.evaluations == remembered.total,
+            f"{certificate.evaluations:,} said, {remembered.total:,} recorded",
+        ),
+    ]
+    # Above that, searches may count pairs of neighbours alone.
+    if len(remembered) <= FEW and not remembered.truncated:
+        pairs = find_violations(remembered).total
+        claims.append(
+            Claim(
+                "the verdicts contradict monotonicity as often as is said",
+                certificate.violations == pairs,
+                f"{certificate.violations:,} pair(s) said, {pairs:,} recorded",
+            )
+        )
+    if certificate.reading == "irreducible":
+        claims.append(_reached(focus))
+    return claims
+
+
+def _reached(focus: Focus) -> Claim:
+    """Follow the recorded valid deletions from the whole image."""
+    text = "single deletions that keep the prediction lead to every final state"
+    if not focus.certificate.reached:
+        return Claim(text, None, "not claimed")
+    if focus.evaluated.truncated:
+        return Claim(text, None, "the record of verdicts was capped")
+    valid = focus.evaluated.packed[focus.evaluated.valid]
+    final = st.sort_keys(st.pack(focus.final_states))
+    found = 0
+    level = st.full(focus.num_regions)
+    while len(level):
+        level = level[np.isin(st.sort_keys(level), st.sort_keys(valid))]
+        found += int(np.isin(final, st.sort_keys(level)).sum())
+        children = distinct_children(level, focus.num_regions, limit=len(valid) * focus.num_regions)
+        level = st.empty(focus.num_regions) if children is None else children
+    return Claim(text, found == len(final), f"{found} of {len(final)} by recorded verdicts")
+
+
+def _complete(focus: Focus) -> Claim:
+    """Derive the final states anew from the recorded verdicts."""
+    certificate = focus.certificate
+    sizes = focus.final_states.sum(axis=1)
+    text = "no final state is missing"
+    miscounted = _miscounted(focus)
+    if miscounted:
+        return Claim(text, False, miscounted)
+    up_to = certificate.complete_up_to
+    strategy: Strategy
+    if certificate.complete == "yes" and not len(sizes):
+        text, strategy = "no final state is missing", Ascending(max_size=0)
+        return Claim(
+            text, not bool(focus.evaluated.valid[:1].any()), "the record says that the whole input is not valid"
+        )
+    if certificate.complete == "yes":
+        strategies: dict[str, Strategy] = {
+            "irreducible": Exhaustive(),
+            "minimal": Ascending(),
+            "smallest": Ascending(stop="smallest"),
+        }
+        strategy, up_to = strategies[certificate.reading], None
+    elif certificate.complete == "if monotone":
+        return _complete_if_monotone(focus)
+    elif certificate.reading != "irreducible" and up_to is not None:
+        named = certificate.reading if certificate.kind == certificate.reading else "smaller valid"
+        text = f"no {named} state of up to {up_to} region(s) is missing"
+        strategy = Ascending(max_size=up_to, stop="smallest" if certificate.reading == "smallest" else None)
+    else:
+        return Claim(text, None, "not claimed for every model")
+    if focus.evaluated.truncated:
+        return Claim(text, None, "the record of verdicts was capped")
+    if up_to is not None and up_to < 0:
+        return Claim(text, True, "nothing is claimed of any size")
+    derived, missing = _derived(focus, strategy)
+    claimed = focus.final_states if up_to is None else focus.final_states[sizes <= up_to]
+    same = {state.tobytes() for state in derived} == {state.tobytes() for state in claimed}
+    return Claim(text, same and not missing, f"derived from the record, {missing} verdict(s) missing")
+
+
+def _derived(focus: Focus, strategy: Strategy) -> tuple[Bools, int]:
+    """The final states of a search over the record, and how many verdicts it lacked."""
+    record = Record(focus.num_regions)
+    record.add(focus.evaluated.packed, focus.evaluated.valid, None)
+    missing = 0
+
+    def recorded(states: Bools) -> Bools:
+        nonlocal missing
+        rows = record.find(st.pack(states))
+        missing += int((rows < 0).sum())
+        return np.asarray((rows >= 0) & record.valid(np.maximum(rows, 0)))
+
+    return enumerate_final_states(recorded, focus.num_regions, strategy).final_states, missing
+
+
+def _complete_if_monotone(focus: Focus) -> Claim:
+    """On a monotone model none is missing if every largest set that contains no final state is known to fail.
+
+    A set fails if it was recorded invalid, or lies within one that was.
+    """
+    text = "no final state is missing if adding a region never invalidates a set"
+    if focus.evaluated.truncated:
+        return Claim(text, None, "the record of verdicts was capped")
+    avoided = necessary_states(focus.final_states, None)
+    if len(avoided) > _MOST_AVOIDED:
+        return Claim(text, None, f"{len(avoided):,} largest sets without a final state are too many to look up")
+    invalid = focus.evaluated.packed[~focus.evaluated.valid]
+    largest = st.pack(~avoided)
+    known = sum(bool(((state & ~invalid) == 0).all(axis=1).any()) for state in largest)
+    return Claim(
+        text, known == len(largest), f"{known} of {len(largest)} largest sets without a final state are recorded"
+    )
+
+
+_MOST_AVOIDED = 20_000
+
+
+def _miscounted(focus: Focus) -> str | None:
+    """What a certificate says of the states it speaks of, and is not so."""
+    certificate, sizes = focus.certificate, focus.final_states.sum(axis=1)
+    if certificate.num_states is not None and certificate.num_states != len(sizes):
+        return f"{certificate.num_states} said, {len(sizes)} are here"
+    least = int(sizes.min()) if len(sizes) else None
+    if certificate.least is not None and certificate.least != least:
+        return f"the smallest is said to have {certificate.least} region(s), and has {least}"
+    if certificate.reading == "smallest" and certificate.kind == "smallest" and len(set(sizes.tolist())) > 1:
+        return f"the smallest states have several sizes: {sorted(set(sizes.tolist()))}"
+    if certificate.kind == "minimal" and len(st.absorb(st.pack(focus.final_states))) != len(sizes):
+        return "one of the minimal states contains another"
+    return None

@@ -237,12 +237,12 @@ def test_mutants_are_read_or_refused_in_words(data: hs.DataObject) -> None:
     places: list[tuple[Any, Any]] = []
 
     def walk(node: Any) -> None:
-        for key in list(node) if isinstance(node, dict) else range(len(node)):
+        for key in [key for key in node if key != "checksums"] if isinstance(node, dict) else range(len(node)):
             places.append((node, key))
             if isinstance(node[key], dict | list):
                 walk(node[key])
 
-    walk({name: value for name, value in fields.items() if name != "checksums"})
+    walk(fields)
     node, key = data.draw(hs.sampled_from(places))
     node[key] = data.draw(
         hs.one_of(hs.none(), hs.booleans(), hs.integers(), hs.floats(), hs.text(max_size=5), hs.just([]), hs.just({}))

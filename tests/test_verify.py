@@ -1,6 +1,7 @@
 """Claims of a focus against honest models, liars, and tampering."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from torch import Tensor
 
-from captum_focalogic import FocaLogic
+from captum_focalogic import FocaLogic, Focus
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic import TruncatedWarning, difference
-from captum_focalogic.search import Ascending, Beam
+from captum_focalogic.search import Ascending, Beam, Exhaustive
 from captum_focalogic.verify import confirm_difference, confirm_necessary, masked_model_of, necessary, verify
 
 M = 5
@@ -195,3 +196,116 @@ def test_a_difference_is_put_to_both_models() -> None:
     check = confirm_difference(a, b, told_apart, *asked)
     assert check.confirmed
     assert (check.formula_a, check.formula_b) == (True, False)
+
+
+def sum_model(weights: torch.Tensor) -> torch.nn.Module:
+    """Class 1 where weighted inputs exceed 1.5; a module, so that its weights can be told."""
+    model = torch.nn.Linear(M, 2)
+    with torch.no_grad():
+        model.weight[0], model.weight[1] = 0, weights
+        model.bias[0], model.bias[1] = 1.5, 0
+    return model
+
+
+class TestWhatFits:
+    WEIGHTS = torch.tensor([1.0, 1.0, 1.0, 0.0, 0.5])
+    MASK = torch.arange(M)[None]
+
+    def test_criterion_and_outputs_come_from_the_file(self) -> None:
+        model, x = sum_model(self.WEIGHTS), torch.ones(1, M)
+        focus = FocaLogic(model, criterion="probability:0.8", outputs="logits").explain(x, feature_mask=self.MASK)[0]
+        stored = Focus.from_json(focus.to_json())
+        checked = verify(stored, model, x, feature_mask=self.MASK)
+        assert checked.holds, str(checked)
+        assert len(checked.fits) == 6
+        assert all(claim.holds for claim in checked.fits)
+
+    @pytest.mark.parametrize(
+        ("changed", "said"),
+        [
+            ({"criterion": "top1"}, "criterion"),
+            ({"baselines": 0.25}, "baselines"),
+            ({"inputs": 2 * torch.ones(1, M)}, "input"),
+            ({"model": sum_model(1.1 * WEIGHTS)}, "weights"),
+        ],
+        ids=str,
+    )
+    def test_what_does_not_fit_is_named(self, changed: dict[str, Any], said: str) -> None:
+        model, x = sum_model(self.WEIGHTS), torch.ones(1, M)
+        focus = FocaLogic(model, criterion="probability:0.8").explain(x, feature_mask=self.MASK)[0]
+        given = {"model": model, "inputs": x} | changed
+        asked = verify(focus, given.pop("model"), given.pop("inputs"), feature_mask=self.MASK, **given)
+        wrong = [claim for claim in asked.fits if claim.holds is False]
+        assert not asked.holds
+        assert len(wrong) == 1
+        assert said in wrong[0].text
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=some.integers(0, 10_000), data=some.data())
+def test_no_forged_certificate_passes(seed: int, data: some.DataObject) -> None:
+    table = random_table(seed, share=data.draw(some.sampled_from([0.2, 0.5, 0.8])))
+    model, x, mask = table_model(table), torch.ones(1, M), torch.arange(M)[None]
+    search, reading = data.draw(
+        some.sampled_from(
+            [
+                (Beam(1), "irreducible"),
+                (Exhaustive(), "irreducible"),
+                (Ascending(max_size=1), "minimal"),
+                (Ascending(), "minimal"),
+                (Ascending(stop="smallest"), "smallest"),
+            ]
+        )
+    )
+    budget = data.draw(some.one_of(some.none(), some.integers(1, 20)))
+    focus = FocaLogic(model, search=search, reading=reading, max_evaluations=budget).explain(x, target=1)[0]
+    truth = {tuple(np.flatnonzero(state)) for state in focus.final_states}
+    field = data.draw(some.sampled_from(["complete", "irreducible", "reached", "evaluations", "violations", "up_to"]))
+    old = focus.certificate
+    forged = {
+        "complete": replace(old, complete="yes"),
+        "irreducible": replace(old, irreducible=True, unfinished=0),
+        "reached": replace(old, reached=True),
+        "evaluations": replace(old, evaluations=old.evaluations + 1),
+        "violations": replace(old, violations=old.violations + 1),
+        "up_to": replace(old, complete_up_to=M),
+    }[field]
+    checked = verify(
+        replace(focus, certificate=forged, unfinished=np.zeros(len(focus.final_states), bool)),
+        model,
+        x,
+        feature_mask=mask,
+    )
+    valid = [frozenset(np.flatnonzero(np.array([i >> j & 1 for j in range(M)]))) for i in range(1 << M) if table[i]]
+    expected = {
+        "irreducible": _irreducible_sets(table),
+        "minimal": {tuple(sorted(s)) for s in valid if not any(other < s for other in valid)},
+    }
+    expected["smallest"] = {s for s in expected["minimal"] if len(s) == min(map(len, expected["minimal"]), default=0)}
+    is_true = {
+        "complete": truth == expected[reading] or (not truth and not table[-1]),
+        "irreducible": all(not table[_index(set(s) - {r})] for s in truth for r in s),
+        "reached": reading != "irreducible" or truth <= expected["irreducible"],
+        "evaluations": False,
+        "violations": False,
+        "up_to": reading == "irreducible" or truth == expected[reading] or (not truth and not table[-1]),
+    }[field]
+    # A record too short to tell is said to be so; what is false never passes as checked.
+    assert not checked.holds or is_true, f"{field}: {checked}"
+
+
+def _index(regions: set[int]) -> int:
+    return sum(1 << region for region in regions)
+
+
+def _irreducible_sets(table: np.ndarray) -> set[tuple[int, ...]]:
+    level, final = ({frozenset(range(M))} if table[-1] else set()), set()
+    while level:
+        below = set()
+        for state in level:
+            kept = {state - {region} for region in state if table[_index(state - {region})]}
+            below |= kept
+            if not kept:
+                final.add(tuple(sorted(state)))
+        level = below
+    return final

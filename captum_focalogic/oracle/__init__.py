@@ -4,7 +4,7 @@ from captum_focalogic.oracle.batching import AutoBatching, Batching, FixedBatchi
 from captum_focalogic.oracle.forward import Forward
 from captum_focalogic.oracle.memory import Memory, Summaries
 from captum_focalogic.oracle.references import AnyCriterion, References
-from captum_focalogic.oracle.scheduler import Asker, Job, Removal, Scheduler
+from captum_focalogic.oracle.scheduler import Asker, Job, Scheduler
 from captum_focalogic.oracle.targets import Targets, resolve_targets
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "Job",
     "Memory",
     "References",
-    "Removal",
     "Scheduler",
     "Summaries",
     "Targets",

@@ -4,7 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,13 +17,11 @@ from captum_focalogic.oracle.batching import Batching
 from captum_focalogic.oracle.forward import Forward, is_out_of_memory
 from captum_focalogic.oracle.memory import Memory, Summaries
 from captum_focalogic.oracle.references import AnyCriterion, References
+from captum_focalogic.provenance import Removal
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import StopReason
 from captum_focalogic.search.record import Scores
 from captum_focalogic.search.states import Bools, Packed
-
-Removal = Literal["fill", "tokens"]
-"""How regions are taken away: filled with the baseline, or left out by the model itself."""
 
 _PATIENCE = 0.05
 """Seconds between looks at what another thread is asking."""
