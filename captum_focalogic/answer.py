@@ -30,8 +30,8 @@ from captum_focalogic.images import image_tensor, open_image
 from captum_focalogic.logic import symbol
 from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for
 from captum_focalogic.masked_model import search as run_searches
-from captum_focalogic.oracle import AnyCriterion, Removal
-from captum_focalogic.provenance import Prediction
+from captum_focalogic.oracle import AnyCriterion
+from captum_focalogic.provenance import Prediction, Removal
 from captum_focalogic.regions import Labels, as_label_map
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.strategies import check_reading, strategy_for
