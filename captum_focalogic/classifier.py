@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from captum_focalogic import names
 from captum_focalogic.errors import InputError
-from captum_focalogic.images import Fit, fit_labels, image_tensor
+from captum_focalogic.files import read_text
+from captum_focalogic.images import Fit, fit_labels, image_tensor, open_image
 from captum_focalogic.regions import Labels
 
 
@@ -78,7 +79,7 @@ class Classifier:
 
 
 def _fitted(image: Image.Image, fit: Fit) -> Tensor:
-    return image_tensor(fit(image.convert("RGB")))
+    return image_tensor(fit(open_image(image)))
 
 
 def find_classifier(name: str, weights: str | Path | None = None) -> Classifier:
@@ -189,11 +190,7 @@ def split_labels(text: str) -> tuple[str, list[str] | None]:
     if said in names.names_of("labels"):
         return name, listed_labels(names.find("labels", said))
     if Path(said).suffix == ".txt":
-        try:
-            lines = Path(said).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"the labels {said} cannot be read: {error}") from error
-        return name, [line.strip() for line in lines if line.strip()]
+        return name, [line.strip() for line in read_text(said, "the labels").splitlines() if line.strip()]
     return name, [label.strip() for label in said.split(",")]
 
 

@@ -15,20 +15,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def read_text(path: str | Path) -> str:
+def read_text(path: str | Path, what: str = "") -> str:
     """The text of a UTF-8 file, with or without a byte order mark.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    what : str
+        What messages call it, such as "the labels"; by default its path alone.
 
     Raises
     ------
     FileError
         If it cannot be read or is no such text; the message gives the path.
     """
+    name = f"{what} {path}".strip()
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise FileError(f"{path} is no text in UTF-8 (byte {error.start}); save it in that encoding") from error
+        raise FileError(f"{name} is no text in UTF-8 (byte {error.start}); save it in that encoding") from error
     except OSError as error:
-        raise FileError(f"{path} cannot be read: {_reason(error)}") from error
+        raise FileError(f"{name} cannot be read: {_reason(error)}") from error
 
 
 def read_bytes(path: str | Path) -> bytes:

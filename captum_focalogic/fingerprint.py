@@ -15,12 +15,12 @@ import numpy as np
 
 from captum_focalogic.errors import FileError, InputError
 
-_SIZE = 16
+_SIZE = 20
 _CHUNK = 1 << 20
 
 
 def fingerprint(*parts: Any) -> str:
-    """A hash of content, as 32 hexadecimal digits.
+    """A hash of content, as 40 hexadecimal digits.
 
     Parameters
     ----------

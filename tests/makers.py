@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,16 @@ import numpy as np
 import torch
 from PIL import Image
 
+from captum_focalogic.experiments.framework import ImageNet, Settings
 from captum_focalogic.focus import Focus
-from captum_focalogic.search import Exhaustive, enumerate_final_states
+from captum_focalogic.ground_truth import Match
+from captum_focalogic.search import Exhaustive, Strategy, enumerate_final_states
+from captum_focalogic.search import states as st
+from captum_focalogic.search.certificate import Certificate
+from captum_focalogic.search.record import Evaluated
 from captum_focalogic.segmenters import Grid
-from captum_focalogic.study import Item, Sample
+from captum_focalogic.study import Item, Sample, run_study
+from captum_focalogic.study.rows import as_table
 
 IDS = np.array([-3, 0, 2, 7, 11, 12])
 LABELS = np.repeat(np.repeat(IDS.reshape(2, 3), 16, axis=0), 16, axis=1)
@@ -26,14 +32,21 @@ LABELS = np.repeat(np.repeat(IDS.reshape(2, 3), 16, axis=0), 16, axis=1)
 IMAGE = np.stack(np.broadcast_arrays(*np.ogrid[0:1:32j, 0:1:48j], 0.5)).astype(np.float32)
 
 
-def focus_by(holds: Callable[[dict[int, bool]], bool], ids: np.ndarray = IDS, **more: Any) -> Focus:
+def focus_by(
+    holds: Callable[[dict[int, bool]], bool],
+    ids: np.ndarray = IDS,
+    *,
+    strategy: Strategy | None = None,
+    scored: bool = True,
+    **more: Any,
+) -> Focus:
     """The focus of a model that keeps its decision where ``holds`` is true of {region id: kept}."""
 
-    def predicate(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def predicate(states: np.ndarray) -> Any:
         valid = np.array([holds(dict(zip(ids.tolist(), row.tolist(), strict=True))) for row in states], dtype=bool)
-        return valid, (0.25 + 0.5 * valid + 0.01 * states.sum(axis=1)).astype(np.float32)
+        return (valid, (0.25 + 0.5 * valid + 0.01 * states.sum(axis=1)).astype(np.float32)) if scored else valid
 
-    result = enumerate_final_states(predicate, len(ids), Exhaustive())
+    result = enumerate_final_states(predicate, len(ids), strategy or Exhaustive())
     more.setdefault("label_map", LABELS if ids is IDS else None)
     return Focus(
         region_ids=ids,
@@ -79,7 +92,10 @@ class Brightest(torch.nn.Module):
 
 def patches(number: int) -> torch.Tensor:
     """An image of six cells, each of one channel and a strength of its own."""
-    draws = np.random.default_rng(number)
+    return _patches(np.random.default_rng(number))
+
+
+def _patches(draws: np.random.Generator) -> torch.Tensor:
     image = np.zeros((3, SIDE, SIDE), dtype=np.float32)
     cells = GRID(torch.zeros(3, SIDE, SIDE)) - 1
     for cell in range(6):
@@ -144,3 +160,140 @@ def wait_for_shards(folder: Path, more_than: int, process: "subprocess.Popen[str
 def kill_process(process: "subprocess.Popen[str]") -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
+
+
+TINY = Settings(
+    fewest=2,
+    fresh_scenes=60,
+    counted_size=96,
+    segmentations=("own, whole background", "grid 3x3"),
+    regions=(4, 6, 14),
+    widths=(1, 20),
+    questions=12,
+)
+"""Experiments in seconds."""
+
+
+def tiny_imagenet(data: Path, **more: Any) -> ImageNet:
+    """A folder of images for experiments, explained by a network with random weights on six regions."""
+    from captum_focalogic.cli.experiment import CommandLine
+
+    usual = {"models": ("torchvision:resnet18",), "weights": "random", "segmenter": "grid:2x3", "truth": "none"}
+    return ImageNet(CommandLine(), str(data), **{**usual, "settings": TINY, **more})
+
+
+def disc_items(count: int) -> list[Item]:
+    """Images of patches; two discs of different sizes are the object."""
+    return [Item(f"patch-{number}", lambda number=number: _discs(number), number % 3) for number in range(count)]
+
+
+def _discs(number: int) -> Sample:
+    draws = np.random.default_rng(number)
+    image = _patches(draws)
+    down, across = np.mgrid[:SIDE, :SIDE]
+    discs = [
+        (down - row) ** 2 + (across - column) ** 2 < radius**2
+        for row, column, radius in [(*draws.uniform(4, 20, 2), 5.0), (*draws.uniform(4, 20, 2), 7.0)]
+    ]
+    return Sample(image, truth=np.stack(discs))
+
+
+def disc_study(folder: Path, match: Match, reading: str = "irreducible", count: int = 12) -> Any:
+    """The rows of a small study of :func:`disc_items`."""
+    return run_study(disc_items(count), Brightest(), GRID, out=folder, match=match, reading=reading)
+
+
+def rows_of(
+    iou: Sequence[float] | None,
+    coverage: Sequence[float] | None,
+    areas: Sequence[float],
+    states: Sequence[int],
+    **more: Any,
+) -> Any:
+    """One row, irreducible states as bits; what is worked out from the overlaps is for the code to fill in."""
+    ids = list(range(1, len(areas) + 1))
+    on = None if coverage is None else [name for name, share in zip(ids, coverage, strict=True) if share >= 0.5]
+    row = {
+        "index": 0,
+        "id": "image",
+        "num_regions": len(areas),
+        "region_ids": ids,
+        "areas": list(areas),
+        "region_iou": iou,
+        "region_coverage": coverage,
+        "truth_regions": on,
+        "reading": "irreducible",
+        "final_states": list(states),
+        **{f"{reading}_divergence": 0.0 for reading in ("irreducible", "minimal", "smallest")},
+        **more,
+    }
+    return as_table([row])
+
+
+def table_of(columns: dict[str, Sequence[Any]]) -> Any:
+    """Rows with some columns given."""
+    count = len(next(iter(columns.values())))
+    return as_table(
+        {"index": place, "id": f"image-{place}", **{name: values[place] for name, values in columns.items()}}
+        for place in range(count)
+    )
+
+
+PHOTO_SIDE = 224
+
+
+def draw_photos(folder: Path, count: int, classes: tuple[str, ...] = ("tench", "goldfish")) -> Path:
+    """Discs of one colour a class on a smooth background, as large as classifiers see: PNG, a subfolder a class."""
+    down, across = np.mgrid[:PHOTO_SIDE, :PHOTO_SIDE]
+    for number in range(count):
+        pixels = np.stack([60 + down // 4, 60 + across // 4, 90 + 0 * down], axis=-1)
+        pixels[_disc(number)] = (220, 40, 30) if number % len(classes) == 0 else (30, 60, 220)
+        _save_photo(pixels, folder, number, classes)
+    return folder
+
+
+def draw_photo_masks(folder: Path, count: int, classes: tuple[str, ...] = ("tench", "goldfish")) -> Path:
+    """The discs of :func:`draw_photos`, in files of the same names."""
+    for number in range(count):
+        _save_photo(np.where(_disc(number), 255, 0), folder, number, classes)
+    return folder
+
+
+def _disc(number: int) -> np.ndarray:
+    down, across = np.mgrid[:PHOTO_SIDE, :PHOTO_SIDE]
+    return (down - 90 - 10 * number) ** 2 + (across - 110) ** 2 < 60**2
+
+
+def _save_photo(pixels: np.ndarray, folder: Path, number: int, classes: tuple[str, ...]) -> None:
+    path = folder / classes[number % len(classes)] / f"{number:03d}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype(np.uint8)).save(path)
+
+
+def focus_of(
+    states: Any,
+    region_ids: Sequence[int],
+    reading: str = "irreducible",
+    complete: str = "yes",
+    areas: Any = None,
+    **more: Any,
+) -> Focus:
+    """A focus with these final states, which nobody searched for: rows of region ids, or a bool matrix."""
+    count = len(region_ids)
+    if not isinstance(states, np.ndarray):
+        states = np.array([[region in state for region in region_ids] for state in states], dtype=bool)
+    kept = states.reshape(-1, count)
+    certificate = Certificate(
+        strategy="by hand",
+        reading=reading,  # type: ignore[arg-type]
+        num_regions=count,
+        evaluations=len(kept),
+        batches=1,
+        irreducible=True,
+        complete=complete,  # type: ignore[arg-type]
+    )
+    evaluated = Evaluated(
+        st.pack(kept), np.ones(len(kept), bool), np.full(len(kept), 0.5, np.float32), count, len(kept)
+    )
+    areas = np.full(count, 1 / count) if areas is None else np.asarray(areas)
+    return Focus(np.array(region_ids), areas, kept, certificate, evaluated, **more)

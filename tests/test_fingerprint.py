@@ -105,7 +105,7 @@ DIFFERENT = [
 def test_different_contents_have_different_fingerprints():
     found = [fingerprint(part) for part in DIFFERENT] + [fingerprint()]
     assert len(set(found)) == len(found) == len(DIFFERENT) + 1
-    assert all(len(each) == 32 and int(each, 16) >= 0 for each in found)
+    assert all(len(each) == 40 and int(each, 16) >= 0 for each in found)
     assert len({fingerprint("a", "b"), fingerprint("b", "a"), fingerprint("ab"), fingerprint("a", "b", None)}) == 4
 
 
@@ -172,9 +172,35 @@ def test_the_same_in_every_process():
 
 def test_known_value():
     """Stored fingerprints stay valid: a change of this value is a change of every cache's and study's keys."""
-    assert fingerprint("image", 3, [0.5, None]) == "82166b8c6eaafaf017239ec49810d867"
+    assert fingerprint("image", 3, [0.5, None]) == "9dfd99774dd60b4b8f2ab53fb507d72faf1fc4be"
 
 
 def test_nesting_is_told_apart():
     flat = [fingerprint(list(parts)) for parts in itertools.product(["", "a", ["a"], []], repeat=3)]
     assert len(set(flat)) == len(flat)
+
+
+def test_keys_tell_images_sizes_and_settings_apart():
+    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    other = image.copy()
+    other[0, 0, 0] += 1
+    keys = [
+        fingerprint(image, {"a": 1}),
+        fingerprint(other, {"a": 1}),
+        fingerprint(image.reshape(2, 8, 3), {"a": 1}),
+        fingerprint(image, {"a": 2}),
+        fingerprint(image, {}),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert fingerprint(image, {"a": 1, "b": 2}) == fingerprint(image.copy(), {"b": 2, "a": 1})
+
+
+def test_fingerprints_see_every_weight():
+    torch.manual_seed(0)
+    one, same = nn.Linear(3, 2), nn.Linear(3, 2)
+    same.load_state_dict(one.state_dict())
+    assert fingerprint(one) == fingerprint(same)
+    with torch.no_grad():
+        same.weight[1, 2] += 1e-6
+    assert fingerprint(one) != fingerprint(same)
+    assert fingerprint(one.bfloat16()) != fingerprint(one.half())

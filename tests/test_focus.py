@@ -15,6 +15,7 @@ import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as hs
+from makers import focus_of
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
@@ -30,29 +31,6 @@ from captum_focalogic.search import (
     enumerate_final_states,
 )
 from captum_focalogic.search import states as st
-
-
-def focus_of(
-    states: list[list[int]], region_ids: list[int], reading: str = "irreducible", complete: str = "yes", **more: Any
-) -> Focus:
-    """A focus with these final states, given as region ids."""
-    kept = np.array([[region in state for region in region_ids] for state in states], dtype=bool)
-    kept = kept.reshape(len(states), len(region_ids))
-    certificate = Certificate(
-        strategy="by hand",
-        reading=reading,  # type: ignore[arg-type]
-        num_regions=len(region_ids),
-        evaluations=len(states),
-        batches=1,
-        irreducible=True,
-        complete=complete,  # type: ignore[arg-type]
-    )
-    evaluated = Evaluated(
-        st.pack(kept), np.ones(len(states), bool), np.full(len(states), 0.5, np.float32), len(region_ids), len(states)
-    )
-    areas = np.full(len(region_ids), 1 / len(region_ids))
-    return Focus(np.array(region_ids), areas, kept, certificate, evaluated, **more)
-
 
 PAPER = focus_of([[1, 2, 3, 5], [1, 2, 3, 6], [1, 4]], [1, 2, 3, 4, 5, 6])
 """The paper's example (1)."""

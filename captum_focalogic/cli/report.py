@@ -79,7 +79,7 @@ def _stored(folder: Path) -> "list[tuple[Path, Focus]]":
 def _claims_to_be_a_focus(path: Path) -> bool:
     """A damaged explanation must not be passed over as if it were something else."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(read_text(path))
     except (ValueError, RecursionError):
         return path.name == "focus.json"
     return isinstance(fields, dict) and str(fields.get("format", "")).startswith("captum-focalogic/focus")

@@ -3,7 +3,7 @@
 Pictures must come out alike on every machine. Draws therefore use the raw output of PCG64, the one part of
 ``numpy.random`` whose stream NumPy promises never to change, and the arithmetic is kept to ``+ - * /``, square root,
 rounding and comparison, one array operation at a time, which IEEE 754 fixes to the last bit; sine, cosine and
-sums over arrays are not among them. Lengths are shares of the picture's side, so that a scene can be drawn at any size.
+sums over arrays are not among them. Lengths are shares of the image's side, so that a scene can be drawn at any size.
 """
 
 from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ class Draws:
 
 
 def pixel_grid(size: int) -> tuple[Field, Field]:
-    """Coordinates (x, y) of the pixel centres of a size by size picture, each (size, size), in (0, 1)."""
+    """Coordinates (x, y) of the pixel centres of a size by size image, each (size, size), in (0, 1)."""
     centres = (np.arange(size, dtype=np.float64) + 0.5) / size
     return np.tile(centres, (size, 1)), np.tile(centres[:, None], (1, size))
 

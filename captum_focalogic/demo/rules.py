@@ -1,6 +1,6 @@
 """What the embedded scenes mean: kinds of objects, and the Boolean rule behind each class.
 
-A class holds where every clause of its rule is met by an object in the picture (a conjunction of
+A class holds where every clause of its rule is met by an object in the image (a conjunction of
 disjunctions without negation), so taking objects away can end a class but never begin one.
 """
 
@@ -66,7 +66,7 @@ RULES: dict[int, ClassRule] = {
     1: ClassRule(((Kind("red", "disc"),), (Kind("blue", "square"), Kind("green", "triangle")))),
     2: ClassRule(((Kind("yellow", "ring"),), (Kind("purple", "cross"),))),
 }
-"""Rule by label. Label 0, "other", is the class of pictures in which no rule holds."""
+"""Rule by label. Label 0, "other", is the class of images in which no rule holds."""
 
 CLASS_NAMES: tuple[str, ...] = ("other", *(str(RULES[label]) for label in sorted(RULES)))
 """Class names by label: what the rule says in words."""
@@ -76,12 +76,12 @@ RULE_KINDS: tuple[Kind, ...] = tuple(kind for label in sorted(RULES) for kind in
 
 
 def labels_from_presence(present: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Class of each picture, given which of the rules' kinds it shows.
+    """Class of each image, given which of the rules' kinds it shows.
 
     Parameters
     ----------
     present : ndarray of bool, shape (B, len(RULE_KINDS))
-        Whether picture b shows an object of kind ``RULE_KINDS[k]``.
+        Whether image b shows an object of kind ``RULE_KINDS[k]``.
 
     Returns
     -------
@@ -102,27 +102,27 @@ def _holds(label: int, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 
 
 def labels_met(kinds: Iterable[Kind]) -> tuple[int, ...]:
-    """Labels whose rule is met by a picture of these kinds; empty for a picture of class 0."""
+    """Labels whose rule is met by an image of these kinds; empty for an image of class 0."""
     shown = set(kinds)
     present = np.array([[kind in shown for kind in RULE_KINDS]])
     return tuple(label for label in sorted(RULES) if _holds(label, present)[0])
 
 
 def expression_of(label: int, regions: Iterable[tuple[int, Kind]]) -> Boolean:
-    """The rule of a class over the regions of one picture.
+    """The rule of a class over the regions of one image.
 
     Parameters
     ----------
     label : int
         A class, 0 to ``len(CLASS_NAMES) - 1``.
     regions : iterable of (int, Kind)
-        Region id and kind of each object in the picture.
+        Region id and kind of each object in the image.
 
     Returns
     -------
     sympy Boolean
         Over ``Symbol("I<id>")``, true for exactly the sets of kept regions that are of class `label`. For class 0
-        that is "no rule holds", so it is ``true`` in a picture of class 0: whatever is taken away, it stays "other".
+        that is "no rule holds", so it is ``true`` in an image of class 0: whatever is taken away, it stays "other".
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Scenes that the package draws itself: pictures whose class, regions and reason are known exactly.
+"""Scenes that the package draws itself: images whose class, regions and reason are known exactly.
 
 A scene shows textured shapes on a textured background. Its class follows from a Boolean rule over the objects
 (:mod:`captum_focalogic.demo.rules`), its regions are the objects and a few cells of background, and the rule is given
@@ -60,7 +60,7 @@ class SceneConfig:
     Attributes
     ----------
     size : int
-        Side of the square picture in pixels, 64 or more. The same seed gives the same scene at every size.
+        Side of the square image in pixels, 64 or more. The same seed gives the same scene at every size.
     min_objects, max_objects : int
         Bounds on the number of objects, 3 to 6.
     background_cells : int
@@ -147,7 +147,7 @@ class SceneObject:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A picture whose class is known together with the reason.
+    """An image whose class is known together with the reason.
 
     Attributes
     ----------
@@ -298,7 +298,7 @@ class _Place:
 
 
 def _place(draws: drawing.Draws, kinds: list[Kind]) -> list[_Place]:
-    """Places at which no two objects come closer than the gap, smaller objects if the picture is too full."""
+    """Places at which no two objects come closer than the gap, smaller objects if the image is too full."""
     shrink = 1.0
     while True:
         places: list[_Place] = []

@@ -46,7 +46,7 @@ from captum_focalogic.experiments.framework import (
     Workspace,
 )
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
-from captum_focalogic.files import write_text
+from captum_focalogic.files import make_folder, read_text, write_text
 from captum_focalogic.focus import Focus
 from captum_focalogic.study import Item, StudySettings
 from captum_focalogic.study.explainer import Explainer, Prepared
@@ -148,7 +148,7 @@ def compare_all(
     """
     explainer = Explainer(plan)
     folder = workspace.folder / "compared" / name
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     done: list[Comparison] = []
     failed: dict[str, str] = {}
     for place, compared in enumerate(_watched(images, name, workspace.show_progress)):
@@ -260,7 +260,7 @@ def _read(path: Path, identity: Mapping[str, Any], plan: StudySettings, prepared
     """A comparison from its file; None if there is none, or only one of something else."""
     if not path.is_file():
         return None
-    fields = json.loads(path.read_text(encoding="utf-8"))
+    fields = json.loads(read_text(path))
     if fields["identity"] != identity:
         return None
     image = prepared.image[None]

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from captum_focalogic.classifier import Classifier, find_classifier
-from captum_focalogic.files import write_bytes
+from captum_focalogic.files import make_folder, write_bytes
 from captum_focalogic.search.run import check_whole
 from captum_focalogic.study import (
     Engine,
@@ -247,7 +247,7 @@ class Workspace:
                 if (file.metadata() or {}).get(_IDENTITY) == identity:
                     return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
         made = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in make().items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         write_bytes(path, save(made, {_IDENTITY: identity}))
         return made
 

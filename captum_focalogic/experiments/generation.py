@@ -24,7 +24,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from captum_focalogic.errors import FocaLogicError, InputError, MissingExtraError
-from captum_focalogic.files import write_bytes
+from captum_focalogic.files import make_folder, write_bytes
 from captum_focalogic.integrations.hub import pretrained
 
 BIASES: tuple[str, ...] = ("colour", "background", "companion")
@@ -231,7 +231,7 @@ def generate_images(
         pipeline = load_pipeline(pipeline, device)
     for path, prompt in tqdm(missing, desc="pictures", unit="picture", disable=not show_progress):
         picture = _generate(pipeline, prompt, seed, options)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         octets = io.BytesIO()
         picture.save(octets, "PNG")
         write_bytes(path, octets.getvalue())

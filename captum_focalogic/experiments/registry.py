@@ -10,7 +10,7 @@ from pathlib import Path
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.framework import Config, Experiment, Outcome, Workspace, size_of
 from captum_focalogic.figures.plots import rendered
-from captum_focalogic.files import write_bytes
+from captum_focalogic.files import make_folder, write_bytes
 from captum_focalogic.study import Engine
 from captum_focalogic.tables import Column, Table
 
@@ -103,7 +103,7 @@ def write_outcome(outcome: Outcome, name: str, title: str, source: str, how: Seq
     folder : Path
         Where to write.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     files: dict[str, bytes] = {}
     for number, table in enumerate(outcome.tables, start=1):
         files[f"{name}.csv" if number == 1 else f"{name}-{number}.csv"] = table.csv().encode()

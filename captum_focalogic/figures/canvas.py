@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.images import open_image
+from captum_focalogic.images import open_image, resize_image
 
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -57,7 +57,7 @@ class Canvas:
             raise InputError(f"side must be at least 1 pixel; got {side}")
         factor = math.ceil(side / max(labels.shape))
         if factor > 1:
-            opened = opened.resize((opened.width * factor, opened.height * factor), Image.Resampling.BICUBIC)
+            opened = resize_image(opened, opened.height * factor, opened.width * factor, Image.Resampling.BICUBIC)
         self.labels: Ints = labels.astype(np.int64).repeat(factor, axis=0).repeat(factor, axis=1)
         self._pixels = np.asarray(opened).astype(np.float32)
 

@@ -26,6 +26,7 @@ from captum_focalogic.figures.canvas import (
     print_ids,
     with_caption,
 )
+from captum_focalogic.images import open_image, resize_image
 
 
 @dataclass(frozen=True)
@@ -243,8 +244,8 @@ def contact_sheet(
         raise InputError(f"columns and width must be at least 1, gap at least 0; got {columns}, {width}, {gap}")
     columns = min(columns, len(images))
     fitted = [
-        image.convert("RGB").resize(
-            (width, max(1, round(image.height * width / image.width))), Image.Resampling.LANCZOS
+        resize_image(
+            open_image(image), max(1, round(image.height * width / image.width)), width, Image.Resampling.LANCZOS
         )
         for image in images
     ]

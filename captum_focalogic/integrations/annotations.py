@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.files import read_text
 from captum_focalogic.ground_truth import VOID, GroundTruth
 from captum_focalogic.integrations.rle import decode_rle, draw_box, draw_polygons
 from captum_focalogic.segmenters import read_label_map
@@ -108,7 +109,7 @@ class CocoAnnotations:
     def __init__(self, path: str | Path) -> None:
         self.path = path
         try:
-            content = json.loads(Path(path).read_text())
+            content = json.loads(read_text(path))
             self._categories = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
             self._images = {entry["id"]: entry for entry in content["images"]}
             self._names = {Path(entry["file_name"]).name: entry["id"] for entry in content["images"]}

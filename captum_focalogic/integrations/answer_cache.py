@@ -5,11 +5,11 @@ import sqlite3
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.files import make_folder
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class AnswerCache:
                 raise InputError(f"the answers cannot be kept in {self.path}: {error}; give another file") from error
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE IF NOT EXISTS answers (request TEXT PRIMARY KEY, answer TEXT NOT NULL)")
@@ -96,9 +96,3 @@ class AnswerCache:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__init__(state["path"])  # type: ignore[misc]
-
-
-def request_key(request: Mapping[str, Any], endpoint: str) -> str:
-    """A hash of a request and of whom it goes to."""
-    text = json.dumps([endpoint, request], sort_keys=True, ensure_ascii=False)
-    return blake2b(text.encode(), digest_size=20).hexdigest()

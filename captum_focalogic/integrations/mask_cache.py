@@ -1,19 +1,14 @@
 """Masks kept on disk: a large segmenter takes longer than the search that follows it."""
 
-import hashlib
-import json
 import os
-import tempfile
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from captum_focalogic.errors import warn
+from captum_focalogic.files import make_folder, replacing
 
 Masks = NDArray[np.bool_]
 """Overlapping masks, (K, H, W)."""
@@ -55,15 +50,9 @@ class MaskCache:
 
     def put(self, key: str, masks: Masks) -> None:
         """Store masks under a key."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.folder, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez_compressed(file, bits=np.packbits(masks), shape=np.asarray(masks.shape))
-            os.replace(name, self._path(key))
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        make_folder(self.folder)
+        with replacing(self._path(key)) as unfinished:
+            np.savez_compressed(unfinished, bits=np.packbits(masks), shape=np.asarray(masks.shape))
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
@@ -76,38 +65,3 @@ def default_folder() -> Path:
         return Path(chosen).expanduser() / "masks"
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "captum_focalogic" / "masks"
-
-
-def key_of(pixels: NDArray[np.uint8], settings: Mapping[str, Any]) -> str:
-    """A file name for an image's masks: a hash of its pixels, its size and the settings.
-
-    Parameters
-    ----------
-    pixels : (H, W, 3) uint8
-        The image.
-    settings : mapping
-        Everything that the masks depend on, :func:`fingerprint` of the network included. Values without a JSON form
-        count by their ``repr``.
-    """
-    digest = hashlib.blake2b(digest_size=20)
-    digest.update(json.dumps([pixels.shape, settings], sort_keys=True, default=repr).encode())
-    digest.update(np.ascontiguousarray(pixels).tobytes())
-    return digest.hexdigest()
-
-
-def fingerprint(model: nn.Module) -> str:
-    """A hash of a network's kind and of all its weights."""
-    digest = hashlib.blake2b(type(model).__name__.encode(), digest_size=20)
-    for name, values in sorted(model.state_dict().items()):
-        if isinstance(values, Tensor):
-            digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-            digest.update(_bytes_of(values))
-    return digest.hexdigest()
-
-
-def _bytes_of(values: Tensor) -> memoryview:
-    import torch
-
-    # NumPy has no bfloat16, so the raw bytes are hashed.
-    flat = values.detach().cpu().contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy().data

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from captum_focalogic.errors import warn
+from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.images import open_image
-from captum_focalogic.integrations.mask_cache import MaskCache, Masks, default_folder, fingerprint, key_of
+from captum_focalogic.integrations.mask_cache import MaskCache, Masks, default_folder
 from captum_focalogic.regions import MIN_AREA, Labels, labels_from_masks
 
 Cache = str | Path | Literal[True] | None
@@ -65,7 +66,7 @@ class MaskSegmenter(ABC):
         pixels = np.asarray(open_image(image))
         if self.cache is None:
             return self._generate(pixels)
-        key = key_of(pixels, {**self.settings(), "weights": self._fingerprint})
+        key = fingerprint(pixels, {**self.settings(), "weights": self._fingerprint})
         known = self.cache.get(key)
         if known is not None and known.shape[1:] == pixels.shape[:2]:
             return known

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from captum_focalogic.classifier import Classifier, distinct_labels, refuse_weights, require_labels
 from captum_focalogic.errors import EndpointError, InputError, MissingExtraError
-from captum_focalogic.integrations.answer_cache import Answer, AnswerCache, request_key
+from captum_focalogic.fingerprint import fingerprint
+from captum_focalogic.integrations.answer_cache import Answer, AnswerCache
 from captum_focalogic.integrations.answers import QUESTION, Outside, as_scores, ask, read_answer
 from captum_focalogic.integrations.budget import Budget, Usage
 from captum_focalogic.integrations.functions import ANY_SIZE, ArrayFormat
@@ -141,7 +142,7 @@ class EndpointModel:
             1 for the label that was named, NaN throughout where none was.
         """
         requests = [self.request(pixels) for pixels in self._format(images)]
-        keys = [request_key(request, self.base_url) for request in requests]
+        keys = [fingerprint(self.base_url, request) for request in requests]
         known = {key: self._known(key) for key in dict.fromkeys(keys)}
         asked = {key: request for key, request in zip(keys, requests, strict=True) if known[key] is None}
         if asked:

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.files import read_text
 from captum_focalogic.integrations.rle import decode_rle, draw_polygons
 from captum_focalogic.regions import MIN_AREA, Labels, labels_from_masks
 
@@ -66,7 +67,7 @@ def _mask(shape: Shape, size: tuple[int, int]) -> Any:
 
 def _read(path: str | Path) -> list[Shape]:
     try:
-        content = json.loads(Path(path).read_text())
+        content = json.loads(read_text(path))
     except (OSError, ValueError) as error:
         raise InputError(f"the shapes {path} cannot be read: {error}") from error
     listed = content.get("annotations") if isinstance(content, dict) else content

@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.images import resize_image
 from captum_focalogic.integrations.hub import first_line, import_transformers, pretrained
 from captum_focalogic.integrations.mask_cache import Masks
 from captum_focalogic.integrations.mask_segmenter import MIN_AREA, Cache, MaskSegmenter, best_device, stacked
@@ -122,7 +123,7 @@ class TransformersSegmenter(MaskSegmenter):
         height, width = pixels.shape[:2]
         picture = Image.fromarray(pixels)
         if self._stretches and height != width:
-            picture = picture.resize((max(height, width),) * 2, Image.Resampling.BICUBIC)
+            picture = resize_image(picture, max(height, width), max(height, width), Image.Resampling.BICUBIC)
         found = self._pipeline(picture, **self.options)["masks"]
         masks = stacked([_on_cpu(mask) for mask in found], (picture.height, picture.width))
         rows = np.arange(height) * picture.height // height

@@ -1,5 +1,6 @@
 """Searches for final states: pure functions over bits, without torch (paper section 3.2)."""
 
+from captum_focalogic.search.anytime import Anytime
 from captum_focalogic.search.ascending import Ascending
 from captum_focalogic.search.beam import Beam
 from captum_focalogic.search.certificate import READINGS, Certificate, Reading
@@ -13,6 +14,7 @@ from captum_focalogic.search.strategies import auto_strategy
 
 __all__ = [
     "READINGS",
+    "Anytime",
     "Ascending",
     "Beam",
     "Certificate",

@@ -1,6 +1,6 @@
 """Maps of the undecided region sets, solved by SAT: few evaluations, if the model is monotone."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar
@@ -125,7 +125,7 @@ class Explorer:
         num_regions = self._problem.num_regions
         sizes = st.cardinality(np.concatenate(self._found))
         expected = float(sizes.mean()) if len(sizes) else num_regions / 6
-        jobs = [shrink(seed[None], num_regions, expected, self._rng) for seed in seeds]
+        jobs = [shrink(seed[None], num_regions, expected, self._rng.permutation) for seed in seeds]
         asked = [next(job) for job in jobs]
         active = list(range(len(jobs)))
         while active:
@@ -214,15 +214,18 @@ class RegionMap:
 Shrink = Generator[Packed, Bools, Packed]
 """Yields states (B, W), is sent whether they are valid (B,), returns the final state (1, W)."""
 
+Order = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+"""Columns to the same columns in another order."""
 
-def shrink(valid_set: Packed, num_regions: int, expected: float, rng: np.random.Generator) -> Shrink:
+
+def shrink(valid_set: Packed, num_regions: int, expected: float, order: Order) -> Shrink:
     """Find a valid subset of a valid set whose single deletions are all invalid.
 
-    Regions are dropped a chunk at a time, in random order. A chunk that cannot be dropped is halved until one region of
-    it is found that cannot, as in QuickXplain (Junker 2004); chunks double while they can be dropped and halve when
-    they cannot. That region is taken to stay necessary, which holds on monotone models only. So at the end every single
-    deletion is asked, and where one is valid after all, the search goes on from there. The result is right on any
-    model.
+    Regions are dropped a chunk at a time, in a given order. A chunk that cannot be dropped is halved until one region
+    of it is found that cannot, as in QuickXplain (Junker 2004); chunks double while they can be dropped and halve when
+    they cannot. That region is taken to stay necessary, which holds on monotone models only. So at the end every
+    single deletion is asked, and where one is valid after all, the search goes on from there. The result is right on
+    any model.
 
     Parameters
     ----------
@@ -232,12 +235,12 @@ def shrink(valid_set: Packed, num_regions: int, expected: float, rng: np.random.
         M.
     expected : float
         Regions that the result may have, which sets the size of the first chunk.
-    rng : numpy.random.Generator
-        Decides the order.
+    order : callable
+        Puts columns in the order in which to try dropping them, such as ``rng.permutation``.
     """
     current = valid_set
     while True:
-        current = yield from _drop_chunks(current, num_regions, expected, rng)
+        current = yield from _drop_chunks(current, num_regions, expected, order)
         children, _, _ = st.children(current, num_regions)
         valid = (yield children) if len(children) else np.zeros(0, dtype=np.bool_)
         if not valid.any():
@@ -245,9 +248,9 @@ def shrink(valid_set: Packed, num_regions: int, expected: float, rng: np.random.
         current = children[[np.argmax(valid)]]
 
 
-def _drop_chunks(current: Packed, num_regions: int, expected: float, rng: np.random.Generator) -> Shrink:
+def _drop_chunks(current: Packed, num_regions: int, expected: float, order: Order) -> Shrink:
     units = st.unit_masks(num_regions)
-    todo = rng.permutation(np.flatnonzero(st.unpack(current, num_regions)[0]))
+    todo = order(np.flatnonzero(st.unpack(current, num_regions)[0]))
     size = max(1, int(len(todo) / (1 + expected)))
     successes = 0
     while len(todo):

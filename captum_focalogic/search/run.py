@@ -175,6 +175,7 @@ class Run:
         self.strategy = strategy
         self.num_regions = num_regions
         self.batches = 0
+        self._best: Packed | None = None
         self._max_evaluations = max_evaluations
         self._deadline = None if time_limit is None else time.monotonic() + time_limit
         self._record = Record(num_regions, EVALUATED_CAP if strategy.never_repeats else None)
@@ -182,6 +183,7 @@ class Run:
             self._record.add(
                 st.full(num_regions), np.array([start[0]]), np.array([start[1]], dtype=np.float32), index=True
             )
+            self._compare_with_best(st.full(num_regions), np.array([start[0]]))
             self.batches = 1
         if areas is None:
             areas = np.full(num_regions, 1.0 / num_regions)
@@ -202,6 +204,11 @@ class Run:
     def evaluations(self) -> int:
         """States judged so far."""
         return self._record.total
+
+    @property
+    def best(self) -> Bools | None:
+        """The smallest state so far that keeps the prediction, (M,), final or not; None before there is one."""
+        return None if self._best is None else st.unpack(self._best, self.num_regions)[0]
 
     def wanted(self, limit: int | None = None) -> Packed:
         """Hand out states to judge, at most ``limit``; none if all that is wanted now has been handed out.
@@ -236,6 +243,7 @@ class Run:
         if self.finished:
             return
         self._record.add(batch, valid, score, index=not self.strategy.never_repeats)
+        self._compare_with_best(batch, valid)
         self.batches += 1
         end = self._answered + len(batch)
         self._queue_valid[self._answered : end] = valid
@@ -310,6 +318,15 @@ class Run:
         if outcome.stopped == "interrupted":
             # The strategy saved what it had; whoever drives several searches must still hear of the interrupt.
             raise KeyboardInterrupt
+
+    def _compare_with_best(self, batch: Packed, valid: Bools) -> None:
+        rows = np.flatnonzero(valid)
+        if not len(rows):
+            return
+        sizes = st.cardinality(batch[rows])
+        first = np.argmin(sizes)
+        if self._best is None or sizes[first] < st.cardinality(self._best)[0]:
+            self._best = batch[[rows[first]]]
 
     def _take(self, request: Packed) -> None:
         """Split a request into what is known and a queue of distinct states to ask."""
@@ -405,7 +422,7 @@ def enumerate_final_states(
     num_regions : int
         M.
     strategy : Strategy
-        ``Exhaustive()``, ``Beam(5)``, ``Ascending()``, ``Chains()`` or ``HittingSets()``.
+        ``Anytime()``, ``Exhaustive()``, ``Beam(5)``, ``Ascending()``, ``Chains()``, ``HittingSets()`` or ``Frugal()``.
     areas : (M,) float64, optional
         Shares of the image, which break ties; equal by default.
     max_evaluations, time_limit : optional

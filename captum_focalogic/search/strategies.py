@@ -1,6 +1,7 @@
 """Strategies by name, and which of them suits a reading, the number of regions and the budget."""
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.search.anytime import Anytime
 from captum_focalogic.search.ascending import Ascending
 from captum_focalogic.search.beam import Beam
 from captum_focalogic.search.certificate import READINGS, Reading
@@ -13,7 +14,7 @@ from captum_focalogic.search.run import Strategy
 EXHAUSTIVE_REGIONS = 20
 """Regions up to which an irreducible search without a budget is exhaustive: about a million evaluations."""
 
-SEARCHES = ("auto", "exhaustive", "beam", "beam:WIDTH", "ascending", "chains", "hitting-sets", "frugal")
+SEARCHES = ("auto", "anytime", "exhaustive", "beam", "beam:WIDTH", "ascending", "chains", "hitting-sets", "frugal")
 
 _CUTS: dict[Reading, tuple[Reading, ...]] = {
     "irreducible": ("irreducible", "minimal", "smallest"),
@@ -55,6 +56,7 @@ def strategy_for(search: str | Strategy, reading: Reading, num_regions: int, max
     if name == "ascending":
         return Ascending(stop="smallest") if reading == "smallest" else Ascending()
     plain: dict[str, Strategy] = {
+        "anytime": Anytime(),
         "exhaustive": Exhaustive(),
         "chains": Chains(),
         "hitting-sets": HittingSets(),
@@ -83,8 +85,9 @@ def auto_strategy(
     -------
     Strategy
         For "irreducible" ``Frugal()`` if frugal, else ``Exhaustive()`` if all 2^M region sets fit the budget (without
-        one: up to 20 regions), else ``Chains()``. For "minimal" ``Ascending()`` and for "smallest"
-        ``Ascending(stop="smallest")``, which stay complete up to the size that the budget reaches.
+        one: up to 20 regions), else ``Chains()``. For "minimal" ``Ascending()``, which stays complete up to the size
+        that the budget reaches. For "smallest" ``Anytime()``, which has a sufficient set at any time and proves with
+        what is left of the budget that none is smaller.
 
     Raises
     ------
@@ -94,7 +97,7 @@ def auto_strategy(
     if reading == "minimal":
         return Ascending()
     if reading == "smallest":
-        return Ascending(stop="smallest")
+        return Anytime()
     if reading != "irreducible":
         raise InputError(f"reading must be one of {', '.join(map(repr, READINGS))}; got {reading!r}")
     if frugal:

@@ -8,12 +8,11 @@ from itertools import product
 
 import numpy as np
 import pytest
+from makers import focus_by
 from PIL import Image
 
 from captum_focalogic.cli import main
-from captum_focalogic.focus import Focus
 from captum_focalogic.logic import FORMATS, available_engines, equivalent, load_expression, parse_expression
-from captum_focalogic.search import Exhaustive, enumerate_final_states
 
 IDS = np.array([1, 2, 3, 4])
 LABELS = np.repeat(np.repeat([[1, 2], [3, 4]], 12, axis=0), 12, axis=1)
@@ -36,16 +35,9 @@ def moody(images):
 """
 
 
-def focus_by(holds, **more):
+def explained(holds, **more):
     """The focus of a model that keeps its decision where ``holds`` is true of {region id: kept}."""
-
-    def predicate(states):
-        return np.array([holds(dict(zip(IDS.tolist(), row.tolist(), strict=True))) for row in states], dtype=bool)
-
-    result = enumerate_final_states(predicate, len(IDS), Exhaustive())
-    more = {"label_map": LABELS, "image": PIXELS, "target": 1, **more}
-    areas = np.full(len(IDS), 1 / len(IDS))
-    return Focus(IDS, areas, result.final_states, result.certificate, result.evaluated, **more)
+    return focus_by(holds, IDS, scored=False, **{"label_map": LABELS, "image": PIXELS, "target": 1, **more})
 
 
 def both(kept):
@@ -57,12 +49,12 @@ def both(kept):
 def files(tmp_path_factory):
     """Explanations, an image, a model and what is none of these."""
     folder = tmp_path_factory.mktemp("logic")
-    focus_by(both, names={1: "wheel", 2: "sky", 3: "car door"}).save(folder / "a.json")
-    focus_by(lambda kept: kept[1] and kept[2]).save(folder / "narrow.json")
-    focus_by(lambda kept: (kept[1] and kept[2]) or kept[4]).save(folder / "other.json")
-    focus_by(both, label_map=np.ascontiguousarray(LABELS.T)).save(folder / "turned.json")
-    focus_by(both, label_map=None, image=None).save(folder / "blind.json")
-    focus_by(both, names={1: "I3"}).save(folder / "misnamed.json")
+    explained(both, names={1: "wheel", 2: "sky", 3: "car door"}).save(folder / "a.json")
+    explained(lambda kept: kept[1] and kept[2]).save(folder / "narrow.json")
+    explained(lambda kept: (kept[1] and kept[2]) or kept[4]).save(folder / "other.json")
+    explained(both, label_map=np.ascontiguousarray(LABELS.T)).save(folder / "turned.json")
+    explained(both, label_map=None, image=None).save(folder / "blind.json")
+    explained(both, names={1: "I3"}).save(folder / "misnamed.json")
     Image.fromarray(PIXELS).save(folder / "picture.png")
     Image.fromarray(PIXELS[:10]).save(folder / "small.png")
     (folder / "models.py").write_text(MODEL.format(name="steady"))
@@ -157,7 +149,7 @@ def test_convert_goes_by_the_ending_and_takes_styles_names_and_formulas(run, tmp
 
 
 def test_compare_equivalent_formulas(run, files):
-    focus_by(lambda kept: both(kept) and kept[1]).save(files / "same.json")
+    explained(lambda kept: both(kept) and kept[1]).save(files / "same.json")
     out, _ = run("compare", "a.json", "same.json")
     assert fact(out, "Equivalent") == ["yes, that is proved"]
     assert fact(out, "A implies B")[0].startswith("yes")

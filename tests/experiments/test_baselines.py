@@ -2,10 +2,11 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from drawn_pictures import draw_masks, draw_pictures
+from makers import TINY, draw_photo_masks, draw_photos, tiny_imagenet
 from scipy import stats
 
 from captum_focalogic.cli import main
@@ -15,7 +16,7 @@ from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import Embedded, baselines, run_experiment
 from captum_focalogic.experiments.baselines import SMALLEST, ComparedImage, ComparisonSettings, Series, compare_all
-from captum_focalogic.experiments.framework import Workspace
+from captum_focalogic.experiments.framework import Settings, Workspace
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
 from captum_focalogic.study import Item
 
@@ -131,16 +132,11 @@ def test_always_means_on_every_image() -> None:
     assert baselines._always("claim", "", [True] * 9).verdict == "not testable here"
 
 
-def _few_methods(**how: object) -> ComparisonSettings:
-    return ComparisonSettings(**{"methods": FEW, **how})
-
-
 def test_the_embedded_size_runs_and_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "ComparisonSettings", _few_methods)
-    monkeypatch.setattr(baselines, "FEWEST", 2)
-    outcome, written = run_experiment("baselines", Embedded(images=8), tmp_path)
+    config = Embedded(images=8, settings=replace(TINY, methods=FEW))
+    outcome, written = run_experiment("baselines", config, tmp_path)
     monkeypatch.setattr(baselines, "compare", lambda *_, **__: pytest.fail("everything was there"))
-    again, _ = run_experiment("baselines", Embedded(images=8), tmp_path)
+    again, _ = run_experiment("baselines", config, tmp_path)
     assert [table.rows for table in again.tables] == [table.rows for table in outcome.tables]
     verdicts = {(found.claim, found.reading): found.verdict for found in outcome.findings}
     assert verdicts["FocaLogic's regions keep the prediction", "irreducible"] == "confirmed"
@@ -152,15 +148,12 @@ def test_the_embedded_size_runs_and_continues(tmp_path: Path, monkeypatch: pytes
     assert {path.name for path in written} >= {"baselines.md", "baselines.svg", "baselines-3.csv"}
 
 
-def test_the_imagenet_size_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_imagenet_size_runs(tmp_path: Path) -> None:
     methods = ("FocaLogic", "GradCAM", "FeatureAblation")
-    monkeypatch.setattr(
-        baselines, "ComparisonSettings", lambda **how: ComparisonSettings(**{"methods": methods, **how, "seeds": 1})
-    )
-    data, masks, out = draw_pictures(tmp_path / "data", 1), draw_masks(tmp_path / "masks", 1), tmp_path / "out"
-    options = ("--size", "imagenet", "--data", data, "--model", "torchvision:resnet18", "--weights", "random")
-    options += ("--segmenter", "grid:1x3", "--truth", f"masks:{masks}", "--out", out, "--no-progress")
-    assert run("experiment", "baselines", *options) == 0
+    settings = Settings(methods=methods, seeds=1)
+    data, masks, out = draw_photos(tmp_path / "data", 1), draw_photo_masks(tmp_path / "masks", 1), tmp_path / "out"
+    config = tiny_imagenet(data, segmenter="grid:1x3", truth=f"masks:{masks}", settings=settings)
+    run_experiment("baselines", config, out)
     kept = sorted((out / "compared" / "equal budget").iterdir())
     assert len(kept) == 1
     fields = json.loads(kept[0].read_text())

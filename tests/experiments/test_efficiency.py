@@ -1,12 +1,12 @@
 """The experiment on pruning: what is counted by hand, and small real runs of both sizes."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_pictures import draw_pictures
-from experiment_rows import table_of
+from makers import TINY, draw_photos, table_of, tiny_imagenet
 
 from captum_focalogic.cli import main
 from captum_focalogic.experiments import Embedded, efficiency, run_experiment
@@ -52,11 +52,9 @@ def test_evaluations_saved_pairs_images_by_id() -> None:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("efficiency")
-    few = [Pruning(4, 1), Pruning(4, None), Pruning(6, 1), Pruning(6, 20), Pruning(6, None), Pruning(14, 1, "level")]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(efficiency, "prunings", lambda: few)
-        outcome, written = run_experiment("efficiency", Embedded(images=12), folder)
-        again, _ = run_experiment("efficiency", Embedded(images=12), folder)
+    config = Embedded(images=12, settings=TINY)
+    outcome, written = run_experiment("efficiency", config, folder)
+    again, _ = run_experiment("efficiency", config, folder)
     return folder, outcome, written, again
 
 
@@ -94,12 +92,9 @@ def test_beams_by_level_are_held_against_nothing(small) -> None:
     assert any(line[0] == "14 regions, beam 1 a level" for line in outcome.tables[0].rows)
 
 
-def test_the_imagenet_size_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(efficiency, "prunings", lambda: [Pruning(3, 1), Pruning(3, None)])
-    out = tmp_path / "out"
-    options = ("--size", "imagenet", "--data", draw_pictures(tmp_path / "data", 2), "--model", "torchvision:resnet18")
-    options += ("--weights", "random", "--segmenter", "grid:2x3", "--truth", "none", "--out", out, "--no-progress")
-    assert run("experiment", "efficiency", *options) == 0
+def test_the_imagenet_size_runs(tmp_path: Path) -> None:
+    out, settings = tmp_path / "out", replace(TINY, regions=(3,), widths=(1,))
+    run_experiment("efficiency", tiny_imagenet(draw_photos(tmp_path / "data", 2), settings=settings), out)
     rows = read_rows(out / "runs" / "3 regions, off").to_pylist()
     assert [row["error"] for row in rows] == [None, None]
     assert all(row["num_regions"] == 3 and row["evaluations"] <= 8 for row in rows)

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from experiment_rows import patch_study, table_of
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from makers import disc_study, table_of
 from scipy import stats
 
 from captum_focalogic.experiments.findings import (
@@ -28,8 +28,8 @@ from captum_focalogic.study import compare_rows
 
 
 def test_changes_are_those_of_the_comparison(tmp_path):
-    first = patch_study(tmp_path / "first", DEFAULT_MATCH)
-    second = patch_study(tmp_path / "second", Match("iou", 0.3))
+    first = disc_study(tmp_path / "first", DEFAULT_MATCH)
+    second = disc_study(tmp_path / "second", Match("iou", 0.3))
     compared = compare_rows(first, second)
     for column in ("smallest_precision", "irreducible_recall", "irreducible_divergence", "accuracy"):
         found, line = change(Result("a", first), Result("b", second), column), compared[column]

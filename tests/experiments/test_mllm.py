@@ -2,16 +2,18 @@
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from drawn_pictures import draw_pictures
+from makers import TINY, draw_photos, tiny_imagenet
 
 pytest.importorskip("transformers")
 from captum_focalogic.cli import main
 from captum_focalogic.demo.rules import CLASS_NAMES
 from captum_focalogic.experiments import Embedded, mllm, run_experiment
+from captum_focalogic.experiments.framework import Settings, spread
 from captum_focalogic.experiments.mllm import random_chat
 from captum_focalogic.experiments.scenes import scene_items
 from captum_focalogic.integrations.openai import MAX_CALLS
@@ -46,8 +48,8 @@ def test_making_one_leaves_random_numbers_alone() -> None:
 
 
 def test_the_embedded_size_runs_and_continues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mllm, "EVALUATIONS", 12)
-    outcome, _ = run_experiment("mllm", Embedded(images=2), tmp_path)
+    config = Embedded(images=2, settings=TINY)
+    outcome, _ = run_experiment("mllm", config, tmp_path)
     for name in ("random, Frugal", "random, HittingSets"):
         rows = read_rows(tmp_path / "runs" / name).to_pylist()
         assert [row["error"] for row in rows] == [None, None]
@@ -60,25 +62,26 @@ def test_the_embedded_size_runs_and_continues(tmp_path: Path, monkeypatch: pytes
     assert {found.verdict for found in outcome.findings} == {"not testable here"}
     assert "random" in outcome.findings[0].evidence
     monkeypatch.setattr(mllm, "random_chat", lambda *_: pytest.fail("everything was there"))
-    again, _ = run_experiment("mllm", Embedded(images=2), tmp_path)
+    again, _ = run_experiment("mllm", config, tmp_path)
     assert again.tables[0].rows == outcome.tables[0].rows
 
 
 def test_questions_stay_below_what_a_command_may_ask() -> None:
-    assert mllm.IMAGES * mllm.EVALUATIONS <= MAX_CALLS
+    assert mllm.IMAGES * Settings().questions <= MAX_CALLS
 
 
-def test_a_model_from_a_folder_is_asked_about_the_folders_classes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mllm, "EVALUATIONS", 8)
+def test_a_model_from_a_folder_is_asked_about_the_folders_classes(tmp_path: Path) -> None:
     made, weights = random_chat(["goldfish", "tench"]), tmp_path / "weights"
     made.model.save_pretrained(weights)
     made.processor.save_pretrained(weights)
     out = tmp_path / "out"
-    options = ("--size", "imagenet", "--data", draw_pictures(tmp_path / "data", 2), "--model", f"chat:{weights}")
-    options += ("--segmenter", "grid:2x3", "--truth", "none", "--out", out, "--no-progress")
-    assert run("experiment", "mllm", *options) == 0
+    config = tiny_imagenet(
+        draw_photos(tmp_path / "data", 2),
+        models=(f"chat:{weights}",),
+        weights=None,
+        settings=replace(TINY, questions=8),
+    )
+    run_experiment("mllm", config, out)
     (folder,) = (out / "runs").iterdir()
     rows = read_rows(folder).to_pylist()
     assert [row["error"] for row in rows] == [None, None]
@@ -88,10 +91,9 @@ def test_a_model_from_a_folder_is_asked_about_the_folders_classes(
 
 def test_an_endpoint_is_asked_and_what_it_said_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openai")
-    monkeypatch.setattr(mllm, "EVALUATIONS", 10)
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     monkeypatch.setenv("FOCALOGIC_CACHE", str(tmp_path / "cache"))
-    data = draw_pictures(tmp_path / "data", 2, ("red", "blue"))
+    data = draw_photos(tmp_path / "data", 2, ("red", "blue"))
     options = ("--size", "imagenet", "--data", data, "--model", "openai:m@red,green,blue", "--segmenter", "grid:2x2")
     options += ("--truth", "none", "--out", tmp_path / "out", "--no-progress")
     with serve() as (endpoint, address):
@@ -107,5 +109,5 @@ def test_an_endpoint_is_asked_and_what_it_said_is_kept(tmp_path: Path, monkeypat
 
 def test_many_pictures_are_thinned_evenly() -> None:
     items = scene_items(30)
-    assert [item.id for item in mllm._spread(items)] == [f"scene-{place * 30 // 12}" for place in range(12)]
-    assert mllm._spread(items[:3]) == items[:3]
+    assert [item.id for item in spread(items, mllm.IMAGES)] == [f"scene-{place * 30 // 12}" for place in range(12)]
+    assert spread(items[:3], mllm.IMAGES) == items[:3]

@@ -1,7 +1,6 @@
 """Several architectures: small networks on scenes, named models on pictures."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +11,14 @@ from PIL import Image
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
+from makers import TINY
+
 from captum_focalogic.cli import main
 from captum_focalogic.experiments import Embedded, ImageNet, models, networks, run_experiment
 from captum_focalogic.experiments.networks import ARCHITECTURES
 from captum_focalogic.study import StudyError
 
-TINY = Embedded(images=3, scenes=128, epochs=1)
+SMALL = Embedded(images=3, scenes=128, epochs=1, settings=TINY)
 
 
 def call(*arguments: object) -> None:
@@ -26,18 +27,10 @@ def call(*arguments: object) -> None:
     assert left.value.code == 0
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_test_scenes() -> Iterator[None]:
-    """Accuracies over 60 scenes, since nothing here depends on them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("captum_focalogic.experiments.scenes.TEST_SCENES", 60)
-        yield
-
-
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("models")
-    run_experiment("models", TINY, out)
+    run_experiment("models", SMALL, out)
     return out
 
 
@@ -63,7 +56,7 @@ def test_a_second_run_trains_and_explains_nothing(done: Path, monkeypatch: pytes
     shards = {path: path.stat().st_mtime_ns for path in done.rglob("rows-*.parquet")}
     monkeypatch.setattr("captum_focalogic.experiments.scenes.train", refuse)
     monkeypatch.setattr(models, "train_contrastive", refuse)
-    run_experiment("models", TINY, done)
+    run_experiment("models", SMALL, done)
     assert (done / "models.md").read_bytes() == page
     assert {path: path.stat().st_mtime_ns for path in done.rglob("rows-*.parquet")} == shards
     assert {path.parent.name for path in shards} == {*ARCHITECTURES, models.CONTRASTIVE}
@@ -71,7 +64,7 @@ def test_a_second_run_trains_and_explains_nothing(done: Path, monkeypatch: pytes
 
 def test_another_seed_trains_other_networks(done: Path) -> None:
     with pytest.raises(StudyError, match="other settings"):
-        run_experiment("models", replace(TINY, seed=1), done)
+        run_experiment("models", replace(SMALL, seed=1), done)
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 import csv
 import io
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from makers import TINY
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -18,7 +20,7 @@ from captum_focalogic.experiments.framework import MissingResult, Result, Worksp
 from captum_focalogic.experiments.scenarios import CLAIMS, EXPERIMENT, SCENES, finding_of
 from captum_focalogic.study import read_rows
 
-TINY = Embedded(images=10, scenes=256, epochs=1)
+SMALL = Embedded(images=10, scenes=256, epochs=1, settings=TINY)
 
 
 BIASED = ("biased-colour", "biased-background", "biased-companion")
@@ -30,7 +32,7 @@ CLASSES = ("canoe", "teapot")
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("embedded")
-    return folder, *run_experiment("scenarios", TINY, folder)
+    return folder, *run_experiment("scenarios", SMALL, folder)
 
 
 def column(rows, name):
@@ -130,12 +132,12 @@ def test_a_run_that_was_broken_off_goes_on_with_the_same_images(embedded, tmp_pa
 
     for module, name in ((perturbations, "largest_noise"), (perturbations, "attacked"), (scenes, "train")):
         monkeypatch.setattr(module, name, refuse)
-    run_experiment("scenarios", TINY, folder)
+    run_experiment("scenarios", SMALL, folder)
     for name in ("scenarios.csv", "scenarios-2.csv"):
         assert (folder / name).read_text() == (whole / name).read_text()
     # another seed is another experiment, which needs other networks
     with pytest.raises(AssertionError, match="made again"):
-        run_experiment("scenarios", Embedded(images=10, scenes=256, epochs=1, seed=1), folder)
+        run_experiment("scenarios", replace(SMALL, seed=1), folder)
 
 
 def test_nothing_is_loaded_before_an_arm_is_run(monkeypatch):

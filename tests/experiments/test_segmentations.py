@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from experiment_rows import SIDE, Brightest, patch_items
+from makers import SIDE, Brightest, disc_items
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import ImageNet
@@ -86,7 +86,7 @@ def _torn():
 
 def test_regions_are_counted_image_by_image():
     plan = StudySettings(model_factory(Brightest()), Grid(2, 2), False)
-    items = [*patch_items(3), Item("torn", _torn)]
+    items = [*disc_items(3), Item("torn", _torn)]
     counts = count_regions(plan, items, {"fine": lambda: Grid(4, 4), "by colour": lambda: _by_brightest_half})
     assert counts.failed == 1
     assert counts.steps["fine"].tolist() == [16, 16, 16]

@@ -2,26 +2,23 @@
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_pictures import draw_masks, draw_pictures
-from experiment_rows import patch_study, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as given_by
+from makers import TINY, disc_study, draw_photo_masks, draw_photos, rows_of, tiny_imagenet
 
 from captum_focalogic.cli import main
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import Embedded, run_experiment, stability
 from captum_focalogic.experiments.segmentations import (
-    Segmentation,
     embedded_segmentations,
-    imagenet_segmentations,
 )
 from captum_focalogic.experiments.stability import cuts, lost, object_overlaps, rematched
 from captum_focalogic.ground_truth import DEFAULT_MATCH, Match
-from captum_focalogic.segmenters import Slic
 from captum_focalogic.study import read_rows, same_rows
 
 
@@ -31,21 +28,13 @@ def run(*arguments: object) -> int:
     return int(left.value.code or 0)
 
 
-def _three_ways() -> list[Segmentation]:
-    slic = Segmentation("slic 6", "slic:6", "stress", "own regions", lambda: Slic(6))
-    return [*embedded_segmentations()[:2], slic]
-
-
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory):
-    folder, config = tmp_path_factory.mktemp("stability"), Embedded(images=12)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stability, "embedded_segmentations", _three_ways)
-        patch.setattr(stability, "COUNTED_SIZE", 96)
-        outcome, written = run_experiment("stability", config, folder)
-        before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.parquet")}
-        again, _ = run_experiment("stability", config, folder)
-        after = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.parquet")}
+    folder, config = tmp_path_factory.mktemp("stability"), Embedded(images=12, settings=TINY)
+    outcome, written = run_experiment("stability", config, folder)
+    before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.parquet")}
+    again, _ = run_experiment("stability", config, folder)
+    after = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.parquet")}
     return folder, outcome, written, again, before == after
 
 
@@ -93,7 +82,7 @@ def test_every_kind_of_change_is_decided_for_both_readings(small) -> None:
     _, outcome, *_ = small
     claims = [(found.claim, found.reading) for found in outcome.findings]
     assert ("precision stays when the same segmenter is set otherwise", "smallest") in claims
-    assert ("recall does not stay under stress (slic 6)", "irreducible") in claims
+    assert ("recall does not stay under stress (grid 3x3)", "irreducible") in claims
     stays = {
         found.claim: found.verdict
         for found in outcome.findings
@@ -114,17 +103,10 @@ def test_background_cells_leave_the_picture_as_it_is() -> None:
     assert items[0].truth.ndim == 3
 
 
-def test_the_imagenet_size_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data, masks = draw_pictures(tmp_path / "data", 2), draw_masks(tmp_path / "masks", 2)
-
-    def few(config):
-        return [way for way in imagenet_segmentations(config) if way.name.startswith("grid")][:1]
-
-    monkeypatch.setattr(stability, "imagenet_segmentations", few)
-    out = tmp_path / "out"
-    options = ("--size", "imagenet", "--data", data, "--model", "torchvision:resnet18", "--weights", "random")
-    options += ("--segmenter", "grid:2x3", "--truth", f"masks:{masks}", "--out", out, "--no-progress")
-    assert run("experiment", "stability", *options) == 0
+def test_the_imagenet_size_runs(tmp_path: Path) -> None:
+    data, masks = draw_photos(tmp_path / "data", 2), draw_photo_masks(tmp_path / "masks", 2)
+    out, settings = tmp_path / "out", replace(TINY, segmentations=())
+    run_experiment("stability", tiny_imagenet(data, truth=f"masks:{masks}", settings=settings), out)
     rows = read_rows(out / "runs" / "grid 2x3").to_pylist()
     assert [row["num_regions"] for row in rows] == [6, 6]
     assert all(row["error"] is None and row["region_iou"] for row in rows)
@@ -134,14 +116,14 @@ def test_the_imagenet_size_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("reading", ["irreducible", "minimal", "smallest"])
 @pytest.mark.parametrize("rule", ["iou:0.3", "iou:0.25", "coverage:1", "coverage:0.2"])
 def test_rematched_rows_are_those_of_a_study_with_that_rule(tmp_path, reading, rule):
-    usual = patch_study(tmp_path / "usual", DEFAULT_MATCH, reading)
-    other = patch_study(tmp_path / "other", Match.from_text(rule), reading)
+    usual = disc_study(tmp_path / "usual", DEFAULT_MATCH, reading)
+    other = disc_study(tmp_path / "other", Match.from_text(rule), reading)
     assert same_rows(rematched(usual, Match.from_text(rule)), other)
     assert same_rows(rematched(other, DEFAULT_MATCH), usual)
 
 
 def test_the_rule_matters_in_these_studies(tmp_path):
-    usual = patch_study(tmp_path / "usual", DEFAULT_MATCH, "irreducible")
+    usual = disc_study(tmp_path / "usual", DEFAULT_MATCH, "irreducible")
     assert not same_rows(rematched(usual, Match("iou", 0.9)), usual)
 
 

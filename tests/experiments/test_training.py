@@ -1,6 +1,5 @@
 """Trainings that are followed: which checkpoints, what counts as trained, what is compared, and that it is resumed."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,7 @@ pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
 import pyarrow as pa
+from makers import TINY
 from safetensors.torch import load_file
 
 from captum_focalogic.cli import main
@@ -23,10 +23,10 @@ from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.train import TrainingConfig, train
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import Embedded, ImageNet, run_experiment, training
-from captum_focalogic.experiments.framework import Result, Workspace
+from captum_focalogic.experiments.framework import DEFAULT_MODEL, Result, Workspace
 from captum_focalogic.experiments.training import CHANCE, RIGHT, TrainingCurve, _finding, checkpoints, first_trained
 
-TINY = Embedded(images=3, scenes=128, epochs=2)
+SMALL = Embedded(images=3, scenes=128, epochs=2, settings=TINY)
 
 
 def call(*arguments: object) -> None:
@@ -128,18 +128,10 @@ def test_what_cannot_be_compared_is_not_tested() -> None:
     assert "only the last" in _finding(late, "divergence", "", "smallest").evidence
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_test_scenes() -> Iterator[None]:
-    """Accuracies over 60 scenes, since nothing here depends on them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("captum_focalogic.experiments.scenes.TEST_SCENES", 60)
-        yield
-
-
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("training")
-    run_experiment("training", TINY, out)
+    run_experiment("training", SMALL, out)
     return out
 
 
@@ -183,7 +175,7 @@ def test_a_second_run_trains_and_explains_nothing(done: Path, monkeypatch: pytes
     (done / "training.md").unlink()
     shards = {path: path.stat().st_mtime_ns for path in done.rglob("rows-*.parquet")}
     monkeypatch.setattr(training, "train", refuse)
-    run_experiment("training", TINY, done)
+    run_experiment("training", SMALL, done)
     assert (done / "training.md").read_bytes() == page
     assert {path: path.stat().st_mtime_ns for path in done.rglob("rows-*.parquet")} == shards
     assert len({path.parent for path in shards}) == 4
@@ -196,7 +188,7 @@ def test_dry_runs_say_what_would_be_done(tmp_path: Path, capsys: pytest.CaptureF
     call("experiment", "training", "--size", "imagenet", "--data", tmp_path, "--dry-run", "--out", tmp_path / "out")
     said = capsys.readouterr().out
     assert "specialised, epoch 29" in said
-    assert training.MODEL in said
+    assert DEFAULT_MODEL in said
     assert not (tmp_path / "out").exists()
 
 

@@ -23,11 +23,11 @@ def formula_holds(focus, regions) -> bool:
     return any(state <= regions for state in focus.region_sets())
 
 
-def colour_of(picture, region: int) -> tuple[int, ...]:
+def colour_of(image, region: int) -> tuple[int, ...]:
     """The colour near the corner of a region, away from frames and numbers."""
     y, x = np.argwhere(region == LABELS)[5 * 16 + 4]
-    scale = picture.width / LABELS.shape[1]
-    return picture.getpixel((round((x + 0.5) * scale), round((y + 0.5) * scale)))
+    scale = image.width / LABELS.shape[1]
+    return image.getpixel((round((x + 0.5) * scale), round((y + 0.5) * scale)))
 
 
 def test_the_regions_shown_are_enough_for_one_formula_only() -> None:

@@ -43,31 +43,33 @@ def test_both_engines_draw_formulas_with_thumbnails(tmp_path, engine, ending):
     image, label_map = stripes(7)
     drawing = illustrated(to_networkx(to_expression(STATES)), image, label_map, title="T(V)")
     path = render(drawing, tmp_path / f"formula.{ending}", engine=engine)
-    picture = path.read_bytes()
+    shown = path.read_bytes()
     if ending == "svg":
-        assert sorted(graph_labels(picture)) == sorted(["AND", "OR", "AND", "OR", *(f"I{i}" for i in range(1, 7))])
-        assert picture.count(b"data:image/png;base64,") == 6
-        assert b"focalogic-" not in picture  # nothing points at the temporary files
-        assert RED.encode() in picture
+        assert sorted(graph_labels(shown)) == sorted(["AND", "OR", "AND", "OR", *(f"I{i}" for i in range(1, 7))])
+        assert shown.count(b"data:image/png;base64,") == 6
+        assert b"focalogic-" not in shown  # nothing points at the temporary files
+        assert RED.encode() in shown
     else:
-        pixels = np.asarray(Image.open(BytesIO(picture)).convert("RGB")).astype(int)
+        pixels = np.asarray(Image.open(BytesIO(shown)).convert("RGB")).astype(int)
         red = tuple(int(RED[i : i + 2], 16) for i in (1, 3, 5))
         assert (np.abs(pixels - red).max(axis=2) < 4).sum() > 300
         assert pixels.shape[0] > 200
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_wide_label_lies_below_its_picture_not_on_it(tmp_path, engine):
+def test_a_wide_label_lies_below_its_image_not_on_it(tmp_path, engine):
     image, label_map = stripes(7)
-    names = dict.fromkeys(range(7), "a name much wider than the picture")
+    names = dict.fromkeys(range(7), "a name much wider than the image")
     drawing = illustrated(to_networkx(to_expression(STATES)), image, label_map, names=names)
     svg = ET.fromstring(render(drawing, tmp_path / "wide.svg", engine=engine).read_bytes())
     space = "{http://www.w3.org/2000/svg}"
-    pictured = [g for g in svg.iter(f"{space}g") if g.find(f".//{space}image") is not None and g.get("class") == "node"]
-    assert len(pictured) == 6
-    for node in pictured:
-        picture = node.find(f".//{space}image")
-        bottom = float(picture.get("y")) + float(picture.get("height").removesuffix("px"))
+    illustrated_nodes = [
+        g for g in svg.iter(f"{space}g") if g.find(f".//{space}image") is not None and g.get("class") == "node"
+    ]
+    assert len(illustrated_nodes) == 6
+    for node in illustrated_nodes:
+        shown = node.find(f".//{space}image")
+        bottom = float(shown.get("y")) + float(shown.get("height").removesuffix("px"))
         first_baseline = min(float(text.get("y")) for text in node.findall(f".//{space}text"))
         assert bottom < first_baseline - 8, "the first line's letters are about 9 points high"
 
@@ -92,15 +94,15 @@ def test_state_graphs_say_what_they_hide_and_what_is_dropped(tmp_path):
 def test_thumbnails_show_the_region_and_dim_the_rest():
     image, label_map = stripes(3)
     drawing = illustrated(to_networkx(to_expression([[False, True, False]])), image, label_map)
-    picture = np.asarray(Image.open(drawing.thumbnails.region(1).path).convert("RGB"))
-    middle = picture[picture.shape[0] // 2, picture.shape[1] // 2]
+    shown = np.asarray(Image.open(drawing.thumbnails.region(1).path).convert("RGB"))
+    middle = shown[shown.shape[0] // 2, shown.shape[1] // 2]
     assert np.abs(middle.astype(int) - image[0, 18].astype(int)).max() < 12
-    edge = picture[picture.shape[0] // 2, 8].astype(int)
+    edge = shown[shown.shape[0] // 2, 8].astype(int)
     assert np.ptp(edge) < 6  # grey
     assert drawing.thumbnails.region(99) is None
 
 
-def test_pictures_need_an_image_and_its_map():
+def test_showing_regions_needs_an_image_and_its_map():
     image, label_map = stripes(3)
     graph = to_networkx(to_expression([[True]]))
     with pytest.raises(InputError, match="one of them is missing"):

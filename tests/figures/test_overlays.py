@@ -22,62 +22,62 @@ GREY = np.full((3, 40, 40), 0.5)
 MIDDLE = {-2: (10, 10), 0: (30, 10), 5: (10, 30), 9: (30, 30)}
 
 
-def colour_in(picture, region, size=40):
-    """Colour in the middle of a region, places given for a picture 40 pixels wide."""
-    x, y = (round(place * picture.width / size) for place in MIDDLE[region])
-    return picture.getpixel((x, y))
+def colour_in(image, region, size=40):
+    """Colour in the middle of a region, places given for an image 40 pixels wide."""
+    x, y = (round(place * image.width / size) for place in MIDDLE[region])
+    return image.getpixel((x, y))
 
 
 def test_overlay_is_red_where_shared_white_where_some_and_dim_elsewhere():
-    picture = overlay(GREY, LABELS, IDS, STATES, legend=False)
-    red, green, blue = colour_in(picture, -2)
+    image = overlay(GREY, LABELS, IDS, STATES, legend=False)
+    red, green, blue = colour_in(image, -2)
     assert red > 150
     assert green == blue
     assert green < 90
-    assert colour_in(picture, 0) == colour_in(picture, 5)
-    assert min(colour_in(picture, 0)) > 180
-    assert max(colour_in(picture, 9)) < 70
+    assert colour_in(image, 0) == colour_in(image, 5)
+    assert min(colour_in(image, 0)) > 180
+    assert max(colour_in(image, 9)) < 70
 
 
 def test_regions_of_more_final_states_are_whiter():
     states = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [1, 1, 0, 0], [0, 0, 1, 1]], dtype=bool)
-    picture = overlay(GREY, LABELS, IDS, states, legend=False)
-    shades = [min(colour_in(picture, region)) for region in (-2, 0, 9)]
+    image = overlay(GREY, LABELS, IDS, states, legend=False)
+    shades = [min(colour_in(image, region)) for region in (-2, 0, 9)]
     assert shades == sorted(shades, reverse=True)
     assert len(set(shades)) == 3
-    assert colour_in(picture, 0) == colour_in(picture, 5)
+    assert colour_in(image, 0) == colour_in(image, 5)
 
 
 def test_overlay_with_other_colours():
-    picture = overlay(GREY, LABELS, IDS, STATES, palette=COLOUR_BLIND, legend=False)
-    red, green, blue = colour_in(picture, 0)
+    image = overlay(GREY, LABELS, IDS, STATES, palette=COLOUR_BLIND, legend=False)
+    red, green, blue = colour_in(image, 0)
     assert red > blue
     assert green > blue
-    square = np.asarray(picture)[40:280, 40:280].reshape(-1, 3)
+    square = np.asarray(image)[40:280, 40:280].reshape(-1, 3)
     assert len(np.unique(square, axis=0)) == 2, "plain and striped"
     assert (square[:, 2] > square[:, 0]).all()
 
 
 @pytest.mark.parametrize("states", [np.zeros((0, 4), dtype=bool), np.zeros((1, 4), dtype=bool)])
 def test_without_a_region_everything_is_dim(states):
-    picture = overlay(GREY, LABELS, IDS, states, legend=False)
-    assert {colour_in(picture, region) for region in MIDDLE} == {colour_in(picture, 9)}
-    assert max(colour_in(picture, 9)) < 70
+    image = overlay(GREY, LABELS, IDS, states, legend=False)
+    assert {colour_in(image, region) for region in MIDDLE} == {colour_in(image, 9)}
+    assert max(colour_in(image, 9)) < 70
 
 
 def test_a_single_final_state_is_shared_by_all():
-    picture = overlay(GREY, LABELS, IDS, STATES[:1], legend=False)
-    assert colour_in(picture, -2) == colour_in(picture, 0)
-    assert colour_in(picture, 0)[0] > 150
+    image = overlay(GREY, LABELS, IDS, STATES[:1], legend=False)
+    assert colour_in(image, -2) == colour_in(image, 0)
+    assert colour_in(image, 0)[0] > 150
 
 
 def test_tile_keeps_the_kept_regions_as_they_are():
     pixels = np.random.default_rng(0).integers(60, 200, (40, 40, 3), dtype=np.uint8)
-    picture = tile(pixels, LABELS, IDS, STATES, 1, side=40)
+    image = tile(pixels, LABELS, IDS, STATES, 1, side=40)
     inner = np.s_[25:38, 3:17]
-    np.testing.assert_array_equal(np.asarray(picture)[inner], pixels[inner])
-    assert np.asarray(picture)[3:17, 25:38].max() < 0.5 * 200
-    frame = np.asarray(picture)[0:20, 19]
+    np.testing.assert_array_equal(np.asarray(image)[inner], pixels[inner])
+    assert np.asarray(image)[3:17, 25:38].max() < 0.5 * 200
+    frame = np.asarray(image)[0:20, 19]
     assert (frame == PAPER.shared).all(axis=1).any(), "the shared region has a red frame"
 
 
@@ -96,9 +96,9 @@ def test_captions_and_legends_stand_below():
 
 
 def test_ids_are_printed_inside_their_regions():
-    picture = overlay(GREY, LABELS, IDS, STATES, legend=False)
+    image = overlay(GREY, LABELS, IDS, STATES, legend=False)
     numbered = overlay(GREY, LABELS, IDS, STATES, legend=False, show_ids=True)
-    changed = np.any(np.asarray(picture) != np.asarray(numbered), axis=2)
+    changed = np.any(np.asarray(image) != np.asarray(numbered), axis=2)
     for x, y in MIDDLE.values():
         assert changed[16 * y - 40 : 16 * y + 40, 16 * x - 60 : 16 * x + 60].any()
     assert not changed[300:340].any()
@@ -112,31 +112,31 @@ def test_small_images_are_enlarged_by_whole_numbers_and_large_ones_left():
 
 
 def test_segmentation_tints_each_region_and_draws_the_borders():
-    picture = regions_image(GREY, LABELS, names={9: "last"})
-    assert len({picture.getpixel((16 * x - 100, 16 * y - 100)) for x, y in MIDDLE.values()}) == 4
-    assert min(picture.getpixel((100, 320))) > 200
+    image = regions_image(GREY, LABELS, names={9: "last"})
+    assert len({image.getpixel((16 * x - 100, 16 * y - 100)) for x, y in MIDDLE.values()}) == 4
+    assert min(image.getpixel((100, 320))) > 200
     unnamed = regions_image(GREY, LABELS)
-    changed = np.argwhere(np.any(np.asarray(picture) != np.asarray(unnamed), axis=2))
+    changed = np.argwhere(np.any(np.asarray(image) != np.asarray(unnamed), axis=2))
     assert changed.min() > 320
 
 
-def test_contact_sheet_places_pictures_row_by_row():
+def test_contact_sheet_places_images_row_by_row():
     colours = [(250, 0, 0), (0, 250, 0), (0, 0, 250)]
-    pictures = [Image.new("RGB", (20, 10 * (1 + number)), colour) for number, colour in enumerate(colours)]
-    page = contact_sheet(pictures, columns=2, width=40, gap=4)
+    images = [Image.new("RGB", (20, 10 * (1 + number)), colour) for number, colour in enumerate(colours)]
+    page = contact_sheet(images, columns=2, width=40, gap=4)
     assert page.size == (4 + 2 * 44, 4 + 44 + 64)
     assert page.getpixel((5, 5)) == colours[0]
     assert page.getpixel((49, 5)) == colours[1]
     assert page.getpixel((5, 50)) == colours[2]
     assert page.getpixel((49, 50)) == page.getpixel((0, 0)) == (255, 255, 255)
-    assert contact_sheet(pictures * 3, width=10, gap=0).width == 30
+    assert contact_sheet(images * 3, width=10, gap=0).width == 30
     with pytest.raises(InputError, match="at least one image"):
         contact_sheet([])
     with pytest.raises(InputError, match="columns"):
-        contact_sheet(pictures, columns=0)
+        contact_sheet(images, columns=0)
 
 
-def test_floats_and_bytes_give_the_same_picture():
+def test_floats_and_bytes_give_the_same_image():
     pixels = np.random.default_rng(1).integers(0, 256, (40, 40, 3), dtype=np.uint8)
     floats = (pixels / 255).transpose(2, 0, 1)
     np.testing.assert_array_equal(open_image(floats), pixels)

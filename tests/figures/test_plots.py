@@ -40,9 +40,9 @@ def test_it_draws_into_given_axes() -> None:
 
 def test_an_overlay_is_red_where_shared() -> None:
     _, axes = focus_by(rule).plot(np.full((3, 32, 48), 0.5), use_pyplot=False, show_ids=False)
-    picture = shown(axes)
-    scale = picture.shape[1] / 48
-    red, green, blue = picture[round(8 * scale), round(24 * scale)]
+    image = shown(axes)
+    scale = image.shape[1] / 48
+    red, green, blue = image[round(8 * scale), round(24 * scale)]
     assert red > 150 > green
     assert green == blue
 

@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from PIL import Image
 from captum_focalogic.focus import Focus
 from captum_focalogic.report import data
 from captum_focalogic.report.page import Entry, Panel, write_report
-from captum_focalogic.search import Ascending, enumerate_final_states
+from captum_focalogic.search import Ascending
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -72,7 +73,7 @@ def open_report(browser: Any, tmp_path: Path) -> Iterator[OpenReport]:
 
 
 def kept(page: Any) -> set[int]:
-    """Region ids that are left, as the picture says."""
+    """Region ids that are left, as the image says."""
     boxes = page.locator('.region[aria-checked="true"]')
     return {int(IDS[int(column)]) for column in boxes.evaluate_all("all => all.map(box => box.dataset.region)")}
 
@@ -278,19 +279,18 @@ def test_a_cut_list_of_states_gives_no_false_no(open_report: OpenReport, monkeyp
 
 
 def focus_of_many() -> Focus:
-    ids = np.arange(130)
-    return focus_by_states(ids, [[0, 127], [0, 128, 129], [64, 65]])
-
-
-def focus_by_states(ids: np.ndarray, sets: list[list[int]]) -> Focus:
-    states = np.array([np.isin(ids, members) for members in sets])
-
-    def predicate(asked: np.ndarray) -> np.ndarray:
-        return np.array([any((state <= row).all() for state in states) for row in asked])
-
-    result = enumerate_final_states(predicate, len(ids), Ascending(max_size=2))
+    """Of 130 regions, asked about pairs alone."""
+    ids, sets = np.arange(130), [[0, 127], [0, 128, 129], [64, 65]]
     labels = np.kron(ids.reshape(10, 13), np.ones((4, 4), int))
-    return Focus(ids, np.full(len(ids), 1 / len(ids)), states, result.certificate, result.evaluated, labels)
+    found = focus_by(
+        lambda kept: any(all(kept[region] for region in each) for each in sets),
+        ids,
+        strategy=Ascending(max_size=2),
+        scored=False,
+        target=None,
+        label_map=labels,
+    )
+    return replace(found, final_states=np.array([np.isin(ids, each) for each in sets]))
 
 
 def test_more_regions_than_a_machine_word(open_report: OpenReport) -> None:

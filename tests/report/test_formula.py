@@ -1,7 +1,6 @@
 """The typeset formula: read back from its markup, it is the function it stands for."""
 
 import itertools
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -9,12 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hs
 from hypothesis.extra.numpy import arrays
-from makers import IDS, focus_by, rule
+from makers import IDS, focus_by, focus_of, rule
 
-from captum_focalogic.focus import Focus
 from captum_focalogic.report import formula
 from captum_focalogic.report.formula import Typeset, set_markup, symbol_markup, typeset
-from captum_focalogic.search.record import Record
 
 
 class Reader(HTMLParser):
@@ -110,17 +107,7 @@ def nested(regions: int) -> Typeset:
     ids = np.arange(regions)
     spine = ids % 2 == 0
     states = np.array([(ids < size) & spine | (ids == size) for size in range(1, regions, 2)])
-    few = focus_by(rule)
-    return typeset(
-        Focus(
-            region_ids=ids,
-            areas=np.full(regions, 1 / regions),
-            final_states=states,
-            certificate=replace(few.certificate, num_regions=regions),
-            evaluated=Record(regions).evaluated(),
-            target=1,
-        )
-    )
+    return typeset(focus_of(states, ids))
 
 
 def test_deeply_nested_formulas_are_shown_as_their_terms() -> None:

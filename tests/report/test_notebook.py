@@ -35,7 +35,7 @@ def test_names_are_text() -> None:
     assert "I_m3 = <script>alert(1)</script>" in shown.text
 
 
-def test_without_a_label_map_there_is_no_picture() -> None:
+def test_without_a_label_map_there_is_no_image() -> None:
     shown = Tags(focus_by(rule, label_map=None)._repr_html_())
     assert not any(tag == "img" for tag, _ in shown.tags)
 

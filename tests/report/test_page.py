@@ -215,7 +215,7 @@ def test_the_image_of_the_focus_is_used() -> None:
     assert uri.startswith("data:image/png;base64,")
 
 
-def test_without_regions_on_an_image_there_is_no_picture() -> None:
+def test_without_regions_on_an_image_there_is_no_image() -> None:
     page = Page(render_report([Entry(focus_by(rule, label_map=None))]))
     assert not any(tag == "image" for tag, _ in page.tags)
     assert any(a.get("data-node") == "region" for _, a in page.tags)

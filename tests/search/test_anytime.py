@@ -1,0 +1,216 @@
+"""Anytime against brute force: honest wherever it is stopped, quick to a first set, and in the end exact."""
+
+import lattice
+import numpy as np
+import predicates
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as hs
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.search import Anytime, Ascending, Run, enumerate_final_states
+from captum_focalogic.search import states as st
+
+SCORES = ("true", "noisy", "constant", "inverted", "infinite", "none")
+
+
+def scored(table, kind, seed=0):
+    """A score for each entry: how much of the best valid set it holds, or something worse."""
+    rng = np.random.default_rng(seed)
+    sets = lattice.minimal(table) or {len(table) - 1}
+    entries = np.arange(len(table))
+    held = np.max([[(int(i) & v).bit_count() / max(1, v.bit_count()) for i in entries] for v in sets], axis=0)
+    return {
+        "true": held,
+        "noisy": held + rng.normal(0, 0.3, len(table)),
+        "constant": np.ones(len(table)),
+        "inverted": -held,
+        "infinite": np.where(rng.random(len(table)) < 0.3, np.inf, np.where(rng.random(len(table)) < 0.3, -np.inf, 0)),
+        "none": np.full(len(table), np.nan),
+    }[kind].astype(np.float32)
+
+
+def search(table, kind="none", strategy=None, **budget):
+    asked = lattice.Asked(table, scored(table, kind))
+    num_regions = (len(table) - 1).bit_length()
+    return enumerate_final_states(asked, num_regions, strategy or Anytime(), **budget), asked
+
+
+def entries_asked(result):
+    return {int(i) for i in lattice.index(result.evaluated.states)}
+
+
+@given(predicates.tables(8), hs.sampled_from(SCORES), hs.integers(0, 3))
+@settings(max_examples=150, deadline=None)
+def test_smallest_states_exactly(table, kind, seed):
+    result, asked = search(table, kind, Anytime(seed=seed))
+    assert lattice.states_of(result) == lattice.smallest(table)
+    certificate = result.certificate
+    assert (certificate.reading, certificate.complete, certificate.irreducible) == ("smallest", "yes", True)
+    assert certificate.smallest == ("all" if table[-1] else None)
+    assert certificate.evaluations == len(asked.seen)
+    assert certificate.stopped is None
+
+
+def assert_honest(result, table):
+    """Everything that the certificate says is so."""
+    certificate, asked, found = result.certificate, entries_asked(result), lattice.states_of(result)
+    assert bool(found) == bool(table[-1])
+    assert certificate.num_states == len(found)
+    unfinished = {int(i) for i in lattice.index(result.final_states[result.unfinished])}
+    assert certificate.unfinished == len(unfinished) <= 1
+    assert certificate.irreducible == (not unfinished)
+    for state in found:
+        assert table[state]
+        if state not in unfinished:
+            assert state in lattice.locally_irreducible(table)
+            assert all(state & ~(1 << j) in asked for j in lattice.bits(state))
+    sizes = {state.bit_count() for state in found - unfinished}
+    assert len(sizes) <= 1
+    if unfinished and sizes:
+        assert next(iter(unfinished)).bit_count() < min(sizes)
+    if not table[-1]:
+        return
+    least = min(state.bit_count() for state in lattice.smallest(table))
+    done = certificate.complete_up_to
+    for entry in range(len(table)):
+        if entry.bit_count() <= done and entry not in asked:
+            assert any(table[v] and v & ~entry == 0 for v in asked)
+    assert certificate.least == min(state.bit_count() for state in found)
+    if certificate.smallest == "open":
+        assert done < least <= certificate.least
+        assert certificate.complete == "no"
+    elif certificate.smallest == "size":
+        assert found <= lattice.smallest(table)
+        assert certificate.complete == "no"
+    else:
+        assert found == lattice.smallest(table)
+        assert certificate.complete == "yes"
+
+
+@given(predicates.tables(6), hs.sampled_from(SCORES))
+@settings(max_examples=60, deadline=None)
+def test_every_budget_claims_only_what_was_checked(table, kind):
+    for budget in range(1, len(table) + 1):
+        result, asked = search(table, kind, max_evaluations=budget)
+        assert len(asked.seen) == result.certificate.evaluations <= budget
+        assert_honest(result, table)
+        assert (result.certificate.stopped == "max_evaluations") == (result.certificate.complete == "no")
+
+
+@given(predicates.tables(6), hs.sampled_from(SCORES), hs.integers(1, 70))
+@settings(max_examples=100, deadline=None)
+def test_interrupted_at_any_point(table, kind, last):
+    num_regions = (len(table) - 1).bit_length()
+    score = scored(table, kind)
+    run = Run(Anytime(), num_regions)
+    for _ in range(last):
+        if run.finished:
+            break
+        states = st.unpack(run.wanted(1), num_regions)
+        run.tell(table[lattice.index(states)], score[lattice.index(states)])
+        known = [v for v in entries_asked_by(run) if table[v]]
+        assert (run.best is None) == (not known)
+        if known:
+            assert table[lattice.index(run.best[None])[0]]
+            assert run.best.sum() == min(v.bit_count() for v in known)
+    run.stop("interrupted")
+    assert_honest(run.result(), table)
+
+
+def entries_asked_by(run):
+    evaluated = run._record.evaluated()
+    return [int(i) for i in lattice.index(evaluated.states)]
+
+
+@given(predicates.tables(7), hs.sampled_from(SCORES), hs.integers(1, 100))
+@settings(max_examples=30, deadline=None)
+def test_the_same_seed_asks_the_same(table, kind, budget):
+    first, again = (search(table, kind, Anytime(seed=5), max_evaluations=budget)[1].order for _ in range(2))
+    assert first == again
+
+
+def test_stopped_before_the_whole_image_was_judged():
+    run = Run(Anytime(), 4)
+    run.stop("interrupted")
+    result = run.result()
+    assert not len(result.final_states)
+    assert (result.certificate.complete, result.certificate.smallest) == ("no", None)
+
+
+def test_one_evaluation_leaves_the_whole_image_unfinished():
+    result = enumerate_final_states(lattice.dnf_predicate([[0, 1]]), 4, Anytime(), max_evaluations=1)
+    assert result.final_states.tolist() == [[True] * 4]
+    assert result.unfinished.tolist() == [True]
+    certificate = result.certificate
+    assert (certificate.smallest, certificate.complete_up_to, certificate.least) == ("open", -1, 4)
+    assert "between 0 and 4 region(s)" in str(certificate)
+
+
+SHAPES = [(1, 3, 3), (5, 2, 4), (8, 3, 8), (3, 12, 20), (1, 30, 30), (20, 4, 6)]
+"""Number of terms, and their sizes, of random DNFs."""
+
+
+def random_dnf(num_regions, shape, kind, rng):
+    """A predicate with scores."""
+    count, low, high = shape
+    terms = np.zeros((count, num_regions))
+    for term in terms:
+        term[rng.choice(num_regions, rng.integers(low, high + 1), replace=False)] = 1
+    sizes, weights = terms.sum(axis=1), rng.normal(size=num_regions)
+
+    def predicate(states):
+        held = (states @ terms.T / sizes).max(axis=1)
+        score = {
+            "true": held,
+            "noisy": held + 0.2 * np.sin(1000 * (states @ weights)),
+            "constant": np.ones(len(states)),
+            "inverted": -held,
+        }[kind]
+        return held >= 1 - 1e-9, score
+
+    return predicate
+
+
+@pytest.mark.parametrize("kind", ["true", "noisy", "constant", "inverted"])
+@pytest.mark.parametrize(("num_regions", "budget"), [(60, 2 * 60 + 60), (200, 2 * 200 + 60)])
+def test_a_first_irreducible_set_of_many_regions(num_regions, budget, kind):
+    rng = np.random.default_rng(num_regions)
+    quick = []
+    for shape in SHAPES:
+        for _ in range(3):
+            predicate = random_dnf(num_regions, shape, kind, rng)
+            result = enumerate_final_states(predicate, num_regions, Anytime(), max_evaluations=budget)
+            quick.append(not result.unfinished.all())
+    assert np.mean(quick) >= 0.9
+
+
+def test_helpful_scores_find_the_smallest_of_many_regions_where_all_sets_are_beyond_reach():
+    rng = np.random.default_rng(3)
+    right = []
+    for shape in SHAPES:
+        state = rng.bit_generator.state
+        result = enumerate_final_states(random_dnf(60, shape, "true", rng), 60, Anytime(), max_evaluations=1_000)
+        rng.bit_generator.state = state
+        count, low, high = shape
+        terms = [rng.choice(60, rng.integers(low, high + 1), replace=False) for _ in range(count)]
+        right.append(result.certificate.least == min(map(len, terms)))
+    assert np.mean(right) >= 0.8
+
+
+def test_what_is_left_of_a_large_budget_goes_into_the_proof():
+    predicate = lattice.dnf_predicate([(0, 7, 29), (11, 12, 13), (3, 4, 20, 21)])
+    proved = enumerate_final_states(predicate, 30, Anytime(), max_evaluations=5_000)
+    assert (proved.certificate.smallest, proved.certificate.complete) == ("all", "yes")
+    assert [tuple(np.flatnonzero(v)) for v in proved.final_states] == [(0, 7, 29), (11, 12, 13)]
+    ascending = enumerate_final_states(predicate, 30, Ascending(stop="smallest")).certificate.evaluations
+    assert proved.certificate.evaluations <= ascending + 200
+    sized = enumerate_final_states(predicate, 30, Anytime(), max_evaluations=800).certificate
+    assert (sized.smallest, sized.complete_up_to, sized.least) == ("size", 2, 3)
+    assert "further states of that size may be missing" in str(sized)
+
+
+@pytest.mark.parametrize("arguments", [{"width": 0}, {"width": 1.5}, {"seed": -1}, {"seed": True}])
+def test_bad_arguments(arguments):
+    with pytest.raises(InputError, match=next(iter(arguments))):
+        Anytime(**arguments)
