@@ -1,0 +1,37 @@
+"""Pages for those who carry on: what they name exists, and what they show runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("CONTRIBUTING.md", "docs/how-it-works.md", "docs/glossary.md", "SECURITY.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_a_page_names_exist(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    base = ROOT / "captum_focalogic" if page.endswith("how-it-works.md") else ROOT
+    named = set(re.findall(r"`([\w./]+\.(?:py|md|toml|cff))`", text)) | set(re.findall(r"\]\(([\w./-]+\.md)\)", text))
+    # A module beside another one in the same sentence is named by its last part.
+    places = [base, ROOT, ROOT / "docs", ROOT / "captum_focalogic/compare"]
+    assert [name for name in sorted(named) if not any((place / name).exists() for place in places)] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_code_that_a_page_shows_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
+        exec(compile(block, page, "exec"), {})
+        said = capsys.readouterr().out
+        for promised in re.findall(r"print\([^\n]*# (I\d[^\n]*)", block):
+            assert promised in said
+
+
+def test_versions_agree() -> None:
+    texts = {name: (ROOT / name).read_text(encoding="utf-8") for name in ("pyproject.toml", "CITATION.cff")}
+    numbers = {name: re.search(r"^version\W+([\d.]+)", text, flags=re.MULTILINE) for name, text in texts.items()}
+    import captum_focalogic
+
+    assert {found.group(1) for found in numbers.values() if found} == {captum_focalogic.__version__}
