@@ -1,7 +1,7 @@
 """Data sets by name: embedded scenes, folders of pictures, lists, and folders of Hugging Face datasets."""
 
-import re
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,14 @@ from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.ground_truth import read_mask
 from captum_focalogic.images import open_image
 from captum_focalogic.segmenters import read_label_map
+from captum_focalogic.study.classes import (
+    AS_GIVEN,
+    ClassNumbers,
+    check_range,
+    check_splits,
+    class_numbers,
+    is_hidden,
+)
 from captum_focalogic.study.items import Item, Sample
 from captum_focalogic.study.rows import arrow
 
@@ -89,56 +97,49 @@ def _scene(seed: int) -> Sample:
 
 
 def image_folder(folder: str | Path, class_names: Sequence[str] | None = None) -> list[Item]:
-    """Pictures in a folder: one subfolder for each class, or all in one for pictures of unknown class.
+    """Images in a folder: one subfolder for each class, or all in one for images of unknown class.
 
-    Ids are paths inside the folder. A subfolder's class is the model's class of that name where all subfolders are
-    named so; its number where all names are whole numbers; its ImageNet number where the names are WordNet ids and the
-    model has ImageNet's 1,000 classes; else its place in alphabetical order, torchvision's rule.
+    Ids are paths inside the folder. A subfolder's class is found by
+    :func:`~captum_focalogic.study.classes.class_numbers`; where only alphabetical order is left, all subfolders count,
+    as for torchvision's ``ImageFolder``. Hidden folders and the system's are nobody's class, and links are followed.
+
+    Raises
+    ------
+    InputError
+        If there are images both in subfolders and outside of them, the subfolders are parts of a data set (train, val),
+        or some are no classes of the model.
     """
     root = Path(folder).resolve()
-    paths = sorted(path for path in root.rglob("*") if path.suffix.lower() in IMG_EXTENSIONS and path.is_file())
+    paths = _image_paths(root)
     names = [path.relative_to(root).parts for path in paths]
     classes = sorted({parts[0] for parts in names if len(parts) > 1})
     if classes and any(len(parts) == 1 for parts in names):
         raise InputError(f"{root} holds pictures both in subfolders, one for each class, and outside of them")
-    labels = class_numbers(classes, class_names)
+    check_splits(classes, root, class_names)
+    if classes and not class_names:
+        classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not is_hidden(entry.name))
+    found = class_numbers(classes, class_names)
     return [
-        Item("/".join(parts), partial(read_picture, path), labels[parts[0]] if len(parts) > 1 else None)
+        Item(
+            "/".join(parts),
+            partial(read_picture, path),
+            *((found.numbers[parts[0]], found.rule) if len(parts) > 1 else ()),
+        )
         for path, parts in zip(paths, names, strict=True)
     ]
 
 
-def class_numbers(classes: Sequence[str], class_names: Sequence[str] | None) -> Mapping[str, int]:
-    """The number of each class that is given by name; see :func:`image_folder` for the rule."""
-    known = {name: number for number, name in reversed(list(enumerate(class_names or ())))}
-    if classes and all(name in known for name in classes):
-        return {name: known[name] for name in classes}
-    if all(name.isdecimal() for name in classes):
-        return {name: int(name) for name in classes}
-    if len(class_names or ()) == _IMAGENET > len(classes) and all(map(_WORDNET_ID.fullmatch, classes)):
-        return _imagenet_numbers(classes)
-    return {name: number for number, name in enumerate(sorted(classes))}
-
-
-_IMAGENET = 1_000
-_WORDNET_ID = re.compile(r"n\d{8}")
-
-
-def _imagenet_numbers(classes: Sequence[str]) -> Mapping[str, int]:
-    """ImageNet's numbers of some of its classes: those that are missing count, so alphabetical order is not enough."""
-    try:
-        from timm.data.imagenet_info import ImageNetInfo
-    except ImportError as error:
-        raise InputError(
-            f"the classes are {len(classes)} of ImageNet's {_IMAGENET:,}, by their WordNet ids; to tell which, "
-            "pip install 'captum-focalogic[timm]', or name the folders by the classes' numbers"
-        ) from error
-    info: Any = ImageNetInfo()
-    numbers = {name: number for number, name in enumerate(info.label_names())}
-    unknown = [name for name in classes if name not in numbers]
-    if unknown:
-        raise InputError(f"ImageNet's {_IMAGENET:,} classes do not have the WordNet id(s) {', '.join(unknown)}")
-    return {name: numbers[name] for name in classes}
+def _image_paths(root: Path) -> list[Path]:
+    """Images under a folder, in order; what is hidden is left out, and links to folders are followed."""
+    found = []
+    for folder, inner, files in os.walk(root, followlinks=True):
+        here = Path(folder)
+        real = here.resolve()
+        # a link to a folder around it would be walked for ever
+        inner[:] = [name for name in inner if not is_hidden(name) and not real.is_relative_to((here / name).resolve())]
+        kept = (here / name for name in files if not is_hidden(name))
+        found += [path for path in kept if path.suffix.lower() in IMG_EXTENSIONS and path.is_file()]
+    return sorted(found)
 
 
 def read_picture(path: Path, mask: Path | None = None, regions: Path | None = None) -> Sample:
@@ -166,7 +167,7 @@ def listed(path: str | Path, class_names: Sequence[str] | None = None) -> list[I
     images = columns.get("image", columns.get("path"))
     if images is None:
         raise InputError(f"{path} needs a column image (or path) that names files; it has {', '.join(columns)}")
-    labels = _numbered(columns.get("label", [None] * len(images)), class_names)
+    labels, rule = _numbered(columns.get("label", [None] * len(images)), class_names)
 
     def file(name: str, row: int) -> Path | None:
         value = columns.get(name, [None] * len(images))[row]
@@ -178,6 +179,7 @@ def listed(path: str | Path, class_names: Sequence[str] | None = None) -> list[I
             str(ids[row]),
             partial(read_picture, path.parent / str(image), file("mask", row), file("regions", row)),
             label,
+            "" if label is None else rule,
         )
         for row, (image, label) in enumerate(zip(images, labels, strict=True))
     ]
@@ -195,19 +197,22 @@ def _columns(path: Path) -> dict[str, list[Any]]:
     return {name: table.column(name).to_pylist() for name in table.column_names}
 
 
-def _numbered(labels: Sequence[Any], class_names: Sequence[str] | None) -> list[int | None]:
-    """Class numbers; nothing and numbers below 0 mean that the class is not known."""
-    numbers = class_numbers(sorted({label for label in labels if isinstance(label, str) and label}), class_names)
-    found = [numbers.get(label) if isinstance(label, str) else label for label in labels]
-    return [None if label is None or label < 0 else int(label) for label in found]
+def _numbered(labels: Sequence[Any], class_names: Sequence[str] | None) -> tuple[list[int | None], str]:
+    """Class numbers and their rule; nothing and numbers below 0 mean that the class is not known."""
+    said = sorted({label for label in labels if isinstance(label, str) and label})
+    found = class_numbers(said, class_names) if said else ClassNumbers({}, AS_GIVEN)
+    numbers = [found.numbers.get(label) if isinstance(label, str) else label for label in labels]
+    known = [None if number is None or number < 0 else int(number) for number in numbers]
+    check_range((number for number in known if number is not None), class_names)
+    return known, found.rule
 
 
 def hugging_face(folder: str | Path, class_names: Sequence[str] | None = None) -> list[Item]:
     """Rows of a dataset that Hugging Face ``datasets`` saved to a folder, with a column of images.
 
-    The image is the first column of type Image; the class is a column ``label`` (class names are matched with the
-    model's where they agree); masks are a column ``mask``, label maps a column ``regions``; ids are a column ``id``,
-    else the row's number.
+    The image is the first column of type Image; the class is a column ``label`` (its class names are matched with the
+    model's, where those are known); masks are a column ``mask``, label maps a column ``regions``; ids are a column
+    ``id``, else the row's number.
 
     Raises
     ------
@@ -230,14 +235,14 @@ def hugging_face(folder: str | Path, class_names: Sequence[str] | None = None) -
     if not images:
         raise InputError(f"{folder} has no column of images; its columns are {', '.join(features)}")
     table = _Dataset(Path(folder).resolve(), images[0], "mask" in features, "regions" in features)
-    labels = _numbered(dataset["label"] if "label" in features else [None] * len(dataset), class_names)
+    said: list[Any] = list(dataset["label"]) if "label" in features else [None] * len(dataset)
     names = getattr(features.get("label"), "names", None)
-    if names is not None and set(names) <= set(class_names or ()):
-        numbers = class_numbers(names, class_names)
-        labels = [None if label is None else numbers[names[label]] for label in labels]
+    if names is not None and class_names:
+        said = [None if label is None or label < 0 else names[label] for label in said]
+    labels, rule = _numbered(said, class_names)
     ids = dataset["id"] if "id" in features else range(len(dataset))
     return [
-        Item(str(item_id), partial(table.read, row), label)
+        Item(str(item_id), partial(table.read, row), label, "" if label is None else rule)
         for row, (item_id, label) in enumerate(zip(ids, labels, strict=True))
     ]
 

@@ -52,11 +52,14 @@ class Item:
         must be picklable.
     label : int, optional
         The class it belongs to.
+    class_rule : str
+        How the class's number was found, where the data gives it otherwise.
     """
 
     id: str
     read: Callable[[], Sample]
     label: int | None = None
+    class_rule: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,3 +93,8 @@ def check_items(items: Sequence[Item]) -> None:
         if item.id in seen:
             raise InputError(f"two images have the id {item.id!r}; every image of a study needs its own")
         seen.add(item.id)
+
+
+def class_rules(items: Sequence[Item]) -> str:
+    """How the numbers of the items' classes were found."""
+    return "; ".join(sorted({item.class_rule for item in items if item.class_rule}))

@@ -1,6 +1,5 @@
 """Data sets by name: what is found, in which order, and with which class, mask and regions."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import GroundTruth, MaskFiles
 from captum_focalogic.segmenters import Grid
 from captum_focalogic.study import Item, Sample, data_from_text, hugging_face, image_folder, run_study
-from captum_focalogic.study.data import class_numbers
 from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.study.settings import StudySettings, model_factory
 
@@ -55,7 +53,6 @@ def test_folders_are_read_as_torchvision_reads_them(tmp_path: Path) -> None:
     [
         (("b", "a"), None, {"a": 0, "b": 1}),
         (("b", "a"), ["b", "c", "a"], {"a": 2, "b": 0}),
-        (("b", "x"), ["b", "c", "a"], {"b": 0, "x": 1}),
         (("10", "9", "2"), None, {"2": 2, "9": 9, "10": 10}),
         (("crane", "x"), ["crane", "x", "crane"], {"crane": 0, "x": 1}),
     ],
@@ -65,6 +62,69 @@ def test_classes_by_name_by_number_or_in_order(
 ) -> None:
     save_pictures(tmp_path, 2 * len(classes), classes)
     assert {item.id.split("/")[0]: item.label for item in image_folder(tmp_path, names)} == expected
+
+
+def test_what_is_hidden_is_nobodys_class(tmp_path: Path) -> None:
+    save_pictures(tmp_path, 6, ("ant", "bee", ".ipynb_checkpoints"))
+    save_pictures(tmp_path, 1, ("__MACOSX",))
+    (tmp_path / "ant" / "._000.png").write_bytes(b"of another system")
+    items = image_folder(tmp_path)
+    assert [(item.id, item.label) for item in items] == [
+        ("ant/000.png", 0),
+        ("ant/003.png", 0),
+        ("bee/001.png", 1),
+        ("bee/004.png", 1),
+    ]
+    assert {item.class_rule for item in items} == {"alphabetical order, as torchvision's ImageFolder"}
+
+
+def test_linked_folders_are_classes_and_circles_end(tmp_path: Path) -> None:
+    save_pictures(tmp_path / "elsewhere", 2, ("bee",))
+    save_pictures(tmp_path / "data", 2, ("ant", "cow"))
+    (tmp_path / "data" / "bee").symlink_to(tmp_path / "elsewhere" / "bee")
+    (tmp_path / "data" / "ant" / "again").symlink_to(tmp_path / "data")
+    assert [(item.id, item.label) for item in image_folder(tmp_path / "data")] == [
+        ("ant/000.png", 0),
+        ("bee/000.png", 1),
+        ("bee/001.png", 1),
+        ("cow/001.png", 2),
+    ]
+
+
+def test_folders_without_images_count_as_for_torchvision(tmp_path: Path) -> None:
+    save_pictures(tmp_path, 2, ("ant", "cow"))
+    (tmp_path / "bee").mkdir()
+    theirs = ImageFolder(str(tmp_path), allow_empty=True)
+    assert [item.label for item in image_folder(tmp_path)] == [label for _, label in theirs.samples] == [0, 2]
+    assert [item.label for item in image_folder(tmp_path, ["cow", "ant"])] == [1, 0]
+
+
+def test_parts_of_a_data_set_are_not_its_classes(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        save_pictures(tmp_path / part, 2)
+    for names in (None, ["ant", "bee"]):
+        with pytest.raises(InputError, match=r"parts of a data set, not classes.*PART being train, val"):
+            data_from_text(str(tmp_path), names)
+    assert len(data_from_text(str(tmp_path / "val"))) == 2
+    save_pictures(tmp_path / "vehicles", 2, ("train",))
+    assert [item.label for item in image_folder(tmp_path / "vehicles", ["bus", "train"])] == [1, 1]
+
+
+def test_classes_that_the_model_does_not_have_are_refused(tmp_path: Path) -> None:
+    names = ["tabby", "Egyptian cat", "tiger cat"]
+    save_pictures(tmp_path / "known", 2, ("Egyptian_cat", "tabby"))
+    items = image_folder(tmp_path / "known", names)
+    assert {item.id.split("/")[0]: item.label for item in items} == {"Egyptian_cat": 1, "tabby": 0}
+    assert {item.class_rule for item in items} == {"the model's classes of these names"}
+    save_pictures(tmp_path / "strange", 3, ("tabby", "Egyptian_cat", "tigercat"))
+    with pytest.raises(InputError, match=r"1 of 3 classes.*'tigercat' \(nearest: 'tiger cat'"):
+        data_from_text(str(tmp_path / "strange"), names)
+    (tmp_path / "list.csv").write_text("path,label\nknown/tabby/001.png,tabby\nknown/tabby/001.png,dog\n")
+    with pytest.raises(InputError, match="1 of 2 classes of the data are none of the model's: 'dog'"):
+        data_from_text(str(tmp_path / "list.csv"), names)
+    (tmp_path / "far.csv").write_text("path,label\nknown/tabby/001.png,3\n")
+    with pytest.raises(InputError, match="3 classes, 0 to 2, but the data has class 3"):
+        data_from_text(str(tmp_path / "far.csv"), names)
 
 
 def test_pictures_in_one_folder_have_no_class(tmp_path: Path) -> None:
@@ -235,18 +295,3 @@ def test_truth_that_is_found_by_the_name_of_the_class() -> None:
     masks = [image.truth.masks if image.truth else None for image in prepared if isinstance(image, Prepared)]
     assert asked == [((3, 4, 6), "ant"), ((3, 4, 6), "bee"), ((3, 4, 6), "moth")]
     assert [None if mask is None else mask.sum() for mask in masks] == [12, 12, None, None, None, None]
-
-
-def test_wordnet_ids_of_some_of_imagenets_classes_are_its_numbers() -> None:
-    imagenet = [f"class {number}" for number in range(1_000)]
-    some = {"n01440764": 0, "n02123045": 281, "n15075141": 999}
-    assert class_numbers(sorted(some), imagenet) == some
-    assert class_numbers(sorted(some), None) == {name: place for place, name in enumerate(sorted(some))}
-    with pytest.raises(InputError, match=r"do not have the WordNet id.*n99999999"):
-        class_numbers(["n01440764", "n99999999"], imagenet)
-
-
-def test_some_of_imagenets_classes_are_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "timm.data.imagenet_info", None)
-    with pytest.raises(InputError, match=r"2 of ImageNet's 1,000.*timm"):
-        class_numbers(["n01440764", "n02123045"], [str(number) for number in range(1_000)])
