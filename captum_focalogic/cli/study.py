@@ -130,7 +130,7 @@ def run(
         summarise,
     )
     from captum_focalogic.study.examples import write_examples
-    from captum_focalogic.study.items import class_rules
+    from captum_focalogic.study.items import numbering_of
     from captum_focalogic.study.page import write_page
     from captum_focalogic.study.settings import model_factory, segmenter_from_text, truth_from_text
     from captum_focalogic.study.tables import write_tables
@@ -164,7 +164,7 @@ def run(
     print_lines(
         {
             "": "",
-            **({"Classes": rules} if (rules := class_rules(items)) else {}),
+            **({"Classes": rules} if (rules := numbering_of(items)) else {}),
             "Rows": f"{len(rows):,} in {out}, {sum(summed.errors.values())} of them errors",
             "Written": ", ".join(map(str, [*write_tables(summed, out), page])),
         }

@@ -16,14 +16,11 @@ _SYSTEM = frozenset(
     ("__macosx", "__pycache__", "@eadir", "$recycle.bin", "system volume information", "lost+found", "thumbs.db")
 )
 
-Rule = str
-"""How class numbers were found, in words."""
-
-BY_NAME: Rule = "the model's classes of these names"
-BY_NUMBER: Rule = "whole numbers, as they are"
-BY_WORDNET_ID: Rule = "ImageNet's numbers of these WordNet ids"
-IN_ORDER: Rule = "alphabetical order, as torchvision's ImageFolder"
-AS_GIVEN: Rule = "the numbers that the data gives"
+BY_NAME = "the model's classes of these names"
+BY_NUMBER = "whole numbers, as they are"
+BY_WORDNET_ID = "ImageNet's numbers of these WordNet ids"
+IN_ORDER = "alphabetical order, as torchvision's ImageFolder"
+AS_GIVEN = "the numbers that the data gives"
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class ClassNumbers:
     """
 
     numbers: Mapping[str, int]
-    rule: Rule
+    rule: str
 
 
 def class_numbers(classes: Sequence[str], class_names: Sequence[str] | None = None) -> ClassNumbers:

@@ -52,14 +52,14 @@ class Item:
         must be picklable.
     label : int, optional
         The class it belongs to.
-    class_rule : str
+    numbering : str
         How the class's number was found, where the data gives it otherwise.
     """
 
     id: str
     read: Callable[[], Sample]
     label: int | None = None
-    class_rule: str = ""
+    numbering: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +95,6 @@ def check_items(items: Sequence[Item]) -> None:
         seen.add(item.id)
 
 
-def class_rules(items: Sequence[Item]) -> str:
+def numbering_of(items: Sequence[Item]) -> str:
     """How the numbers of the items' classes were found."""
-    return "; ".join(sorted({item.class_rule for item in items if item.class_rule}))
+    return "; ".join(sorted({item.numbering for item in items if item.numbering}))

@@ -21,7 +21,7 @@ from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Thresholds
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.strategies import check_reading
 from captum_focalogic.segmenters import Segmenter
-from captum_focalogic.study.items import Item, ModelFactory, class_rules
+from captum_focalogic.study.items import Item, ModelFactory, numbering_of
 
 Group = list[tuple[int, Item]]
 """Images that share their batches, each with its place in the study."""
@@ -89,7 +89,7 @@ class StudySettings:
             "package": f"captum-focalogic {__version__}",
             "images": len(items),
             "data": fingerprint([(item.id, item.label) for item in items]),
-            "classes": class_rules(items),
+            "classes": numbering_of(items),
             "model": self.model.identity,
             "segmenter": setting_text(self.segmenter),
             "truth": setting_text(self.truth),

@@ -75,7 +75,7 @@ def test_what_is_hidden_is_nobodys_class(tmp_path: Path) -> None:
         ("bee/001.png", 1),
         ("bee/004.png", 1),
     ]
-    assert {item.class_rule for item in items} == {"alphabetical order, as torchvision's ImageFolder"}
+    assert {item.numbering for item in items} == {"alphabetical order, as torchvision's ImageFolder"}
 
 
 def test_linked_folders_are_classes_and_circles_end(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_classes_that_the_model_does_not_have_are_refused(tmp_path: Path) -> Non
     save_pictures(tmp_path / "known", 2, ("Egyptian_cat", "tabby"))
     items = image_folder(tmp_path / "known", names)
     assert {item.id.split("/")[0]: item.label for item in items} == {"Egyptian_cat": 1, "tabby": 0}
-    assert {item.class_rule for item in items} == {"the model's classes of these names"}
+    assert {item.numbering for item in items} == {"the model's classes of these names"}
     save_pictures(tmp_path / "strange", 3, ("tabby", "Egyptian_cat", "tigercat"))
     with pytest.raises(InputError, match=r"1 of 3 classes.*'tigercat' \(nearest: 'tiger cat'"):
         data_from_text(str(tmp_path / "strange"), names)
