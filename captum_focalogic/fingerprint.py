@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import re
 import struct
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -42,95 +42,118 @@ def fingerprint(*parts: Any) -> str:
     >>> fingerprint(1) == fingerprint(1.0)
     False
     """
-    digest = hashlib.blake2b(digest_size=_SIZE)
-    for part in parts:
-        _add(digest, part)
-    return digest.hexdigest()
+    return _Hash().of(parts)
 
 
-def _add(digest: Any, part: Any) -> None:
-    """Feed a part, led by its kind and length, so that no two contents give the same bytes."""
-    if part is None or isinstance(part, bool | np.bool_):
-        _feed(digest, "constant", repr(None if part is None else bool(part)).encode())
-    elif isinstance(part, enum.Enum):
-        _feed(digest, "enum", f"{type(part).__qualname__}.{part.name}".encode())
-    elif isinstance(part, str):
-        _feed(digest, "text", part.encode("utf-8", "surrogatepass"))
-    elif isinstance(part, int | np.integer):
-        _feed(digest, "integer", str(int(part)).encode())
-    elif isinstance(part, float | np.floating):
-        _feed(digest, "float", struct.pack("<d", float(part)))
-    elif isinstance(part, bytes | bytearray | memoryview):
-        _feed(digest, "bytes", bytes(part))
-    elif isinstance(part, Path):
-        _feed(digest, "file", bytes.fromhex(_file(part)))
-    elif isinstance(part, np.ndarray):
-        _array(digest, part)
-    elif hasattr(part, "detach"):
-        _tensor(digest, part)
-    else:
-        _add_made(digest, part)
+class _Hash:
+    """Parts fed one after another, each led by its kind and length, so that no two contents give the same bytes."""
 
+    def __init__(self, within: tuple[int, ...] = ()) -> None:
+        self._digest = hashlib.blake2b(digest_size=_SIZE)
+        self._within = within
 
-def _add_made(digest: Any, part: Any) -> None:
-    """What is made of parts, or called by a name."""
-    if isinstance(getattr(part, "identity", None), str):
-        _feed(digest, "identity", part.identity.encode())
-    elif isinstance(part, Mapping):
-        _group(digest, "mapping", sorted((fingerprint(key), fingerprint(value)) for key, value in part.items()))
-    elif isinstance(part, Set):
-        _group(digest, "set", sorted(fingerprint(member) for member in part))
-    elif dataclasses.is_dataclass(part) and not isinstance(part, type):
-        fields = [(field.name, getattr(part, field.name)) for field in dataclasses.fields(part)]
-        _group(digest, _kind(part), fields)
-    elif isinstance(part, Sequence):
-        _group(digest, "sequence", list(part))
-    elif hasattr(part, "state_dict"):
-        weights = {name: values for name, values in part.state_dict().items() if hasattr(values, "detach")}
-        # Layers without weights, such as activations, are told by the text alone.
-        _group(digest, _kind(part), [re.sub(" at 0x[0-9a-f]+", "", repr(part)), weights])
-    elif isinstance(part, functools.partial):
-        _group(digest, "partial", [part.func, part.args, part.keywords])
-    elif inspect.ismethod(part):
-        _group(digest, "method", [part.__self__, part.__func__.__qualname__])
-    elif inspect.isfunction(part):
-        _function(digest, part)
-    elif hasattr(part, "__qualname__"):
-        _feed(digest, "name", f"{part.__module__}.{part.__qualname__}".encode())
-    elif " at 0x" not in (text := repr(part)):
-        _feed(digest, _kind(part), text.encode())
-    else:
-        raise InputError(
-            f"{_kind(part)} does not say what it is made of, so that it cannot be told from another one of its kind; "
-            "give it an attribute identity, a text"
-        )
+    def of(self, parts: Iterable[Any]) -> str:
+        """The hash after some more parts."""
+        for part in parts:
+            self._add(part)
+        return self._digest.hexdigest()
 
+    def _add(self, part: Any) -> None:
+        if part is None or isinstance(part, bool | np.bool_):
+            self._feed("constant", repr(None if part is None else bool(part)).encode())
+        elif isinstance(part, enum.Enum):
+            self._feed("enum", f"{type(part).__qualname__}.{part.name}".encode())
+        elif isinstance(part, str):
+            self._feed("text", part.encode("utf-8", "surrogatepass"))
+        elif isinstance(part, int | np.integer):
+            self._feed("integer", str(int(part)).encode())
+        elif isinstance(part, float | np.floating):
+            self._feed("float", struct.pack("<d", float(part)))
+        elif isinstance(part, bytes | bytearray | memoryview):
+            self._feed("bytes", bytes(part))
+        elif isinstance(part, Path):
+            self._feed("file", bytes.fromhex(_file(part)))
+        elif isinstance(part, np.ndarray):
+            self._array(part)
+        elif hasattr(part, "detach") and hasattr(part, "dtype"):
+            self._tensor(part)
+        elif id(part) in self._within:
+            # A function may close over itself: its place says enough.
+            self._feed("within", str(self._within.index(id(part))).encode())
+        else:
+            self._within += (id(part),)
+            self._add_made(part)
+            self._within = self._within[:-1]
 
-def _function(digest: Any, function: Any) -> None:
-    """By name, code, defaults and what it closes over: a function of the same name may be another one."""
-    cells = [cell.cell_contents for cell in function.__closure__ or ()]
-    content = [f"{function.__module__}.{function.__qualname__}", *_code(function.__code__), function.__defaults__]
-    _group(digest, "function", [*content, cells])
+    def _add_made(self, part: Any) -> None:
+        """What is made of parts, or called by a name."""
+        if isinstance(getattr(part, "identity", None), str):
+            self._feed("identity", part.identity.encode())
+        elif isinstance(part, Mapping):
+            self._group("mapping", sorted((self._apart(key), self._apart(value)) for key, value in part.items()))
+        elif isinstance(part, Set):
+            self._group("set", sorted(self._apart(member) for member in part))
+        elif dataclasses.is_dataclass(part) and not isinstance(part, type):
+            fields = [(field.name, getattr(part, field.name)) for field in dataclasses.fields(part)]
+            self._group(_kind(part), fields)
+        elif isinstance(part, Sequence):
+            self._group("sequence", list(part))
+        elif hasattr(part, "state_dict"):
+            weights = {name: values for name, values in part.state_dict().items() if hasattr(values, "detach")}
+            # Layers without weights, such as activations, are told by the text alone.
+            self._group(_kind(part), [re.sub(" at 0x[0-9a-f]+", "", repr(part)), weights])
+        elif isinstance(part, functools.partial):
+            self._group("partial", [part.func, part.args, part.keywords])
+        elif inspect.ismethod(part):
+            self._group("method", [part.__self__, part.__func__.__qualname__])
+        elif inspect.isfunction(part):
+            self._function(part)
+        elif hasattr(part, "__qualname__"):
+            self._feed("name", f"{part.__module__}.{part.__qualname__}".encode())
+        elif " at 0x" not in (text := repr(part)):
+            self._feed(_kind(part), text.encode())
+        else:
+            raise InputError(
+                f"{_kind(part)} does not say what it is made of, so that it cannot be told from another of its kind; "
+                "give it an attribute identity, a text"
+            )
+
+    def _function(self, function: Any) -> None:
+        """By name, code, defaults and what it closes over: a function of the same name may be another one."""
+        cells = list(inspect.getclosurevars(function).nonlocals.items())
+        content = [f"{function.__module__}.{function.__qualname__}", *_code(function.__code__), function.__defaults__]
+        self._group("function", [*content, cells])
+
+    def _array(self, values: Any) -> None:
+        if values.dtype.hasobject:
+            raise InputError("an array of objects has no content that can be told; convert it to numbers or texts")
+        little = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
+        self._feed(f"array {little.dtype.str} {values.shape}", little.tobytes())
+
+    def _tensor(self, values: Any) -> None:
+        import torch
+
+        # NumPy has no bfloat16, so the raw bytes are taken.
+        octets = values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        self._feed(f"tensor {values.dtype} {tuple(values.shape)}", octets)
+
+    def _group(self, kind: str, parts: Sequence[Any]) -> None:
+        self._feed(f"{kind} of {len(parts)}", b"")
+        for part in parts:
+            self._add(part)
+
+    def _feed(self, kind: str, octets: bytes) -> None:
+        self._digest.update(f"{kind}:{len(octets)}:".encode())
+        self._digest.update(octets)
+
+    def _apart(self, part: Any) -> str:
+        """The hash of a part alone, for parts without an order."""
+        return _Hash(self._within).of([part])
 
 
 def _code(code: Any) -> list[Any]:
     constants = [_code(each) if inspect.iscode(each) else each for each in code.co_consts]
     return [code.co_code, list(code.co_names), [repr(each) if each is ... else each for each in constants]]
-
-
-def _array(digest: Any, values: Any) -> None:
-    if values.dtype.hasobject:
-        raise InputError("an array of objects has no content that can be told; convert it to numbers or texts")
-    little = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
-    _feed(digest, f"array {little.dtype.str} {values.shape}", little.tobytes())
-
-
-def _tensor(digest: Any, values: Any) -> None:
-    import torch
-
-    # NumPy has no bfloat16, so the raw bytes are taken.
-    octets = values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-    _feed(digest, f"tensor {values.dtype} {tuple(values.shape)}", octets)
 
 
 def _file(path: Path) -> str:
@@ -142,17 +165,6 @@ def _file(path: Path) -> str:
     except OSError as error:
         raise FileError(f"{path} cannot be read: {error.strerror or error}") from error
     return digest.hexdigest()
-
-
-def _group(digest: Any, kind: str, parts: Sequence[Any]) -> None:
-    _feed(digest, f"{kind} of {len(parts)}", b"")
-    for part in parts:
-        _add(digest, part)
-
-
-def _feed(digest: Any, kind: str, octets: bytes) -> None:
-    digest.update(f"{kind}:{len(octets)}:".encode())
-    digest.update(octets)
 
 
 def _kind(part: Any) -> str:

@@ -128,6 +128,20 @@ def test_equal_contents_have_equal_ones():
     assert fingerprint(layer) != fingerprint(other)
 
 
+def test_what_refers_to_itself_has_an_end():
+    def countdown(limit):
+        def count(number):
+            return limit if number == 0 else count(number - 1)
+
+        return count
+
+    assert fingerprint(countdown(1)) == fingerprint(countdown(1)) != fingerprint(countdown(2))
+    ring = []
+    ring.append(ring)
+    assert fingerprint(ring) != fingerprint([[]])
+    assert fingerprint([1, [2], [2]]) == fingerprint([1, *[[2]] * 2]), "the same part twice is no ring"
+
+
 def test_files_count_by_what_they_hold(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).write_bytes(b"x" * 3_000_000)
