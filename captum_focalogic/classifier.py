@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -80,6 +80,31 @@ class Classifier:
 
 def _fitted(image: Image.Image, fit: Fit) -> Tensor:
     return image_tensor(fit(open_image(image)))
+
+
+class Normalised(nn.Module):
+    """A classifier behind its normalisation, so that it takes images in [0, 1].
+
+    Parameters
+    ----------
+    model : nn.Module
+        Takes normalised images.
+    mean, std : sequence of float
+        Of each channel.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.model = model
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Class scores of images (N, 3, H, W) in [0, 1]."""
+        return cast(Tensor, self.model((images - self.mean) / self.std))
 
 
 def find_classifier(name: str, weights: str | Path | None = None) -> Classifier:

@@ -10,7 +10,7 @@ import torch
 from captum_focalogic import names
 from captum_focalogic.classifier import find_classifier
 from captum_focalogic.errors import InputError
-from captum_focalogic.integrations.shapes import Shapes
+from captum_focalogic.integrations.annotations import Shapes
 from captum_focalogic.segmenters import Quickshift, segmenter_from_text
 
 PACKAGE = """

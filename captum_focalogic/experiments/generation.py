@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from captum_focalogic.errors import FocaLogicError, InputError, MissingExtraError
 from captum_focalogic.files import make_folder, write_bytes
-from captum_focalogic.integrations.hub import pretrained
+from captum_focalogic.integrations.weights import pretrained
 
 BIASES: tuple[str, ...] = ("colour", "background", "companion")
 """Kinds of bias: the object's own colour, the background, an accompanying object."""

@@ -28,8 +28,8 @@ from captum_focalogic.experiments.published import CANDIDATES
 from captum_focalogic.experiments.scenes import scene_items
 from captum_focalogic.experiments.tables import READINGS, measure_bars, measure_table
 from captum_focalogic.integrations.answers import QUESTION, ask
-from captum_focalogic.integrations.hub import import_transformers
-from captum_focalogic.integrations.transformers_chat import ChatModel
+from captum_focalogic.integrations.transformers import ChatModel
+from captum_focalogic.integrations.weights import import_transformers
 from captum_focalogic.search import Frugal, HittingSets, Strategy
 from captum_focalogic.study import ModelFactory, StudySettings, data_from_text
 

@@ -16,13 +16,13 @@ from torch.nn.functional import cross_entropy, normalize
 from torchvision.models import DenseNet, VisionTransformer
 from torchvision.models.resnet import BasicBlock
 
+from captum_focalogic.classifier import Normalised
 from captum_focalogic.demo.batches import SceneSet
 from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.rules import CLASS_NAMES, COLOURS, RULE_KINDS, RULES, SHAPES, Kind
 from captum_focalogic.demo.scenes import Scene
 from captum_focalogic.demo.train import TrainingConfig, fit, reproducible
 from captum_focalogic.errors import InputError
-from captum_focalogic.integrations.torchvision import Normalised
 from captum_focalogic.integrations.zero_shot import ZeroShot
 
 SIDE = 64

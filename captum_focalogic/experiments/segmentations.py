@@ -165,7 +165,7 @@ def _masks(kind: str, text: str, points: int, min_area: float) -> Segmenter:
         from captum_focalogic.integrations.segment_anything import SamSegmenter
 
         return Identified(SamSegmenter(text or "vit_b", **options), identity)
-    from captum_focalogic.integrations.transformers_masks import TransformersSegmenter
+    from captum_focalogic.integrations.transformers import TransformersSegmenter
 
     return Identified(TransformersSegmenter(text or "facebook/sam-vit-base", **options), identity)
 

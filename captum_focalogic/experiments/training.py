@@ -43,7 +43,7 @@ from captum_focalogic.experiments.framework import (
 from captum_focalogic.experiments.published import EPOCHS
 from captum_focalogic.experiments.scenes import ALL_CLASSES, accuracy_on, fresh_scenes, scene_items, scene_plan
 from captum_focalogic.experiments.tables import READINGS, error_bars, measure_table, new_figure
-from captum_focalogic.integrations.torchvision import RANDOM
+from captum_focalogic.integrations.weights import RANDOM
 from captum_focalogic.study import MEASURES, Item, data_from_text
 from captum_focalogic.study.settings import setting_text
 from captum_focalogic.tables import Table

@@ -1,4 +1,4 @@
-"""Ground truth from files: Pascal VOC, COCO and ImageNet's boxes."""
+"""Annotation files: shapes as COCO writes them, and the objects of Pascal VOC, COCO and ImageNet's boxes."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,18 +7,61 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.files import read_text
 from captum_focalogic.ground_truth import VOID, GroundTruth
-from captum_focalogic.integrations.rle import decode_rle, draw_box, draw_polygons
+from captum_focalogic.regions import MIN_AREA, Labels, labels_from_masks
 from captum_focalogic.segmenters import read_label_map
+
+Bools = NDArray[np.bool_]
+
+Shape = Mapping[str, Any] | Sequence[Any]
+"""Run lengths (size and counts), or a polygon x1, y1, x2, y2, …, or several polygons that are one region."""
 
 VOC_CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable",
     "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 """What the values of Pascal VOC's class masks mean."""
+
+
+class Shapes:
+    """A segmenter whose regions are given shapes.
+
+    Smaller shapes lie on top of larger ones; what no shape covers is one extra region.
+
+    Parameters
+    ----------
+    shapes : sequence of Shape, str or Path
+        The shapes in pixels of the image, or a JSON file with a list of them (or a list of COCO annotations).
+    min_area : float, default 1e-3
+        Share of the image below which a region joins the extra one.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or a shape is none; when called, if run lengths are of another size than the image.
+
+    Examples
+    --------
+    >>> import torch
+    >>> Shapes([[0, 0, 2, 0, 2, 1, 0, 1]])(torch.zeros(3, 1, 3))
+    array([[1, 1, 0]])
+    """
+
+    def __init__(self, shapes: Sequence[Shape] | str | Path, min_area: float = MIN_AREA) -> None:
+        self.shapes = _read(shapes) if isinstance(shapes, str | Path) else list(shapes)
+        self.min_area = min_area
+        if not self.shapes:
+            raise InputError("there are no shapes; give at least one, or leave the segmenter out")
+
+    def __call__(self, image: Tensor) -> Labels:
+        """Regions of an image (3, H, W): 1 … M for shapes, 0 for the rest, (H, W)."""
+        size = (int(image.shape[-2]), int(image.shape[-1]))
+        return labels_from_masks(np.stack([draw_shape(shape, size) for shape in self.shapes]), self.min_area)
 
 
 def read_voc(path: str | Path, names: Mapping[str, str] | None = None) -> GroundTruth:
@@ -141,18 +184,111 @@ class CocoAnnotations:
         return GroundTruth(np.array(masks, dtype=np.bool_).reshape(len(masks), *size), labels)
 
     def _mask(self, item: Mapping[str, Any], size: tuple[int, int]) -> Any:
-        shape = item.get("segmentation")
-        if isinstance(shape, Mapping):
-            mask = decode_rle(shape)
-            if mask.shape != size:
+        if item.get("segmentation"):
+            mask = decode_rle(item["segmentation"]) if isinstance(item["segmentation"], Mapping) else None
+            if mask is not None and mask.shape != size:
                 raise InputError(f"{self.path} has an object of {mask.shape} pixels in an image of {size}")
-            return mask
-        if shape:
-            return draw_polygons(shape, size)
+            return draw_polygons(item["segmentation"], size) if mask is None else mask
         if "bbox" not in item:
             raise InputError(f"{self.path} has an object without segmentation and bbox: {item.get('id')}")
         left, top, width, height = item["bbox"]
         return draw_box((left, top, left + width, top + height), size)
+
+
+def draw_shape(shape: Shape, size: tuple[int, int]) -> Bools:
+    """A mask from what COCO writes about an object: run lengths, a polygon or several, or an annotation with them.
+
+    Raises
+    ------
+    InputError
+        If run lengths are of another size than (height, width), or it is none of these.
+    """
+    if isinstance(shape, Mapping):
+        if "segmentation" in shape:
+            return draw_shape(shape["segmentation"], size)
+        mask = decode_rle(shape)
+        if mask.shape != size:
+            raise InputError(f"run lengths are of {mask.shape} pixels (height, width) but the image is {size}")
+        return mask
+    several = bool(shape) and not isinstance(shape[0], int | float)
+    return draw_polygons(shape if several else [shape], size)
+
+
+def decode_rle(rle: Mapping[str, Any]) -> Bools:
+    """A mask from run lengths.
+
+    Parameters
+    ----------
+    rle : mapping
+        ``size``: (height, width); ``counts``: lengths of alternating runs of absent and present pixels, down the
+        columns, as a list or as COCO's compressed text.
+
+    Returns
+    -------
+    (H, W) bool
+
+    Raises
+    ------
+    InputError
+        If the runs do not fill the size.
+    """
+    try:
+        height, width = (int(side) for side in rle["size"])
+        counts = rle["counts"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"run lengths need size (height, width) and counts; got {_short(rle)}") from error
+    runs = _uncompress(counts) if isinstance(counts, str | bytes) else [int(count) for count in counts]
+    if any(run < 0 for run in runs) or sum(runs) != height * width:
+        raise InputError(f"run lengths must be at least 0 and fill {height}x{width} pixels; they sum to {sum(runs)}")
+    values = np.arange(len(runs)) % 2 == 1
+    return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
+
+
+def encode_rle(mask: NDArray[Any]) -> dict[str, Any]:
+    """Run lengths of a mask (H, W), as a list of counts."""
+    pixels = np.asarray(mask, dtype=np.bool_)
+    flat = pixels.T.reshape(-1)
+    ends = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff(np.concatenate([[0], ends, [flat.size]])).tolist() if flat.size else []
+    if flat.size and flat[0]:
+        counts = [0, *counts]
+    return {"size": list(pixels.shape), "counts": counts}
+
+
+def draw_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> Bools:
+    """A mask from polygons.
+
+    Parameters
+    ----------
+    polygons : sequence of flat sequences x1, y1, x2, y2, …
+        In pixels from the left and the top; the mask is their union.
+    size : (int, int)
+        Height and width.
+
+    Raises
+    ------
+    InputError
+        If a polygon has fewer than three points.
+    """
+    from skimage.draw import polygon as inside
+
+    mask = np.zeros(size, dtype=np.bool_)
+    for polygon in polygons:
+        if len(polygon) < 6 or len(polygon) % 2:
+            raise InputError(f"a polygon is x1, y1, x2, y2, … of at least three points; got {_short(polygon)}")
+        # The centre of the first pixel is at 0.5, where the drawing counts from 0.
+        corners = np.asarray(polygon, dtype=np.float64).reshape(-1, 2) - 0.5
+        mask[inside(corners[:, 1], corners[:, 0], size)] = True  # type: ignore[no-untyped-call]
+    return mask
+
+
+def draw_box(box: Sequence[float], size: tuple[int, int]) -> Bools:
+    """A mask from a box (left, top, right, bottom) in pixels, right and bottom exclusive; what lies outside is cut."""
+    height, width = size
+    left, top, right, bottom = (round(value) for value in box)
+    mask = np.zeros(size, dtype=np.bool_)
+    mask[max(0, top) : max(0, min(height, bottom)), max(0, left) : max(0, min(width, right))] = True
+    return mask
 
 
 def _text(element: ElementTree.Element, path: str) -> str:
@@ -166,3 +302,44 @@ def _voc_box(item: ElementTree.Element) -> tuple[float, float, float, float]:
     left, top, right, bottom = (float(_text(item, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax"))
     # Pascal VOC counts pixels from 1, and its last ones belong to the box.
     return left - 1, top - 1, right, bottom
+
+
+def _read(path: str | Path) -> list[Shape]:
+    try:
+        content = json.loads(read_text(path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"the shapes {path} cannot be read: {error}") from error
+    listed = content.get("annotations") if isinstance(content, dict) else content
+    if not isinstance(listed, list) or not all(isinstance(shape, list | dict) for shape in listed):
+        raise InputError(f"{path} must hold a JSON list of run lengths or polygons")
+    return listed
+
+
+def _uncompress(text: str | bytes) -> list[int]:
+    """COCO's text: six-bit groups from character 48, low first; bit 32 continues, bit 16 of the last is the sign.
+
+    From the fourth run on, a number is the difference to the run two before.
+    """
+    codes = text if isinstance(text, bytes) else text.encode()
+    runs: list[int] = []
+    value = shift = 0
+    for code in codes:
+        group = code - 48
+        if not 0 <= group < 64:
+            raise InputError(f"run lengths hold the character {chr(code)!r}, which COCO's compression does not write")
+        value |= (group & 31) << shift
+        shift += 5
+        if group & 32:
+            continue
+        if group & 16:
+            value -= 1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+        value = shift = 0
+    if shift:
+        raise InputError("run lengths end in the middle of a number; the text is cut short")
+    return runs
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

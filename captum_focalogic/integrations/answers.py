@@ -1,14 +1,17 @@
-"""Answers in words: which of the labels a text names, if any, and what to do where it names none."""
+"""Which of the labels a language model means: by its words, or by the probabilities of its tokens."""
 
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from captum_focalogic.errors import warn
+from captum_focalogic.errors import InputError, warn
+
+Tokens = tuple[int, ...]
 
 QUESTION = "Which one of these labels fits the image best? {labels}. Answer with the label alone."
 """What is asked; ``{labels}`` is replaced by the labels, separated by commas."""
@@ -62,7 +65,7 @@ def _plain(text: str) -> str:
     return text.strip().strip("\"'`*").rstrip(".").strip().casefold()
 
 
-def as_scores(answers: Sequence[int | None], num_labels: int) -> Tensor:
+def scores_of(answers: Sequence[int | None], num_labels: int) -> Tensor:
     """Answers as class scores: 1 for the label that was named, NaN in all columns where none was.
 
     A masked image whose scores are NaN counts as a changed prediction.
@@ -80,7 +83,7 @@ def as_scores(answers: Sequence[int | None], num_labels: int) -> Tensor:
     return scores
 
 
-class Outside(Counter[str]):
+class StrayAnswers(Counter[str]):
     """Answers that are none of the labels, and how often each was given."""
 
     def warn(self, texts: Sequence[str | None], who: str) -> None:
@@ -98,3 +101,83 @@ class Outside(Counter[str]):
 def _brief(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= 60 else f"{line[:57]}..."
+
+
+@dataclass(frozen=True)
+class TokenChoices:
+    """The choices between labels, token by token.
+
+    Attributes
+    ----------
+    sequences : tuple of tuple of int
+        Tokens of each label, the one that ends an answer included.
+    branches : mapping of prefix to the tokens that can follow
+        Only prefixes after which there is a choice, shortest first.
+    """
+
+    sequences: tuple[Tokens, ...]
+    branches: Mapping[Tokens, Tokens]
+
+    def log_probabilities(self, next_tokens: Callable[[Tokens], Tensor]) -> Tensor:
+        """Log-probability of each label, given that the answer is one of them.
+
+        The model is asked only where there is a choice, and its probabilities are shared out among the tokens that
+        lead to a label. Labels whose first tokens all differ need one forward.
+
+        Parameters
+        ----------
+        next_tokens : callable
+            A prefix of tokens to logits of the next token, (N, vocabulary).
+
+        Returns
+        -------
+        (N, K) float32 Tensor
+            Each row's probabilities sum to 1.
+        """
+        chosen = {
+            prefix: next_tokens(prefix)[:, list(choices)].float().log_softmax(dim=1)
+            for prefix, choices in self.branches.items()
+        }
+        columns = []
+        for sequence in self.sequences:
+            steps = [
+                chosen[sequence[:length]][:, self.branches[sequence[:length]].index(sequence[length])]
+                for length in range(len(sequence))
+                if sequence[:length] in self.branches
+            ]
+            columns.append(torch.stack(steps).sum(dim=0))
+        return torch.stack(columns, dim=1)
+
+
+def token_choices(sequences: Sequence[Sequence[int]], end: int, labels: Sequence[str]) -> TokenChoices:
+    """The choices between labels.
+
+    Parameters
+    ----------
+    sequences : sequence of sequences of int
+        Tokens of each label.
+    end : int
+        The token that ends an answer.
+    labels : sequence of str
+        For errors.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two, or two labels have the same tokens.
+    """
+    ended = tuple((*sequence, end) for sequence in sequences)
+    if len(ended) < 2:
+        raise InputError("there must be at least two labels to choose from")
+    for position, sequence in enumerate(ended):
+        if sequence in ended[:position]:
+            twin = labels[ended.index(sequence)]
+            raise InputError(
+                f"the tokenizer cannot tell {labels[position]!r} from {twin!r}; name one of them otherwise"
+            )
+    followers: dict[Tokens, set[int]] = {}
+    for sequence in ended:
+        for length in range(len(sequence)):
+            followers.setdefault(sequence[:length], set()).add(sequence[length])
+    branches = {prefix: tuple(sorted(next_)) for prefix, next_ in followers.items() if len(next_) > 1}
+    return TokenChoices(ended, dict(sorted(branches.items(), key=lambda item: (len(item[0]), item[0]))))

@@ -12,8 +12,8 @@ from torch import Tensor
 from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import GroundTruth, nothing
 from captum_focalogic.images import open_image
-from captum_focalogic.integrations.hub import import_transformers, pretrained
-from captum_focalogic.integrations.mask_segmenter import best_device
+from captum_focalogic.integrations.masks import best_device
+from captum_focalogic.integrations.weights import import_transformers, pretrained
 
 
 class GroundedSam:

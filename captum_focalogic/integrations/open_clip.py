@@ -10,12 +10,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from captum_focalogic.classifier import Classifier, distinct_labels, require_labels
-from captum_focalogic.errors import InputError, MissingExtraError, warn
+from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.images import CentreCrop, Fit, Stretch
-from captum_focalogic.integrations.hub import fetching
-from captum_focalogic.integrations.timm import INSTEAD
-from captum_focalogic.integrations.torchvision import RANDOM
-from captum_focalogic.integrations.weights import load_weights
+from captum_focalogic.integrations.weights import FILE_INSTEAD, fetching, load_or_leave
 from captum_focalogic.integrations.zero_shot import TEMPLATES, ZeroShot, class_embeddings
 
 
@@ -120,13 +117,10 @@ def _create(open_clip: Any, name: str, pretrained: str, weights: str | Path | No
         tags = open_clip.list_pretrained_tags_by_model(name)
         if not on_hub and pretrained not in tags:
             raise InputError(f"open_clip has no weights {pretrained!r} for {name}; it has {', '.join(tags) or 'none'}")
-        with fetching(f"the weights of {name}", failures=(OSError, RuntimeError), instead=INSTEAD):
+        with fetching(f"the weights of {name}", failures=(OSError, RuntimeError), instead=FILE_INSTEAD):
             return open_clip.create_model(name, pretrained=None if on_hub else pretrained)
     network = open_clip.create_model(name, pretrained=None, load_weights=False)
-    if weights == RANDOM:
-        warn(f"{name} has RANDOM weights: its predictions, and every explanation of them, mean nothing")
-        return network
-    return load_weights(network, weights)
+    return load_or_leave(network, weights, name)
 
 
 __all__ = ["TEMPLATES", "load_classifier"]

@@ -3,9 +3,16 @@
 import asyncio
 import base64
 import io
+import json
 import os
-from collections.abc import Sequence
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,19 +21,251 @@ from PIL import Image
 from torch import Tensor
 
 from captum_focalogic.classifier import Classifier, distinct_labels, refuse_weights, require_labels
-from captum_focalogic.errors import EndpointError, InputError, MissingExtraError
+from captum_focalogic.errors import BudgetError, EndpointError, InputError, MissingExtraError
+from captum_focalogic.files import make_folder
 from captum_focalogic.fingerprint import fingerprint
-from captum_focalogic.integrations.answer_cache import Answer, AnswerCache
-from captum_focalogic.integrations.answers import QUESTION, Outside, as_scores, ask, read_answer
-from captum_focalogic.integrations.budget import Budget, Usage
+from captum_focalogic.integrations.answers import QUESTION, StrayAnswers, ask, read_answer, scores_of
 from captum_focalogic.integrations.functions import ANY_SIZE, ArrayFormat
-from captum_focalogic.integrations.mask_cache import default_folder
-from captum_focalogic.integrations.retries import Retries, complaint, wait_before_retry
+from captum_focalogic.integrations.masks import default_folder
 
 DEFAULT_URL = "https://api.openai.com/v1"
 
 MAX_CALLS = 1_000
 """Most requests of a model by name."""
+
+
+_PASSING = (408, 409, 425, 429)
+_NEVER = ("insufficient_quota", "billing_hard_limit_reached")
+
+
+@dataclass(frozen=True)
+class Retries:
+    """Exponential back-off.
+
+    Attributes
+    ----------
+    attempts : int, default 6
+        How often a request is sent at most.
+    first : float, default 1
+        Seconds before the second attempt; doubled for each further one.
+    longest : float, default 60
+        Most seconds between two attempts, whatever the endpoint asks for.
+    jitter : float, default 0.25
+        Share of the pause that chance takes off, so that many clients do not come back together.
+    """
+
+    attempts: int = 6
+    first: float = 1.0
+    longest: float = 60.0
+    jitter: float = 0.25
+
+    def __post_init__(self) -> None:
+        if self.attempts < 1 or self.first < 0 or self.longest < self.first or not 0 <= self.jitter <= 1:
+            raise InputError(
+                f"at least one attempt, and pauses with 0 <= first <= longest, 0 <= jitter <= 1; got {self}"
+            )
+
+    def pause(self, attempt: int, asked: float | None = None) -> float:
+        """Seconds after a failed attempt (from 0), at least what the endpoint asked for."""
+        own = self.first * 2.0**attempt * (1 - self.jitter * random.random())
+        return float(min(self.longest, max(own, asked or 0.0)))
+
+
+@dataclass
+class Usage:
+    """What was spent.
+
+    Attributes
+    ----------
+    calls : int
+        Requests sent, repeated ones included.
+    cached : int
+        Answers that came from the cache.
+    prompt_tokens, completion_tokens : int
+        As the endpoint reports them.
+    cost : float
+        In the currency of the prices; 0 without prices.
+    """
+
+    calls: int = 0
+    cached: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+
+
+class Budget:
+    """Caps that hold before each call.
+
+    What a call costs is known only afterwards. So each call in flight is counted at the price of the dearest so far,
+    and the first one goes alone; the cap on cost can be exceeded by no more than one call is dearer than those before.
+
+    Parameters
+    ----------
+    max_calls : int, optional
+        Most requests.
+    max_cost : float, optional
+        Most money; needs prices.
+    prices : (float, float), optional
+        Of a million prompt tokens and of a million completion tokens.
+
+    Raises
+    ------
+    InputError
+        If a cap is not positive, or there is a cap on cost without prices.
+    """
+
+    def __init__(
+        self, max_calls: int | None = None, max_cost: float | None = None, prices: tuple[float, float] | None = None
+    ) -> None:
+        for name, cap in (("max_calls", max_calls), ("max_cost", max_cost)):
+            if cap is not None and not cap > 0:
+                raise InputError(f"{name} must be positive, or None for no cap; got {cap}")
+        if max_cost is not None and prices is None:
+            raise InputError("max_cost needs prices=(of a million prompt tokens, of a million completion tokens)")
+        if prices is not None and not (len(prices) == 2 and min(prices) >= 0):
+            raise InputError(f"prices must be two numbers, none negative; got {prices}")
+        self.max_calls = max_calls
+        self.max_cost = max_cost
+        self.prices = prices
+        self.usage = Usage()
+        self._dearest: float | None = None
+        self._in_flight = 0
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether the cost of a first call has to be known before a second one may go."""
+        return self.max_cost is not None and self._dearest is None and self._in_flight > 0
+
+    def start(self) -> None:
+        """A request is about to be sent.
+
+        Raises
+        ------
+        BudgetError
+            If it may not be.
+        """
+        usage = self.usage
+        if self.max_calls is not None and usage.calls >= self.max_calls:
+            raise BudgetError(
+                f"{usage.calls} calls were made, the most that max_calls allows; answers so far are in the cache, so "
+                "run again with a larger cap to go on from here"
+            )
+        expected = (self._dearest or 0.0) * (self._in_flight + 1)
+        if self.max_cost is not None and usage.cost + expected > self.max_cost:
+            raise BudgetError(
+                f"{usage.cost:.4g} was spent, and a further call may exceed max_cost={self.max_cost:g}; answers so far "
+                "are in the cache, so run again with a larger cap to go on from here"
+            )
+        usage.calls += 1
+        self._in_flight += 1
+
+    def finish(self, tokens: tuple[int | None, int | None] | None) -> None:
+        """A request has been answered, with so many prompt and completion tokens, or has failed (None).
+
+        Raises
+        ------
+        InputError
+            If there is a cap on cost but the endpoint does not say what was used.
+        """
+        self._in_flight -= 1
+        if tokens is None:
+            return
+        prompt, completion = tokens
+        if self.max_cost is not None and (prompt is None or completion is None):
+            raise InputError("this endpoint does not report its use of tokens, so max_cost cannot hold; use max_calls")
+        self.usage.prompt_tokens += prompt or 0
+        self.usage.completion_tokens += completion or 0
+        if self.prices is not None:
+            cost = ((prompt or 0) * self.prices[0] + (completion or 0) * self.prices[1]) / 1e6
+            self.usage.cost += cost
+            self._dearest = max(self._dearest or 0.0, cost)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said.
+
+    Attributes
+    ----------
+    text : str or None
+        Its words; None if there were none.
+    refusal : str or None
+        Why it would not answer.
+    prompt_tokens, completion_tokens : int or None
+        What it took; None where the endpoint does not say.
+    """
+
+    text: str | None
+    refusal: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class AnswerCache:
+    """A file of answers by request.
+
+    Requests are stored as hashes only: neither images nor keys nor addresses can be read from the file. Several
+    processes may use it at once.
+
+    Parameters
+    ----------
+    path : str or Path
+        Made, with its folder, when it is first used.
+
+    Raises
+    ------
+    InputError
+        When used: if the file is something else or cannot be written.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def get(self, key: str) -> Answer | None:
+        """The answer to a request, if it is known."""
+        row = self._run("SELECT answer FROM answers WHERE request = ?", (key,))
+        return Answer(**json.loads(row[0])) if row else None
+
+    def put(self, key: str, answer: Answer) -> None:
+        """Keep an answer."""
+        self._run("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(asdict(answer))))
+
+    def __len__(self) -> int:
+        row = self._run("SELECT COUNT(*) FROM answers", ())
+        return int(row[0]) if row else 0
+
+    def close(self) -> None:
+        """Close the file; it opens again when needed."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _run(self, statement: str, values: tuple[Any, ...]) -> Any:
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = self._open()
+                with self._connection:
+                    return self._connection.execute(statement, values).fetchone()
+            except (sqlite3.Error, OSError) as error:
+                raise InputError(f"the answers cannot be kept in {self.path}: {error}; give another file") from error
+
+    def _open(self) -> sqlite3.Connection:
+        make_folder(self.path.parent)
+        connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE IF NOT EXISTS answers (request TEXT PRIMARY KEY, answer TEXT NOT NULL)")
+        return connection
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
 
 
 class EndpointModel:
@@ -120,7 +359,7 @@ class EndpointModel:
         self.budget = Budget(max_calls, max_cost, prices)
         self.cache = None if cache is None else AnswerCache(cache)
         self.options = options
-        self.outside = Outside()
+        self.outside = StrayAnswers()
         self._format = ArrayFormat()
 
     @property
@@ -153,7 +392,7 @@ class EndpointModel:
         self.outside.warn(
             [f"refusal: {answer.refusal}" if answer.refusal else answer.text for answer in strange], self.model
         )
-        return as_scores(read, len(self.labels)).to(images.device)
+        return scores_of(read, len(self.labels)).to(images.device)
 
     def request(self, pixels: Any) -> dict[str, Any]:
         """The request about an image (H, W, 3) uint8."""
@@ -309,3 +548,55 @@ def _run(work: Any) -> Any:
         return asyncio.run(work)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
+
+
+def wait_before_retry(openai: Any, error: Exception, retries: Retries, attempt: int) -> float | None:
+    """Seconds to wait before asking again, or None if that is no use."""
+    if attempt + 1 >= retries.attempts:
+        return None
+    if isinstance(error, openai.APIStatusError):
+        if error.code in _NEVER or not (error.status_code in _PASSING or error.status_code >= 500):
+            return None
+        return retries.pause(attempt, retry_after(error.response.headers))
+    passing = isinstance(error, openai.APIConnectionError | openai.APIResponseValidationError | ValueError)
+    return retries.pause(attempt) if passing else None
+
+
+def retry_after(headers: Any) -> float | None:
+    """What the header Retry-After asks for, in seconds: a number, or a date."""
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+    except (TypeError, ValueError):
+        return None
+
+
+def complaint(openai: Any, error: Exception, key_variable: str, *, structured: bool) -> str:
+    """What went wrong, and what to do."""
+    if isinstance(error, openai.APITimeoutError):
+        return "it took too long; raise timeout=, or lower concurrency="
+    if isinstance(error, openai.APIConnectionError):
+        return "it cannot be reached; check base_url= and that the server runs"
+    if not isinstance(error, openai.APIStatusError):
+        return (
+            f"its reply cannot be read ({type(error).__name__}); check that base_url= is an OpenAI-compatible endpoint"
+        )
+    if error.status_code in (401, 403):
+        return f"status {error.status_code}, it does not accept the key in {key_variable}"
+    body = error.body if isinstance(error.body, dict) else {}
+    said = " ".join(str(body.get("message") or error.message).split())[:200]
+    hints = {
+        400: "if it takes no temperature or response_format, pass temperature=None or structured=False"
+        if structured
+        else "if it takes no temperature, pass temperature=None",
+        404: "check the model's name and base_url=",
+        429: "its limit was met; lower concurrency=, or wait",
+    }
+    hint = hints.get(error.status_code, "")
+    return f"status {error.status_code}, {said}{f' ({hint})' if hint else ''}"

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from captum_focalogic.errors import InputError, warn
-from captum_focalogic.integrations.hub import fetching
-from captum_focalogic.integrations.mask_cache import Masks
-from captum_focalogic.integrations.mask_segmenter import MIN_AREA, Cache, MaskSegmenter, best_device, stacked
-from captum_focalogic.integrations.weights import fit_weights, read_state_dict
+from captum_focalogic.integrations.masks import Cache, Masks, MaskSegmenter, best_device, stacked
+from captum_focalogic.integrations.weights import fetching, fit_weights, read_state_dict
+from captum_focalogic.regions import MIN_AREA
 
 POINTS_PER_SIDE = 12
 """The middle one of the paper's grids, which are 9, 12 and 15 points a side."""

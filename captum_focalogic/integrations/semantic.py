@@ -13,10 +13,15 @@ from captum_focalogic.classifier import listed_labels
 from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import GroundTruth, ground_truth_from_mask, nothing
 from captum_focalogic.images import image_tensor, open_image, resize_image, resize_labels
-from captum_focalogic.integrations.hub import fetching, import_transformers, pretrained
-from captum_focalogic.integrations.mask_segmenter import best_device
-from captum_focalogic.integrations.timm import INSTEAD
-from captum_focalogic.integrations.weights import fit_weights, read_state_dict
+from captum_focalogic.integrations.masks import best_device
+from captum_focalogic.integrations.weights import (
+    FILE_INSTEAD,
+    fetching,
+    fit_weights,
+    import_transformers,
+    pretrained,
+    read_state_dict,
+)
 from captum_focalogic.regions import as_label_map
 
 ClassMap = Callable[[Tensor], Any]
@@ -140,7 +145,7 @@ def torchvision_truth(
         raise InputError(f"torchvision has no semantic segmenter {name!r}; it has {', '.join(names)}")
     published = models.get_model_weights(name).DEFAULT
     if weights is None:
-        with fetching(f"the weights of {name}", failures=(OSError, RuntimeError), instead=INSTEAD):
+        with fetching(f"the weights of {name}", failures=(OSError, RuntimeError), instead=FILE_INSTEAD):
             model = models.get_model(name, weights=published)
     else:
         model = _from_file(models, name, weights)

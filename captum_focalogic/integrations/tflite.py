@@ -12,7 +12,7 @@ from captum_focalogic.classifier import Classifier, listed_labels, refuse_weight
 from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.images import CentreCrop, check_size
 from captum_focalogic.integrations.functions import ArrayFormat, as_scores
-from captum_focalogic.integrations.hub import first_line
+from captum_focalogic.integrations.weights import first_line
 
 
 class TfliteModel:

@@ -7,17 +7,10 @@ from typing import Any, cast
 from PIL import Image
 from torch import nn
 
-from captum_focalogic.classifier import Classifier
-from captum_focalogic.errors import InputError, MissingExtraError, warn
+from captum_focalogic.classifier import Classifier, Normalised
+from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.images import Fit
-from captum_focalogic.integrations.hub import fetching
-from captum_focalogic.integrations.torchvision import RANDOM, Normalised
-from captum_focalogic.integrations.weights import load_weights
-
-INSTEAD = (
-    "check the connection; or download the weights elsewhere and give the file (--weights FILE, weights=), or "
-    f"{RANDOM!r} to go without; or set HF_HUB_OFFLINE=1 (and HF_HOME to the cache) to use a copy fetched before"
-)
+from captum_focalogic.integrations.weights import FILE_INSTEAD, RANDOM, fetching, load_or_leave
 
 
 def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
@@ -43,10 +36,8 @@ def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
     """
     timm = _timm()
     model = _create(timm, name, published=weights is None)
-    if weights == RANDOM:
-        warn(f"{name} has RANDOM weights: its predictions, and every explanation of them, mean nothing")
-    elif weights is not None:
-        load_weights(model, weights)
+    if weights is not None:
+        load_or_leave(model, weights, name)
     settings = timm.data.resolve_model_data_config(model)
     if settings["input_size"][0] != 3:
         raise InputError(f"{name} takes {settings['input_size'][0]} channels; this needs a model of colour images")
@@ -72,7 +63,7 @@ def _create(timm: Any, name: str, *, published: bool) -> nn.Module:
         _check_name(timm, name, published=published)
     if not published and not on_hub:
         return cast(nn.Module, timm.create_model(name, pretrained=False))
-    with fetching(f"the weights of {name}", failures=(OSError, RuntimeError), instead=INSTEAD):
+    with fetching(f"the weights of {name}", failures=(OSError, RuntimeError), instead=FILE_INSTEAD):
         return cast(nn.Module, timm.create_model(name, pretrained=published))
 
 

@@ -5,43 +5,13 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.error import URLError
 
-import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
-from captum_focalogic.classifier import Classifier
-from captum_focalogic.errors import InputError, warn
+from captum_focalogic.classifier import Classifier, Normalised
+from captum_focalogic.errors import InputError
 from captum_focalogic.images import Fit
-from captum_focalogic.integrations.hub import fetching
-from captum_focalogic.integrations.weights import load_weights
-
-RANDOM = "random"
-"""In place of weights: leave the network as it was initialised, to try things out without a download."""
-
-
-class Normalised(nn.Module):
-    """A classifier behind its normalisation, so that it takes images in [0, 1].
-
-    Parameters
-    ----------
-    model : nn.Module
-        Takes normalised images.
-    mean, std : sequence of float
-        Of each channel.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, model: nn.Module, mean: list[float], std: list[float]) -> None:
-        super().__init__()
-        self.model = model
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Class scores of images (N, 3, H, W) in [0, 1]."""
-        return cast(Tensor, self.model((images - self.mean) / self.std))
+from captum_focalogic.integrations.weights import RANDOM, fetching, load_or_leave
 
 
 def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
@@ -68,11 +38,7 @@ def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
     if weights is None:
         model = _download(models, name, published)
     else:
-        model = models.get_model(name, weights=None)
-        if weights == RANDOM:
-            warn(f"{name} has RANDOM weights: its predictions, and every explanation of them, mean nothing")
-        else:
-            load_weights(model, weights)
+        model = load_or_leave(models.get_model(name, weights=None), weights, name)
     preset = published.transforms()
     return Classifier.fitted(
         Normalised(model, list(preset.mean), list(preset.std)).eval().requires_grad_(False),

@@ -1,9 +1,10 @@
-"""Ground truth from files."""
+"""Shapes and annotation files."""
 
 import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -11,8 +12,16 @@ from PIL import Image
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import read_mask
-from captum_focalogic.integrations.annotations import CocoAnnotations, read_voc, read_voc_masks
-from captum_focalogic.integrations.rle import decode_rle, draw_box, draw_polygons, encode_rle
+from captum_focalogic.integrations.annotations import (
+    CocoAnnotations,
+    Shapes,
+    decode_rle,
+    draw_box,
+    draw_polygons,
+    encode_rle,
+    read_voc,
+    read_voc_masks,
+)
 
 VOC = """<annotation><size><width>8</width><height>5</height><depth>3</depth></size>
 <object><name>n02124075</name><bndbox><xmin>2</xmin><ymin>1</ymin><xmax>4</xmax><ymax>5</ymax></bndbox></object>
@@ -166,3 +175,51 @@ def test_coco_annotations(tmp_path):
         path.write_text(damage)
         with pytest.raises(InputError, match="no COCO annotation file"):
             CocoAnnotations(path)
+
+
+IMAGE = torch.zeros(3, 4, 6)
+
+
+BOX = [1, 0, 5, 0, 5, 4, 1, 4]
+
+
+SMALL = np.zeros((4, 6), dtype=bool)
+
+
+SMALL[1, 2] = True
+
+
+EXPECTED = np.array([[0, 1, 1, 1, 1, 0]] * 4)
+
+
+EXPECTED[1, 2] = 2
+
+
+def test_small_shapes_lie_on_large_ones():
+    assert np.array_equal(Shapes([encode_rle(SMALL), BOX])(IMAGE), EXPECTED)
+
+
+def test_several_polygons_are_one_region():
+    labels = Shapes([[[0, 0, 2, 0, 2, 4, 0, 4], [4, 0, 6, 0, 6, 4, 4, 4]]])(IMAGE)
+    assert np.array_equal(labels, np.array([[1, 1, 0, 0, 1, 1]] * 4))
+
+
+@pytest.mark.parametrize("wrap", [list, lambda shapes: {"annotations": [{"segmentation": shape} for shape in shapes]}])
+def test_shapes_come_from_a_file(tmp_path, wrap):
+    path = tmp_path / "shapes.json"
+    path.write_text(json.dumps(wrap([encode_rle(SMALL), BOX])))
+    assert np.array_equal(Shapes(path)(IMAGE), EXPECTED)
+
+
+def test_what_does_not_fit_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"\(4, 6\) pixels .* but the image is \(5, 6\)"):
+        Shapes([encode_rle(SMALL)])(torch.zeros(3, 5, 6))
+    with pytest.raises(InputError, match="at least three points"):
+        Shapes([[1, 2, 3]])(IMAGE)
+    with pytest.raises(InputError, match="no shapes"):
+        Shapes([])
+    path = tmp_path / "shapes.json"
+    for content in ("{", "3", "[1, 2]", "{}"):
+        path.write_text(content)
+        with pytest.raises(InputError, match=r"shapes\.json (cannot be read|must hold)"):
+            Shapes(path)

@@ -1,9 +1,12 @@
-"""Answers in words."""
+"""Which label a language model means."""
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from captum_focalogic.integrations.answers import Outside, as_scores, ask, read_answer
+from captum_focalogic.errors import InputError
+from captum_focalogic.integrations.answers import StrayAnswers, ask, read_answer, scores_of, token_choices
 
 LABELS = ["cat", "Dog", "hot dog", "U.S."]
 
@@ -27,10 +30,10 @@ def test_labels_that_differ_in_capitals_need_them():
 
 
 def test_scores_are_one_hot_or_unknown():
-    scores = as_scores([1, None, 0], 3)
+    scores = scores_of([1, None, 0], 3)
     assert torch.equal(scores[[0, 2]], torch.tensor([[0.0, 1, 0], [1, 0, 0]]))
     assert scores[1].isnan().all()
-    assert as_scores([], 3).shape == (0, 3)
+    assert scores_of([], 3).shape == (0, 3)
 
 
 def test_questions_name_the_labels():
@@ -38,7 +41,7 @@ def test_questions_name_the_labels():
 
 
 def test_outside_answers_are_counted_over_calls():
-    outside = Outside()
+    outside = StrayAnswers()
     outside.warn([], "m")
     with pytest.warns(
         UserWarning, match=r"m answered outside the labels for 3 image\(s\).*'cow' 2 x, '\(no text\)' 1 x"
@@ -47,3 +50,55 @@ def test_outside_answers_are_counted_over_calls():
     with pytest.warns(UserWarning, match="cow"):
         outside.warn(["cow"], "m")
     assert outside == {"cow": 3, "(no text)": 1}
+
+
+END = 9
+
+
+VOCABULARY = 10
+
+
+def logits_after(prefix):
+    """Two rows of logits, a fixed function of the prefix."""
+    generator = torch.Generator().manual_seed(hash(prefix) % 2**31)
+    return torch.randn(2, VOCABULARY, generator=generator)
+
+
+def test_the_model_is_asked_only_where_there_is_a_choice():
+    asked = []
+    tree = token_choices([(1, 2), (3,), (4, 5, 6)], END, "abc")
+    found = tree.log_probabilities(lambda prefix: asked.append(prefix) or logits_after(prefix))
+    assert asked == [()]
+    assert torch.allclose(found, logits_after(())[:, [1, 3, 4]].log_softmax(1))
+
+
+def test_a_label_that_begins_another_ends_there():
+    tree = token_choices([(1,), (1, 2), (1, 2, 3)], END, "abc")
+    assert dict(tree.branches) == {(1,): (2, END), (1, 2): (3, END)}
+    first = logits_after((1,))[:, [2, END]].log_softmax(1)
+    second = logits_after((1, 2))[:, [3, END]].log_softmax(1)
+    expected = torch.stack([first[:, 1], first[:, 0] + second[:, 1], first[:, 0] + second[:, 0]], dim=1)
+    assert torch.allclose(tree.log_probabilities(logits_after), expected)
+
+
+@given(st.sets(st.lists(st.integers(0, 3), min_size=1, max_size=4).map(tuple), min_size=2, max_size=8))
+def test_probabilities_are_those_of_a_model_that_can_say_nothing_else(labels):
+    labels = sorted(labels)
+    found = token_choices(labels, END, [str(label) for label in labels]).log_probabilities(logits_after)
+    sequences = [(*label, END) for label in labels]
+    for column, sequence in enumerate(sequences):
+        expected = torch.zeros(2)
+        for length in range(len(sequence)):
+            allowed = sorted({other[length] for other in sequences if other[:length] == sequence[:length]})
+            mask = torch.full((VOCABULARY,), -torch.inf)
+            mask[allowed] = 0.0
+            expected += (logits_after(sequence[:length]) + mask).log_softmax(1)[:, sequence[length]]
+        assert torch.allclose(found[:, column], expected, atol=1e-5)
+    assert torch.allclose(found.exp().sum(1), torch.ones(2), atol=1e-5)
+
+
+def test_labels_must_differ_in_tokens():
+    with pytest.raises(InputError, match="cannot tell 'B' from 'b'; name one of them otherwise"):
+        token_choices([(1,), (2,), (2,)], END, ["a", "b", "B"])
+    with pytest.raises(InputError, match="at least two"):
+        token_choices([(1,)], END, ["a"])

@@ -10,7 +10,7 @@ from captum_focalogic.integrations.grounding import GroundedSam, Sam3Truth
 
 pytest.importorskip("transformers", reason="transformers is not installed (extra 'transformers')")
 
-import tiny_grounding as tiny
+import tiny_transformers as tiny
 
 
 @pytest.fixture

@@ -18,8 +18,7 @@ pytest.importorskip("openai", reason="openai is not installed (extra 'openai')")
 
 from loopback import LABELS, broken, decide, serve, slow, status
 
-from captum_focalogic.integrations.openai import EndpointModel
-from captum_focalogic.integrations.retries import Retries, retry_after
+from captum_focalogic.integrations.openai import EndpointModel, Retries, retry_after
 
 KEY = "sk-very-secret-0123456789"
 QUICK = Retries(attempts=4, first=0.01, longest=0.5)
@@ -313,5 +312,5 @@ def test_the_answers_file_holds_hashes_only(server, images, tmp_path):
     asked.cache.close()
     rows = sqlite3.connect(path).execute("SELECT * FROM answers").fetchall()
     assert len(rows) == 1
-    assert len(rows[0][0]) == 40
+    assert len(rows[0][0]) == 32
     assert json.loads(rows[0][1])["prompt_tokens"] == 1000

@@ -1,5 +1,7 @@
-"""What segmenters that ask a network for overlapping masks have in common."""
+"""Segmenters that ask a network for overlapping masks, and masks kept on disk: they take longer than the search."""
 
+import os
+import zipfile
 from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from captum_focalogic.errors import warn
+from captum_focalogic.files import make_folder, replacing
 from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.images import open_image
-from captum_focalogic.integrations.mask_cache import MaskCache, Masks, default_folder
-from captum_focalogic.regions import MIN_AREA, Labels, labels_from_masks
+from captum_focalogic.regions import Labels, labels_from_masks
+
+Masks = NDArray[np.bool_]
+"""Overlapping masks, (K, H, W)."""
 
 Cache = str | Path | Literal[True] | None
 """A folder for masks, True for the default one, None for none."""
@@ -66,7 +71,7 @@ class MaskSegmenter(ABC):
         pixels = np.asarray(open_image(image))
         if self.cache is None:
             return self._generate(pixels)
-        key = fingerprint(pixels, {**self.settings(), "weights": self._fingerprint})
+        key = fingerprint(pixels, self.settings(), self._weights)
         known = self.cache.get(key)
         if known is not None and known.shape[1:] == pixels.shape[:2]:
             return known
@@ -93,7 +98,7 @@ class MaskSegmenter(ABC):
         """Masks (K, H, W) of an image (H, W, 3)."""
 
     @cached_property
-    def _fingerprint(self) -> str:
+    def _weights(self) -> str:
         return fingerprint(self.network)
 
     def _warn(self, what: str) -> None:
@@ -112,4 +117,54 @@ def best_device(device: str | torch.device | None) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-__all__ = ["MIN_AREA", "Cache", "MaskSegmenter", "best_device", "stacked"]
+class MaskCache:
+    """A folder of masks, one compressed file for each image and settings.
+
+    Files are written under another name and then moved into place, so that several processes may share a folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made when the first masks are stored.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).expanduser()
+
+    def get(self, key: str) -> Masks | None:
+        """The masks stored under a key, or None.
+
+        Warns
+        -----
+        UserWarning
+            If the file is damaged; it counts as absent.
+        """
+        path = self._path(key)
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                count, height, width = stored["shape"].tolist()
+                flat = np.unpackbits(stored["bits"], count=count * height * width)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            warn(f"the stored masks {path} are damaged ({error}) and are made anew")
+            return None
+        return flat.reshape(count, height, width).astype(np.bool_)
+
+    def put(self, key: str, masks: Masks) -> None:
+        """Store masks under a key."""
+        make_folder(self.folder)
+        with replacing(self._path(key)) as path, path.open("wb") as file:
+            np.savez_compressed(file, bits=np.packbits(masks), shape=np.asarray(masks.shape))
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.npz"
+
+
+def default_folder() -> Path:
+    """Where masks are kept: ``$FOCALOGIC_CACHE/masks``, else the user's cache folder."""
+    chosen = os.environ.get("FOCALOGIC_CACHE")
+    if chosen:
+        return Path(chosen).expanduser() / "masks"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "captum_focalogic" / "masks"

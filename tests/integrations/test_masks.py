@@ -1,9 +1,9 @@
-"""Masks kept on disk."""
+"""Masks kept on disk, and what they are told apart by."""
 
 import numpy as np
 import pytest
 
-from captum_focalogic.integrations.mask_cache import MaskCache, default_folder
+from captum_focalogic.integrations.masks import MaskCache, default_folder
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 5), (1, 1, 1), (3, 7, 11), (9, 8, 8)])
