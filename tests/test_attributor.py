@@ -8,20 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import brute_force
 import numpy as np
+import oracles
 import pytest
 import torch
-from brute_force import valid_sets
 from hypothesis import given, settings
 from hypothesis import strategies as hs
+from oracles import region_sets, truth_table
 from torch import Tensor, nn
 
 from captum_focalogic import FocaLogic, Focus
 from captum_focalogic.errors import InputError, ModelOutputError
 from captum_focalogic.search import Ascending, Beam, Exhaustive
 
-READINGS = {"irreducible": brute_force.irreducible, "minimal": brute_force.minimal, "smallest": brute_force.smallest}
+READINGS = {"irreducible": oracles.irreducible, "minimal": oracles.minimal, "smallest": oracles.smallest}
 
 quiet = pytest.mark.filterwarnings("ignore:example:UserWarning")
 """Random networks need not like the baseline less than the input."""
@@ -112,7 +112,7 @@ def test_every_reading_equals_brute_force(kind: str, seed: int, per_eval: int | 
     sizes = torch.randint(1, 7, (count,), generator=generator).tolist()
     masks = torch.stack([random_mask(shape, size, generator) for size in sizes])
     target = int(torch.randint(0, 3, (), generator=generator)) if given_target else None
-    valid = [valid_sets(model, *example, target) for example in zip(x, masks, baseline, strict=True)]
+    valid = [truth_table(model, *example, target) for example in zip(x, masks, baseline, strict=True)]
     feature_mask = masks[:, None] if kind == "convnet" else masks
     for reading, expected in READINGS.items():
         searches = ["auto", "exhaustive"] if reading == "irreducible" else ["auto"]
@@ -123,7 +123,7 @@ def test_every_reading_equals_brute_force(kind: str, seed: int, per_eval: int | 
             for focus, own, mask in zip(focuses, valid, masks, strict=True):
                 found = [frozenset(region_set) for region_set in focus.region_sets()]
                 assert len(set(found)) == len(found)
-                assert set(found) == expected(own, mask.unique().tolist())
+                assert set(found) == region_sets(expected(own), mask.unique().tolist())
                 assert focus.reading == reading
                 assert focus.certificate.complete == "yes"
                 assert focus.certificate.irreducible
@@ -163,8 +163,8 @@ def test_cheap_searches_find_irreducible_states() -> None:
         x = torch.randn(1, *shape, generator=generator, dtype=torch.float64)
         balance(model, x, torch.zeros_like(x))
         mask = random_mask(shape, 7, generator)
-        valid = valid_sets(model, x[0], mask, torch.zeros((), dtype=torch.float64))
-        expected = brute_force.irreducible(valid, mask.unique().tolist())
+        valid = truth_table(model, x[0], mask, torch.zeros((), dtype=torch.float64))
+        expected = region_sets(oracles.irreducible(valid), mask.unique().tolist())
         if len(expected) > 4:
             break
     for search in ("beam", "beam:1", "beam:50", Beam(2, scope="level"), "chains"):
@@ -211,16 +211,16 @@ class TestMobileNet:
         side = torch.arange(x.shape[1])
         mask = (side * rows // len(side))[:, None] * columns + side * columns // len(side)
         baseline = x.mean((1, 2), keepdim=True)
-        valid = valid_sets(model, x, mask, baseline)
+        valid = truth_table(model, x, mask, baseline)
         regions = range(rows * columns)
-        assert 1 < len(valid) < 2 ** len(regions)
+        assert 1 < valid.sum() < 2 ** len(regions)
         (focus,) = FocaLogic(model).explain(x[None], baseline, feature_mask=mask)
-        assert set(map(frozenset, focus.region_sets())) == brute_force.irreducible(valid, regions)
+        assert set(map(frozenset, focus.region_sets())) == region_sets(oracles.irreducible(valid), regions)
         for state, ok in zip(focus.evaluated.states, focus.evaluated.valid, strict=True):
-            assert ok == (frozenset(np.flatnonzero(state).tolist()) in valid)
+            assert ok == valid[oracles.entries(state[None])[0]]
         (focus,) = FocaLogic(model, reading="minimal").explain(x[None], baseline, feature_mask=mask)
-        assert set(map(frozenset, focus.region_sets())) == brute_force.minimal(valid, regions)
-        assert set(map(frozenset, focus.smallest().region_sets())) == brute_force.smallest(valid, regions)
+        assert set(map(frozenset, focus.region_sets())) == region_sets(oracles.minimal(valid), regions)
+        assert set(map(frozenset, focus.smallest().region_sets())) == region_sets(oracles.smallest(valid), regions)
 
 
 # Weightings.
@@ -247,7 +247,7 @@ def banzhaf(states: list[set[int]], num_regions: int) -> list[float]:
 
     values = []
     for region in range(num_regions):
-        others = brute_force.all_sets(set(range(num_regions)) - {region})
+        others = oracles.all_sets(set(range(num_regions)) - {region})
         values.append(sum(holds(kept | {region}) - holds(kept) for kept in others) / len(others))
     return values
 

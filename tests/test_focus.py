@@ -16,6 +16,7 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as hs
 from makers import focus_of
+from oracles import minimal, region_sets, smallest
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
@@ -119,20 +120,6 @@ class TestConstruction:
 # Cuts, against the truth table of the predicate.
 
 
-def valid_sets(table: np.ndarray, num_regions: int) -> list[frozenset[int]]:
-    return [frozenset(j for j in range(num_regions) if i >> j & 1) for i in np.flatnonzero(table).tolist()]
-
-
-def no_valid_part(table: np.ndarray, num_regions: int) -> set[frozenset[int]]:
-    valid = valid_sets(table, num_regions)
-    return {state for state in valid if not any(other < state for other in valid)}
-
-
-def fewest(table: np.ndarray, num_regions: int) -> set[frozenset[int]]:
-    valid = valid_sets(table, num_regions)
-    return {state for state in valid if len(state) == min(map(len, valid))}
-
-
 def found(table: np.ndarray, num_regions: int, strategy: Strategy, budget: int | None) -> Focus:
     weights = 1 << np.arange(num_regions)
     score = np.arange(len(table)) % 7 / 7
@@ -168,7 +155,9 @@ STRATEGIES = [Exhaustive(), Beam(1), Ascending(), Ascending(max_size=2), Ascendi
 def test_cuts_claim_no_more_than_is_known(seed: int, which: int, budget: int | None) -> None:
     table, num_regions = random_table(seed)
     whole = found(table, num_regions, STRATEGIES[which], budget)
-    truth = {"minimal": no_valid_part(table, num_regions), "smallest": fewest(table, num_regions)}
+    truth = {
+        name: region_sets(by(table), range(num_regions)) for name, by in (("minimal", minimal), ("smallest", smallest))
+    }
     for cut in (whole.minimal(), whole.smallest(), whole.minimal().smallest()):
         sets = set(cut.region_sets())
         given = set(whole.region_sets())

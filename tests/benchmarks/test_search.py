@@ -8,14 +8,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import oracles
+import photo_tables
 import pytest
 
 from captum_focalogic.search import Ascending, Beam, Chains, Exhaustive, Frugal, HittingSets, enumerate_final_states
-
-sys.path.append(str(Path(__file__).parents[1] / "search"))  # where the tests keep their oracle and the tables
-
-import lattice
-import photo_tables
 
 MEASURE = """
 import sys, time
@@ -76,7 +73,7 @@ def test_memory_follows_the_largest_frontier_allowed(num_regions, words):
 
 PHOTOS = photo_tables.load()
 
-BRUTE_FORCE = {"irreducible": lattice.irreducible, "minimal": lattice.minimal, "smallest": lattice.smallest}
+BRUTE_FORCE = {"irreducible": oracles.irreducible, "minimal": oracles.minimal, "smallest": oracles.smallest}
 
 ON_PHOTOS = [
     # Strategy, most evaluations on all photos together, fewest final states found.
@@ -95,8 +92,8 @@ ON_PHOTOS = [
 
 def search_photo(name, strategy, **budget):
     table, score, areas = PHOTOS[name]
-    result = enumerate_final_states(lattice.Asked(table, score), len(areas), strategy, areas=areas, **budget)
-    return result.certificate, lattice.states_of(result)
+    result = enumerate_final_states(oracles.Asked(table, score), len(areas), strategy, areas=areas, **budget)
+    return result.certificate, oracles.states_of(result)
 
 
 def test_evaluations_and_final_states_on_photos():
@@ -135,16 +132,16 @@ def test_the_readings_agree_on_photos():
     print(f"\n{'photo':14} regions  sets valid  additions that invalidate  irreducible  minimal  smallest")
     formulas = smallest = 0
     for name, (table, _, areas) in PHOTOS.items():
-        final = lattice.irreducible(table)
+        final = oracles.irreducible(table)
         valid = [int(i) for i in np.flatnonzero(table)]
         added = [table[i | 1 << j] for i in valid for j in range(len(areas)) if not i >> j & 1]
         readings = [len(reading(table)) for reading in BRUTE_FORCE.values()]
         counts = "".join(f"{count:11}" for count in readings)
         print(f"{name:14} {len(areas):7} {table.mean():11.1%} {1 - np.mean(added):26.1%} {counts}")
         absorbed = {v for v in final if not any(other != v and other & ~v == 0 for other in final)}
-        formulas += absorbed == lattice.minimal(table)
+        formulas += absorbed == oracles.minimal(table)
         least = min(v.bit_count() for v in final)
-        smallest += {v for v in final if v.bit_count() == least} == lattice.smallest(table)
+        smallest += {v for v in final if v.bit_count() == least} == oracles.smallest(table)
     print(f"irreducible, absorbed = minimal: {formulas}/{len(PHOTOS)}; last round = smallest: {smallest}/{len(PHOTOS)}")
     assert formulas >= 9
     assert smallest == len(PHOTOS)
@@ -160,7 +157,7 @@ def test_thirty_regions(strategy, ceiling):
     evaluations = []
     for _ in range(5):
         terms = [rng.choice(30, rng.integers(2, 4), replace=False) for _ in range(5)]
-        result = enumerate_final_states(lattice.dnf_predicate(terms), 30, strategy)
+        result = enumerate_final_states(oracles.dnf_predicate(terms), 30, strategy)
         evaluations.append(result.certificate.evaluations)
     print(f"\n{strategy!r}: {np.mean(evaluations):,.0f} evaluations on average, {max(evaluations):,} at most")
     assert max(evaluations) <= ceiling

@@ -1,14 +1,15 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
+import oracles
 import pytest
 import sympy
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import region_sets
 from sympy.logic.boolalg import Equivalent
 
 from captum_focalogic.demo.check import all_states, check_scene, check_scenes, irreducible
@@ -79,16 +80,9 @@ def test_all_states_by_hand() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 5).flatmap(lambda m: st.lists(st.booleans(), min_size=2**m, max_size=2**m)))
-def test_irreducible_states_by_recursion(valid: list[bool]) -> None:
+def test_irreducible_states_by_brute_force(valid: list[bool]) -> None:
     regions = len(valid).bit_length() - 1
-
-    @cache
-    def below(state: frozenset[int]) -> frozenset[frozenset[int]]:
-        children = [state - {region} for region in state]
-        kept = [child for child in children if valid[sum(1 << region for region in child)]]
-        return frozenset().union(*map(below, kept)) if kept else frozenset({state})
-
-    expected = below(frozenset(range(regions))) if valid[-1] else frozenset()
+    expected = region_sets(oracles.irreducible(np.array(valid)), range(regions))
     found = {frozenset(np.flatnonzero(all_states(regions)[state]).tolist()) for state in irreducible(np.array(valid))}
     assert found == expected
 

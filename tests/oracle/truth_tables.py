@@ -1,6 +1,4 @@
-"""Models that look verdicts up in a truth table, and final states of such tables by brute force."""
-
-from itertools import pairwise
+"""Models that look verdicts up in a truth table."""
 
 import numpy as np
 import torch
@@ -103,35 +101,3 @@ def askable(model, tables, device="cpu") -> list[TableAsked]:
     forward = Forward(model, (torch.arange(len(tables), device=device),), len(tables))
     references = References(torch.zeros(len(tables), 2), None, judge)
     return [TableAsked(row, table.example, references, forward) for row, table in enumerate(tables)]
-
-
-def irreducible(table: Table) -> set[int]:
-    """States that valid deletions lead to and that have no valid child, level by level as in the paper."""
-    level, final = {len(table.valid) - 1}, set()
-    while level:
-        below = set()
-        for state in level:
-            children = {state & ~(1 << j) for j in range(table.num_regions) if state >> j & 1}
-            valid = {child for child in children if table.valid[child]}
-            below |= valid
-            if not valid:
-                final.add(state)
-        level = below
-    return final
-
-
-def minimal(table: Table) -> set[int]:
-    """Valid states without any valid proper subset."""
-    valid = np.flatnonzero(table.valid).tolist()
-    return {state for state in valid if not any(other != state and other & state == other for other in valid)}
-
-
-def entries(states: np.ndarray) -> set[int]:
-    """States (S, M) as entries of a table."""
-    return {sum(1 << j for j, keep in enumerate(state) if keep) for state in states.tolist()}
-
-
-def is_canonical(states: np.ndarray) -> bool:
-    """Smallest first, then in lexicographic order of the columns that are kept."""
-    keys = [(sum(state), [j for j, keep in enumerate(state) if keep]) for state in states.tolist()]
-    return all(first < second for first, second in pairwise(keys))

@@ -2,7 +2,7 @@
 
 import numpy as np
 from hypothesis import strategies as hs
-from lattice import dnf_table
+from oracles import dnf_table
 
 
 @hs.composite

@@ -1,7 +1,7 @@
 """Anytime against brute force: honest wherever it is stopped, quick to a first set, and in the end exact."""
 
-import lattice
 import numpy as np
+import oracles
 import predicates
 import pytest
 from hypothesis import given, settings
@@ -17,7 +17,7 @@ SCORES = ("true", "noisy", "constant", "inverted", "infinite", "none")
 def scored(table, kind, seed=0):
     """A score for each entry: how much of the best valid set it holds, or something worse."""
     rng = np.random.default_rng(seed)
-    sets = lattice.minimal(table) or {len(table) - 1}
+    sets = oracles.minimal(table) or {len(table) - 1}
     entries = np.arange(len(table))
     held = np.max([[(int(i) & v).bit_count() / max(1, v.bit_count()) for i in entries] for v in sets], axis=0)
     return {
@@ -31,20 +31,20 @@ def scored(table, kind, seed=0):
 
 
 def search(table, kind="none", strategy=None, **budget):
-    asked = lattice.Asked(table, scored(table, kind))
+    asked = oracles.Asked(table, scored(table, kind))
     num_regions = (len(table) - 1).bit_length()
     return enumerate_final_states(asked, num_regions, strategy or Anytime(), **budget), asked
 
 
 def entries_asked(result):
-    return {int(i) for i in lattice.index(result.evaluated.states)}
+    return {int(i) for i in oracles.entries(result.evaluated.states)}
 
 
 @given(predicates.tables(8), hs.sampled_from(SCORES), hs.integers(0, 3))
 @settings(max_examples=150, deadline=None)
 def test_smallest_states_exactly(table, kind, seed):
     result, asked = search(table, kind, Anytime(seed=seed))
-    assert lattice.states_of(result) == lattice.smallest(table)
+    assert oracles.states_of(result) == oracles.smallest(table)
     certificate = result.certificate
     assert (certificate.reading, certificate.complete, certificate.irreducible) == ("smallest", "yes", True)
     assert certificate.smallest == ("all" if table[-1] else None)
@@ -54,24 +54,24 @@ def test_smallest_states_exactly(table, kind, seed):
 
 def assert_honest(result, table):
     """Everything that the certificate says is so."""
-    certificate, asked, found = result.certificate, entries_asked(result), lattice.states_of(result)
+    certificate, asked, found = result.certificate, entries_asked(result), oracles.states_of(result)
     assert bool(found) == bool(table[-1])
     assert certificate.num_states == len(found)
-    unfinished = {int(i) for i in lattice.index(result.final_states[result.unfinished])}
+    unfinished = {int(i) for i in oracles.entries(result.final_states[result.unfinished])}
     assert certificate.unfinished == len(unfinished) <= 1
     assert certificate.irreducible == (not unfinished)
     for state in found:
         assert table[state]
         if state not in unfinished:
-            assert state in lattice.locally_irreducible(table)
-            assert all(state & ~(1 << j) in asked for j in lattice.bits(state))
+            assert state in oracles.locally_irreducible(table)
+            assert all(state & ~(1 << j) in asked for j in oracles.bits(state))
     sizes = {state.bit_count() for state in found - unfinished}
     assert len(sizes) <= 1
     if unfinished and sizes:
         assert next(iter(unfinished)).bit_count() < min(sizes)
     if not table[-1]:
         return
-    least = min(state.bit_count() for state in lattice.smallest(table))
+    least = min(state.bit_count() for state in oracles.smallest(table))
     done = certificate.complete_up_to
     for entry in range(len(table)):
         if entry.bit_count() <= done and entry not in asked:
@@ -81,10 +81,10 @@ def assert_honest(result, table):
         assert done < least <= certificate.least
         assert certificate.complete == "no"
     elif certificate.smallest == "size":
-        assert found <= lattice.smallest(table)
+        assert found <= oracles.smallest(table)
         assert certificate.complete == "no"
     else:
-        assert found == lattice.smallest(table)
+        assert found == oracles.smallest(table)
         assert certificate.complete == "yes"
 
 
@@ -108,11 +108,11 @@ def test_interrupted_at_any_point(table, kind, last):
         if run.finished:
             break
         states = st.unpack(run.wanted(1), num_regions)
-        run.tell(table[lattice.index(states)], score[lattice.index(states)])
+        run.tell(table[oracles.entries(states)], score[oracles.entries(states)])
         known = [v for v in entries_asked_by(run) if table[v]]
         assert (run.best is None) == (not known)
         if known:
-            assert table[lattice.index(run.best[None])[0]]
+            assert table[oracles.entries(run.best[None])[0]]
             assert run.best.sum() == min(v.bit_count() for v in known)
     run.stop("interrupted")
     assert_honest(run.result(), table)
@@ -120,7 +120,7 @@ def test_interrupted_at_any_point(table, kind, last):
 
 def entries_asked_by(run):
     evaluated = run._record.evaluated()
-    return [int(i) for i in lattice.index(evaluated.states)]
+    return [int(i) for i in oracles.entries(evaluated.states)]
 
 
 @given(predicates.tables(7), hs.sampled_from(SCORES), hs.integers(1, 100))
@@ -139,7 +139,7 @@ def test_stopped_before_the_whole_image_was_judged():
 
 
 def test_one_evaluation_leaves_the_whole_image_unfinished():
-    result = enumerate_final_states(lattice.dnf_predicate([[0, 1]]), 4, Anytime(), max_evaluations=1)
+    result = enumerate_final_states(oracles.dnf_predicate([[0, 1]]), 4, Anytime(), max_evaluations=1)
     assert result.final_states.tolist() == [[True] * 4]
     assert result.unfinished.tolist() == [True]
     certificate = result.certificate
@@ -199,7 +199,7 @@ def test_helpful_scores_find_the_smallest_of_many_regions_where_all_sets_are_bey
 
 
 def test_what_is_left_of_a_large_budget_goes_into_the_proof():
-    predicate = lattice.dnf_predicate([(0, 7, 29), (11, 12, 13), (3, 4, 20, 21)])
+    predicate = oracles.dnf_predicate([(0, 7, 29), (11, 12, 13), (3, 4, 20, 21)])
     proved = enumerate_final_states(predicate, 30, Anytime(), max_evaluations=5_000)
     assert (proved.certificate.smallest, proved.certificate.complete) == ("all", "yes")
     assert [tuple(np.flatnonzero(v)) for v in proved.final_states] == [(0, 7, 29), (11, 12, 13)]

@@ -3,8 +3,8 @@
 from itertools import combinations
 from math import comb
 
-import lattice
 import numpy as np
+import oracles
 import predicates
 import pytest
 from hypothesis import given, settings
@@ -17,7 +17,7 @@ from captum_focalogic.search.ascending import uncovered
 
 
 def search(table, strategy=None, **budget):
-    asked = lattice.Asked(table)
+    asked = oracles.Asked(table)
     num_regions = (len(table) - 1).bit_length()
     return enumerate_final_states(asked, num_regions, strategy or Ascending(), **budget), asked
 
@@ -26,7 +26,7 @@ def search(table, strategy=None, **budget):
 @settings(max_examples=150, deadline=None)
 def test_minimal_states_exactly(table):
     result, _ = search(table)
-    assert lattice.states_of(result) == lattice.minimal(table)
+    assert oracles.states_of(result) == oracles.minimal(table)
     certificate = result.certificate
     assert (certificate.reading, certificate.complete, certificate.irreducible) == ("minimal", "yes", True)
 
@@ -35,7 +35,7 @@ def test_minimal_states_exactly(table):
 @settings(max_examples=150, deadline=None)
 def test_smallest_states_exactly(table):
     result, asked = search(table, Ascending(stop="smallest"))
-    assert lattice.states_of(result) == lattice.smallest(table)
+    assert oracles.states_of(result) == oracles.smallest(table)
     assert (result.certificate.reading, result.certificate.complete) == ("smallest", "yes")
     everything, asked_by_all = search(table)
     assert asked.seen <= asked_by_all.seen
@@ -46,7 +46,7 @@ def test_smallest_states_exactly(table):
 @settings(max_examples=100, deadline=None)
 def test_asks_the_whole_and_every_uncovered_set_once(table):
     result, asked = search(table)
-    minimal = lattice.minimal(table)
+    minimal = oracles.minimal(table)
     wanted = {len(table) - 1}
     if table[-1]:
         wanted |= {i for i in range(len(table)) if not any(v & ~i == 0 and v != i for v in minimal)}
@@ -56,12 +56,12 @@ def test_asks_the_whole_and_every_uncovered_set_once(table):
 @given(predicates.tables(6), hs.sampled_from([None, "smallest"]))
 @settings(max_examples=60, deadline=None)
 def test_every_budget_claims_only_what_was_checked(table, stop):
-    exact = lattice.smallest(table) if stop else lattice.minimal(table)
+    exact = oracles.smallest(table) if stop else oracles.minimal(table)
     for budget in range(1, len(table) + 1):
         result, asked = search(table, Ascending(stop=stop), max_evaluations=budget)
         certificate = result.certificate
         assert len(asked.seen) == certificate.evaluations <= budget
-        found = lattice.states_of(result)
+        found = oracles.states_of(result)
         assert found <= exact
         if certificate.complete == "yes":
             assert found == exact
@@ -74,12 +74,12 @@ def test_every_budget_claims_only_what_was_checked(table, stop):
 @settings(max_examples=100, deadline=None)
 def test_max_size(table, max_size):
     result, _ = search(table, Ascending(max_size=max_size))
-    exact = lattice.minimal(table)
-    assert lattice.states_of(result) == {v for v in exact if v.bit_count() <= max_size}
+    exact = oracles.minimal(table)
+    assert oracles.states_of(result) == {v for v in exact if v.bit_count() <= max_size}
     if result.certificate.complete == "no":
         assert result.certificate.complete_up_to == max_size
     else:
-        assert lattice.states_of(result) == exact
+        assert oracles.states_of(result) == exact
 
 
 @pytest.mark.parametrize("num_regions", [1, 5, 9, 70])
@@ -105,17 +105,17 @@ def test_four_of_sixty_regions_in_chunks():
 def test_thirty_regions_within_the_default_budget():
     # Sizes 0 to 3 of 30 regions are 1 + 30 + 435 + 4,060 sets, and the whole image.
     terms = [(0, 7, 29), (3, 4), (11, 12, 13)]
-    result = enumerate_final_states(lattice.dnf_predicate(terms), 30, Ascending(), max_evaluations=5_000)
+    result = enumerate_final_states(oracles.dnf_predicate(terms), 30, Ascending(), max_evaluations=5_000)
     assert [tuple(np.flatnonzero(v)) for v in result.final_states] == [(3, 4), (0, 7, 29), (11, 12, 13)]
     assert result.certificate.complete_up_to == 3
     assert result.certificate.complete == "no"
-    smallest = enumerate_final_states(lattice.dnf_predicate(terms), 30, Ascending(stop="smallest"))
+    smallest = enumerate_final_states(oracles.dnf_predicate(terms), 30, Ascending(stop="smallest"))
     assert smallest.certificate.evaluations == 1 + 1 + 30 + comb(30, 2)
     assert smallest.certificate.complete == "yes"
 
 
 def test_each_size_is_one_batch():
-    result = enumerate_final_states(lattice.dnf_predicate([range(6)]), 12, Ascending())
+    result = enumerate_final_states(oracles.dnf_predicate([range(6)]), 12, Ascending())
     # The whole; sizes 0 to 11. Sets without one of the regions 0..5 remain up to size 11.
     assert result.certificate.batches == 13
 

@@ -1,7 +1,7 @@
 """Beam against a plain-Python beam, and the paper's promise that every result is irreducible."""
 
-import lattice
 import numpy as np
+import oracles
 import predicates
 import pytest
 from hypothesis import given, settings
@@ -19,7 +19,7 @@ def plain_beam(table, score, areas, width, scope):
     while level:
         kept = set()
         for state in level:
-            children = [(j, state & ~(1 << j)) for j in lattice.bits(state)]
+            children = [(j, state & ~(1 << j)) for j in oracles.bits(state)]
             valid = [(-score[c], -areas[j], j, c) for j, c in children if table[c]]
             if not valid:
                 final.add(state)
@@ -28,7 +28,7 @@ def plain_beam(table, score, areas, width, scope):
         if scope == "level":
 
             def rank(state):
-                area = round(sum(areas[j] for j in lattice.bits(state)), 9)
+                area = round(sum(areas[j] for j in oracles.bits(state)), 9)
                 return -score[state], area, [state >> j & 1 for j in range(num_regions)]
 
             level = sorted(level, key=rank)[:width]
@@ -50,11 +50,11 @@ def scored(draw):
 @settings(max_examples=200, deadline=None)
 def test_the_plain_loop_agrees(problem, width, scope):
     table, score, areas = problem
-    asked = lattice.Asked(table, score)
+    asked = oracles.Asked(table, score)
     result = enumerate_final_states(asked, len(areas), Beam(width, scope=scope), areas=areas)
-    found = lattice.states_of(result)
+    found = oracles.states_of(result)
     assert found == plain_beam(table, score, areas, width, scope)
-    exact = lattice.irreducible(table)
+    exact = oracles.irreducible(table)
     assert found <= exact
     if result.certificate.complete == "yes":
         assert found == exact
@@ -68,39 +68,39 @@ def test_the_plain_loop_agrees(problem, width, scope):
 @settings(max_examples=60, deadline=None)
 def test_a_beam_that_never_prunes_is_exhaustive(table):
     num_regions = (len(table) - 1).bit_length()
-    result = enumerate_final_states(lattice.Asked(table), num_regions, Beam(num_regions))
+    result = enumerate_final_states(oracles.Asked(table), num_regions, Beam(num_regions))
     assert result.certificate.complete == "yes"
-    assert lattice.states_of(result) == lattice.irreducible(table)
+    assert oracles.states_of(result) == oracles.irreducible(table)
 
 
 @given(predicates.tables(6), hs.sampled_from(["state", "level"]))
 @settings(max_examples=40, deadline=None)
 def test_every_budget_gives_irreducible_states(table, scope):
     num_regions = (len(table) - 1).bit_length()
-    exact = lattice.irreducible(table)
+    exact = oracles.irreducible(table)
     for budget in range(1, 30):
-        asked = lattice.Asked(table)
+        asked = oracles.Asked(table)
         result = enumerate_final_states(asked, num_regions, Beam(2, scope=scope), max_evaluations=budget)
         assert len(asked.seen) == result.certificate.evaluations <= budget
-        assert lattice.states_of(result) <= exact
+        assert oracles.states_of(result) <= exact
         for state in result.final_states:
             for j in np.flatnonzero(state):
                 child = state.copy()
                 child[j] = False
                 assert child.astype(np.uint8).tobytes() in asked.seen
         if result.certificate.complete == "yes":
-            assert lattice.states_of(result) == exact
+            assert oracles.states_of(result) == exact
 
 
 def test_pruned_children_do_not_make_a_state_final():
     # {0}, {1}, {2} all suffice. One child a state is kept: the whole, then two, then one.
-    result = enumerate_final_states(lattice.dnf_predicate([[0], [1], [2]]), 3, Beam(1))
+    result = enumerate_final_states(oracles.dnf_predicate([[0], [1], [2]]), 3, Beam(1))
     assert result.final_states.tolist() == [[False, False, True]]
     assert result.certificate.complete == "no"
 
 
 def test_ties_drop_the_larger_area_then_the_lower_id():
-    predicate = lattice.dnf_predicate([[0], [1], [2]])
+    predicate = oracles.dnf_predicate([[0], [1], [2]])
     by_area = enumerate_final_states(predicate, 3, Beam(1), areas=np.array([0.2, 0.3, 0.5]))
     assert by_area.final_states.tolist() == [[True, False, False]]
 
@@ -113,8 +113,8 @@ def test_ties_drop_the_larger_area_then_the_lower_id():
 
 def test_more_than_one_word():
     terms = [range(0, 100, 9), (3, 65, 129)]
-    result = enumerate_final_states(lattice.dnf_predicate(terms), 130, Beam(2, scope="level"))
-    assert lattice.dnf_predicate(terms)(result.final_states).all()
+    result = enumerate_final_states(oracles.dnf_predicate(terms), 130, Beam(2, scope="level"))
+    assert oracles.dnf_predicate(terms)(result.final_states).all()
     assert {tuple(np.flatnonzero(v)) for v in result.final_states} <= {tuple(t) for t in terms}
     assert len(result.final_states)
 

@@ -1,7 +1,7 @@
 """Families of region sets as bitmaps against Python's sets."""
 
-import lattice
 import numpy as np
+import oracles
 from hypothesis import given, settings
 from hypothesis import strategies as hs
 
@@ -22,7 +22,7 @@ def test_bitmaps_hold_sets(num_regions, seed):
         chunk.add(np.isin(chunk.states[:, 0], np.array(sorted(members), dtype=np.uint64)), family)
     assert sorted(bitmap.list_sets(family)[:, 0].tolist()) == sorted(members)
     assert bitmap.count(family) == len(members)
-    below = {i & ~(1 << j) for i in members for j in lattice.bits(i)}
+    below = {i & ~(1 << j) for i in members for j in oracles.bits(i)}
     assert bitmap.list_sets(bitmap.children(family, num_regions))[:, 0].tolist() == sorted(below)
     above = {i | 1 << j for i in members for j in range(num_regions) if not i >> j & 1}
     assert bitmap.list_sets(bitmap.parents(family, num_regions))[:, 0].tolist() == sorted(above)

@@ -4,8 +4,8 @@ import contextlib
 import math
 from functools import cache
 
-import lattice
 import numpy as np
+import oracles
 import predicates
 import pytest
 from hypothesis import given, settings
@@ -20,7 +20,7 @@ from captum_focalogic.search.run import Verdicts
 
 
 def search(table, strategy=None, **budget):
-    asked = lattice.Asked(table)
+    asked = oracles.Asked(table)
     num_regions = (len(table) - 1).bit_length()
     return enumerate_final_states(asked, num_regions, strategy or Chains(), **budget), asked
 
@@ -30,8 +30,8 @@ def end_probabilities_by_definition(table):
 
     @cache
     def ends(state, tried):
-        untried = [j for j in lattice.bits(state) if not tried >> j & 1]
-        below = [state & ~(1 << j) for j in lattice.bits(state)]
+        untried = [j for j in oracles.bits(state) if not tried >> j & 1]
+        below = [state & ~(1 << j) for j in oracles.bits(state)]
         if untried:
             after = [
                 ends(state & ~(1 << j), tried) if table[state & ~(1 << j)] else ends(state, tried | 1 << j)
@@ -68,7 +68,7 @@ def end_probabilities(table):
     num_regions = (len(table) - 1).bit_length()
     digits, entry, groups = stages(num_regions)
     powers = 3 ** np.arange(num_regions)
-    fresh = np.array([sum(3**j for j in lattice.bits(i)) for i in range(len(table))])
+    fresh = np.array([sum(3**j for j in oracles.bits(i)) for i in range(len(table))])
     mass = np.zeros(3**num_regions)
     mass[fresh[-1]] = 1
     for everyone in groups:
@@ -105,8 +105,8 @@ def test_the_two_ways_to_exact_probabilities_agree(table):
 @settings(max_examples=60, deadline=None)
 def test_ends_are_irreducible_and_the_search_ends(table, seed, width):
     result, asked = search(table, Chains(seed=seed, width=width))
-    found = lattice.states_of(result)
-    assert found <= lattice.irreducible(table)
+    found = oracles.states_of(result)
+    assert found <= oracles.irreducible(table)
     assert bool(found) == bool(table[-1])
     certificate = result.certificate
     assert certificate.stopped is None
@@ -116,7 +116,7 @@ def test_ends_are_irreducible_and_the_search_ends(table, seed, width):
         assert certificate.unseen_bound <= 0.05
     else:
         assert certificate.complete == "yes"
-        assert found == lattice.irreducible(table)
+        assert found == oracles.irreducible(table)
 
 
 def test_the_bound_is_calibrated():
@@ -132,14 +132,14 @@ def test_the_bound_is_calibrated():
             table = rng.random(1 << num_regions) < rng.uniform(0.6, 0.85)
         else:
             sizes = rng.integers(num_regions // 2 - 1, num_regions // 2 + 2, rng.integers(10, 60))
-            table = lattice.dnf_table([rng.choice(num_regions, size, replace=False) for size in sizes], num_regions)
+            table = oracles.dnf_table([rng.choice(num_regions, size, replace=False) for size in sizes], num_regions)
         table[-1] = True
         # Some searches run out of budget and report the best bound so far: that must hold too.
         budget = int(rng.integers(200, 400)) if trial % 3 == 0 else None
         strategy = Chains(max_unseen=(0.1, 0.3, 0.5)[trial // 2 % 3], seed=trial)
         result, _ = search(table, strategy, max_evaluations=budget)
         if result.certificate.complete == "bound":
-            found = lattice.states_of(result)
+            found = oracles.states_of(result)
             unseen = sum(p for end, p in end_probabilities(table).items() if end not in found)
             runs += 1
             wrong += unseen > result.certificate.unseen_bound
@@ -158,9 +158,9 @@ def test_ends_come_as_often_as_their_definition_says(seed, density):
     wanted = next(chains)
     with contextlib.suppress(StopIteration):
         while True:
-            valid = table[lattice.index(st.unpack(wanted, 7))]
+            valid = table[oracles.entries(st.unpack(wanted, 7))]
             wanted = chains.send(Verdicts(valid, np.full(len(valid), np.nan, dtype=np.float32)))
-    ends = lattice.index(st.unpack(np.concatenate(ended), 7))
+    ends = oracles.entries(st.unpack(np.concatenate(ended), 7))
     assert len(ends) == 50_000
     observed = np.array([int((ends == end).sum()) for end in exact])
     assert observed.sum() == 50_000
@@ -184,13 +184,13 @@ def test_upper_bound_is_where_the_binomial_tail_equals_the_error(misses, count, 
 @given(predicates.tables(6))
 @settings(max_examples=30, deadline=None)
 def test_every_budget_gives_irreducible_states(table):
-    exact = lattice.irreducible(table)
+    exact = oracles.irreducible(table)
     for budget in range(1, 40, 3):
         result, asked = search(table, Chains(max_unseen=0.3), max_evaluations=budget)
         assert len(asked.seen) <= budget
-        assert lattice.states_of(result) <= exact
-        known = {int(i) for i in lattice.index(result.evaluated.states)}
-        assert all(v & ~(1 << j) in known for v in lattice.states_of(result) for j in lattice.bits(v))
+        assert oracles.states_of(result) <= exact
+        known = {int(i) for i in oracles.entries(result.evaluated.states)}
+        assert all(v & ~(1 << j) in known for v in oracles.states_of(result) for j in oracles.bits(v))
         assert (result.certificate.complete == "no") <= (result.certificate.stopped == "max_evaluations")
 
 
@@ -209,7 +209,7 @@ def test_thirty_regions_within_the_default_budget():
     rng = np.random.default_rng(0)
     for _ in range(5):
         terms = [rng.choice(30, rng.integers(3, 8), replace=False) for _ in range(4)]
-        predicate = lattice.dnf_predicate(terms)
+        predicate = oracles.dnf_predicate(terms)
         result = enumerate_final_states(predicate, 30, Chains(), max_evaluations=5_000)
         assert result.certificate.complete == "bound"
         assert result.certificate.unseen_bound <= 0.05
@@ -217,7 +217,7 @@ def test_thirty_regions_within_the_default_budget():
 
 
 def test_a_whole_image_without_valid_children_is_complete():
-    result = enumerate_final_states(lattice.dnf_predicate([range(9)]), 9, Chains())
+    result = enumerate_final_states(oracles.dnf_predicate([range(9)]), 9, Chains())
     assert result.final_states.tolist() == [[True] * 9]
     assert (result.certificate.complete, result.certificate.evaluations) == ("yes", 10)
 

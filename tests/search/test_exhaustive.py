@@ -2,8 +2,8 @@
 
 from unittest import mock
 
-import lattice
 import numpy as np
+import oracles
 import predicates
 import pytest
 from hypothesis import given, settings
@@ -23,31 +23,31 @@ def representations(draw):
 @given(predicates.tables(9), representations())
 @settings(max_examples=200, deadline=None)
 def test_final_states_exactly(table, representation):
-    asked = lattice.Asked(table)
+    asked = oracles.Asked(table)
     num_regions = (len(table) - 1).bit_length()
     with representation:
         result = enumerate_final_states(asked, num_regions, Exhaustive())
-    assert lattice.states_of(result) == lattice.irreducible(table)
+    assert oracles.states_of(result) == oracles.irreducible(table)
     certificate = result.certificate
     assert (certificate.complete, certificate.irreducible, certificate.reached) == ("yes", True, True)
     assert certificate.evaluations == len(asked.seen)
-    entries = [int(i) for i in lattice.index(result.evaluated.states)]
-    assert certificate.violations == lattice.violations(entries, table)
+    entries = [int(i) for i in oracles.entries(result.evaluated.states)]
+    assert certificate.violations == oracles.violations(entries, table)
 
 
 @given(predicates.tables(6), representations())
 @settings(max_examples=80, deadline=None)
 def test_every_budget_keeps_all_states_whose_children_are_judged(table, representation):
     num_regions = (len(table) - 1).bit_length()
-    exact = lattice.irreducible(table)
+    exact = oracles.irreducible(table)
     for budget in range(1, 40):
-        asked = lattice.Asked(table)
+        asked = oracles.Asked(table)
         with representation:
             result = enumerate_final_states(asked, num_regions, Exhaustive(), max_evaluations=budget)
         assert result.certificate.evaluations == len(asked.seen) <= budget
-        known = {int(i) for i in lattice.index(result.evaluated.states)}
-        certain = {v for v in exact & known if all(v & ~(1 << j) in known for j in lattice.bits(v))}
-        assert lattice.states_of(result) == certain
+        known = {int(i) for i in oracles.entries(result.evaluated.states)}
+        certain = {v for v in exact & known if all(v & ~(1 << j) in known for j in oracles.bits(v))}
+        assert oracles.states_of(result) == certain
         assert (result.certificate.complete == "yes") == (result.certificate.stopped is None)
         if result.certificate.complete == "yes":
             assert certain == exact
@@ -58,7 +58,7 @@ def test_more_regions_than_a_word_has_bits(num_regions):
     spare = [0, 31, num_regions // 2, num_regions - 2, num_regions - 1]
     term = sorted(set(range(num_regions)) - set(spare))
     other = sorted(set(range(num_regions)) - {2, 5})
-    result = enumerate_final_states(lattice.dnf_predicate([term, other]), num_regions, Exhaustive())
+    result = enumerate_final_states(oracles.dnf_predicate([term, other]), num_regions, Exhaustive())
     assert {tuple(np.flatnonzero(v)) for v in result.final_states} == {tuple(term), tuple(other)}
     assert result.certificate.complete == "yes"
 
@@ -67,7 +67,7 @@ def test_more_regions_than_a_word_has_bits(num_regions):
 def test_a_frontier_that_does_not_fit_ends_the_search(num_regions):
     # One final state turns up early; the other lies under levels that grow too large.
     terms = [range(1, num_regions), [0]]
-    predicate = lattice.dnf_predicate(terms)
+    predicate = oracles.dnf_predicate(terms)
     result = enumerate_final_states(predicate, num_regions, Exhaustive(max_frontier=500))
     assert (result.certificate.stopped, result.certificate.complete) == ("memory", "no")
     assert result.certificate.evaluations <= 4 * 500
@@ -76,15 +76,15 @@ def test_a_frontier_that_does_not_fit_ends_the_search(num_regions):
 
 def test_neighbouring_violations_of_a_large_search():
     rng = np.random.default_rng(5)
-    table = lattice.dnf_table([[0], [1, 2], [3, 4]], 15) ^ (rng.random(1 << 15) < 0.01)
+    table = oracles.dnf_table([[0], [1, 2], [3, 4]], 15) ^ (rng.random(1 << 15) < 0.01)
     table[-1] = True
-    result = enumerate_final_states(lattice.Asked(table), 15, Exhaustive())
-    asked = {int(i) for i in lattice.index(result.evaluated.states)}
+    result = enumerate_final_states(oracles.Asked(table), 15, Exhaustive())
+    asked = {int(i) for i in oracles.entries(result.evaluated.states)}
     assert len(asked) > exhaustive.FEW
-    pairs = {(i & ~(1 << j), i) for i in asked if not table[i] for j in lattice.bits(i)}
+    pairs = {(i & ~(1 << j), i) for i in asked if not table[i] for j in oracles.bits(i)}
     pairs = {(v, w) for v, w in pairs if v in asked and table[v]}
     assert result.certificate.violations == len(pairs)
-    assert {tuple(map(int, lattice.index(pair))) for pair in result.violations} == pairs
+    assert {tuple(map(int, oracles.entries(pair))) for pair in result.violations} == pairs
 
 
 @pytest.mark.parametrize("size", [0, 1.5, True])

@@ -1,7 +1,7 @@
 """Frugal: hitting sets while the model looks monotone, random orders after that."""
 
-import lattice
 import numpy as np
+import oracles
 import photo_tables
 import predicates
 import pytest
@@ -13,7 +13,7 @@ from captum_focalogic.search import Chains, Exhaustive, Frugal, HittingSets, enu
 
 
 def search(table, strategy=None, **budget):
-    asked = lattice.Asked(table)
+    asked = oracles.Asked(table)
     num_regions = (len(table) - 1).bit_length()
     return enumerate_final_states(asked, num_regions, strategy or Frugal(), **budget), asked
 
@@ -22,7 +22,7 @@ def search(table, strategy=None, **budget):
 @settings(max_examples=60, deadline=None)
 def test_a_monotone_predicate_costs_what_hitting_sets_cost(table):
     result, asked = search(table)
-    assert lattice.states_of(result) == lattice.irreducible(table)
+    assert oracles.states_of(result) == oracles.irreducible(table)
     assert result.certificate.complete == ("if monotone" if table[-1] else "yes")
     assert asked.order == search(table, HittingSets(width=1))[1].order
 
@@ -31,9 +31,9 @@ def test_a_monotone_predicate_costs_what_hitting_sets_cost(table):
 @settings(max_examples=60, deadline=None)
 def test_a_contradiction_leads_to_random_orders(table):
     result, asked = search(table)
-    found = lattice.states_of(result)
-    assert found <= lattice.locally_irreducible(table)
-    assert lattice.states_of(search(table, HittingSets(width=1))[0]) <= found
+    found = oracles.states_of(result)
+    assert found <= oracles.locally_irreducible(table)
+    assert oracles.states_of(search(table, HittingSets(width=1))[0]) <= found
     asked_first = search(table, HittingSets(width=1))[1].order
     assert asked.order[: len(asked_first)] == asked_first
     if result.certificate.complete == "bound":
@@ -46,9 +46,9 @@ def test_a_small_budget_buys_more_states_than_with_any_other_strategy(budget):
     def bought(strategy):
         found = 0
         for table, score, areas in photo_tables.load().values():
-            asked = lattice.Asked(table, score)
+            asked = oracles.Asked(table, score)
             result = enumerate_final_states(asked, len(areas), strategy, areas=areas, max_evaluations=budget)
-            found += len(lattice.states_of(result) & lattice.irreducible(table))
+            found += len(oracles.states_of(result) & oracles.irreducible(table))
         return found
 
     frugal = bought(Frugal())
@@ -59,7 +59,7 @@ def test_a_small_budget_buys_more_states_than_with_any_other_strategy(budget):
 
 def test_one_state_is_asked_at_a_time_while_hitting_sets_lead():
     terms = [(0, 1), (2, 3, 4), (5,)]
-    result = enumerate_final_states(lattice.dnf_predicate(terms), 12, Frugal())
+    result = enumerate_final_states(oracles.dnf_predicate(terms), 12, Frugal())
     assert {tuple(np.flatnonzero(v).tolist()) for v in result.final_states} == set(terms)
     # All are single questions but the three checks of every single deletion.
     asked, batches = result.certificate.evaluations, result.certificate.batches

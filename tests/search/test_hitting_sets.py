@@ -1,7 +1,7 @@
 """Hitting sets: exact and cheap on monotone predicates, never wrong on others."""
 
-import lattice
 import numpy as np
+import oracles
 import predicates
 import pytest
 from hypothesis import example, given, settings
@@ -14,7 +14,7 @@ from captum_focalogic.search.hitting_sets import RegionMap, shrink
 
 
 def search(table, strategy=None, **budget):
-    asked = lattice.Asked(table)
+    asked = oracles.Asked(table)
     num_regions = (len(table) - 1).bit_length()
     return enumerate_final_states(asked, num_regions, strategy or HittingSets(), **budget), asked
 
@@ -26,33 +26,33 @@ def absorbed(terms):
 
 @given(predicates.monotone_tables(9), hs.integers(0, 3), hs.sampled_from([1, 4, 64]))
 @settings(max_examples=150, deadline=None)
-@example(lattice.dnf_table([range(8)], 8), 0, 64)
-@example(lattice.dnf_table([[0, 2, 4, 6], [1, 3, 5, 7]], 8), 0, 64)
-@example(lattice.dnf_table([[]], 9), 0, 64)
+@example(oracles.dnf_table([range(8)], 8), 0, 64)
+@example(oracles.dnf_table([[0, 2, 4, 6], [1, 3, 5, 7]], 8), 0, 64)
+@example(oracles.dnf_table([[]], 9), 0, 64)
 def test_monotone_predicates_exactly_and_within_the_bound(table, seed, width):
     result, asked = search(table, HittingSets(seed=seed, width=width))
-    final = lattice.irreducible(table)
-    assert lattice.states_of(result) == final
+    final = oracles.irreducible(table)
+    assert oracles.states_of(result) == final
     certificate = result.certificate
     assert certificate.complete == ("if monotone" if table[-1] else "yes")
     assert certificate.violations == 0
     num_regions = (len(table) - 1).bit_length()
-    assert len(asked.seen) <= 2 * (len(lattice.maximal_invalid(table)) + len(final) * num_regions)
+    assert len(asked.seen) <= 2 * (len(oracles.maximal_invalid(table)) + len(final) * num_regions)
 
 
 @given(hs.one_of(predicates.arbitrary_tables(8), predicates.noisy_tables(8)), hs.integers(0, 3))
 @settings(max_examples=150, deadline=None)
 def test_other_predicates_end_with_irreducible_states_and_every_contradiction(table, seed):
     result, _ = search(table, HittingSets(seed=seed))
-    found = lattice.states_of(result)
-    assert found <= lattice.locally_irreducible(table)
+    found = oracles.states_of(result)
+    assert found <= oracles.locally_irreducible(table)
     assert bool(found) == bool(table[-1])
-    entries = [int(i) for i in lattice.index(result.evaluated.states)]
+    entries = [int(i) for i in oracles.entries(result.evaluated.states)]
     for state in found:
-        assert all(state & ~(1 << j) in entries for j in lattice.bits(state))
-    count = lattice.violations(entries, table)
+        assert all(state & ~(1 << j) in entries for j in oracles.bits(state))
+    count = oracles.violations(entries, table)
     assert result.certificate.violations == len(result.violations) == count
-    pairs = {tuple(map(int, lattice.index(pair))) for pair in result.violations}
+    pairs = {tuple(map(int, oracles.entries(pair))) for pair in result.violations}
     assert len(pairs) == count
     assert all(table[v] and not table[w] and v & ~w == 0 for v, w in pairs)
     if table[-1]:
@@ -63,15 +63,15 @@ def test_other_predicates_end_with_irreducible_states_and_every_contradiction(ta
 @given(predicates.tables(6))
 @settings(max_examples=30, deadline=None)
 def test_every_budget_gives_irreducible_states(table):
-    locally = lattice.locally_irreducible(table)
+    locally = oracles.locally_irreducible(table)
     for budget in range(1, 40):
         result, asked = search(table, max_evaluations=budget)
         assert len(asked.seen) == result.certificate.evaluations <= budget
-        assert lattice.states_of(result) <= locally
-        known = {int(i) for i in lattice.index(result.evaluated.states)}
-        for state in lattice.states_of(result):
+        assert oracles.states_of(result) <= locally
+        known = {int(i) for i in oracles.entries(result.evaluated.states)}
+        for state in oracles.states_of(result):
             assert state in known
-            assert all(state & ~(1 << j) in known for j in lattice.bits(state))
+            assert all(state & ~(1 << j) in known for j in oracles.bits(state))
         if result.certificate.stopped:
             assert result.certificate.complete == "no"
 
@@ -84,7 +84,7 @@ def test_random_monotone_dnfs_stay_under_the_ceiling(num_regions, num_terms, siz
     asked = []
     for _ in range(trials):
         terms = [rng.choice(num_regions, rng.integers(sizes[0], sizes[1] + 1), replace=False) for _ in range(num_terms)]
-        result = enumerate_final_states(lattice.dnf_predicate(terms), num_regions, HittingSets())
+        result = enumerate_final_states(oracles.dnf_predicate(terms), num_regions, HittingSets())
         assert {frozenset(np.flatnonzero(v).tolist()) for v in result.final_states} == absorbed(terms)
         asked.append(result.certificate.evaluations)
     assert np.mean(asked) <= ceiling
@@ -92,7 +92,7 @@ def test_random_monotone_dnfs_stay_under_the_ceiling(num_regions, num_terms, siz
 
 def test_more_than_one_word():
     terms = [(0, 63, 64), (1, 129), (70, 71, 72, 100)]
-    result = enumerate_final_states(lattice.dnf_predicate(terms), 130, HittingSets())
+    result = enumerate_final_states(oracles.dnf_predicate(terms), 130, HittingSets())
     assert {tuple(np.flatnonzero(v).tolist()) for v in result.final_states} == set(terms)
     assert result.certificate.evaluations <= 2 * (3 * 2 * 4 + 3 * 130)
 
@@ -118,7 +118,7 @@ def test_shrinking_ends_in_an_irreducible_subset(table, seed, expected):
     assert final & ~start == 0
     assert table[final]
     assert final in known
-    assert all(not table[final & ~(1 << j)] and final & ~(1 << j) in known for j in lattice.bits(final))
+    assert all(not table[final & ~(1 << j)] and final & ~(1 << j) in known for j in oracles.bits(final))
 
 
 @given(hs.integers(1, 9), hs.integers(0, 2**32 - 1))
@@ -190,7 +190,7 @@ def test_shrinking_takes_few_questions(num_regions, size, ceiling):
         rng = np.random.default_rng(seed)
         term = rng.choice(num_regions, size, replace=False)
         job = shrink(st.full(num_regions), num_regions, num_regions / 6, rng.permutation)
-        asked, final = drive(job, lattice.dnf_predicate([term]), num_regions)
+        asked, final = drive(job, oracles.dnf_predicate([term]), num_regions)
         assert set(np.flatnonzero(final)) == set(term)
         counts.append(len(asked))
     assert np.mean(counts) <= ceiling

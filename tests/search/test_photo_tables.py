@@ -1,6 +1,6 @@
 """Every strategy on what a real network answered, against brute force."""
 
-import lattice
+import oracles
 import photo_tables
 import pytest
 
@@ -11,7 +11,7 @@ TABLES = photo_tables.load()
 
 def search(name, strategy):
     table, score, areas = TABLES[name]
-    return enumerate_final_states(lattice.Asked(table, score), len(areas), strategy, areas=areas)
+    return enumerate_final_states(oracles.Asked(table, score), len(areas), strategy, areas=areas)
 
 
 def test_the_tables_are_of_ten_photos():
@@ -30,24 +30,24 @@ def test_the_tables_are_of_ten_photos():
 def test_exhaustive(name):
     table, score, _ = TABLES[name]
     result = search(name, Exhaustive())
-    assert lattice.states_of(result) == lattice.irreducible(table)
-    assert (result.evaluated.score == score[lattice.index(result.evaluated.states)]).all()
+    assert oracles.states_of(result) == oracles.irreducible(table)
+    assert (result.evaluated.score == score[oracles.entries(result.evaluated.states)]).all()
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_ascending(name):
     table = TABLES[name][0]
-    assert lattice.states_of(search(name, Ascending())) == lattice.minimal(table)
-    assert lattice.states_of(search(name, Ascending(stop="smallest"))) == lattice.smallest(table)
+    assert oracles.states_of(search(name, Ascending())) == oracles.minimal(table)
+    assert oracles.states_of(search(name, Ascending(stop="smallest"))) == oracles.smallest(table)
 
 
 @pytest.mark.parametrize("strategy", [Beam(5), Beam(2), Beam(5, scope="level"), Chains()], ids=repr)
 @pytest.mark.parametrize("name", TABLES)
 def test_beams_and_chains_find_irreducible_states(name, strategy):
     table = TABLES[name][0]
-    exact = lattice.irreducible(table)
+    exact = oracles.irreducible(table)
     result = search(name, strategy)
-    found = lattice.states_of(result)
+    found = oracles.states_of(result)
     assert found
     assert found <= exact
     assert result.certificate.reached
@@ -60,10 +60,10 @@ def test_beams_and_chains_find_irreducible_states(name, strategy):
 def test_hitting_sets_find_irreducible_states_and_say_when_they_may_miss_some(name, strategy):
     table = TABLES[name][0]
     result = search(name, strategy)
-    found = lattice.states_of(result)
+    found = oracles.states_of(result)
     assert found
-    assert found <= lattice.locally_irreducible(table)
-    if found != lattice.irreducible(table):
+    assert found <= oracles.locally_irreducible(table)
+    if found != oracles.irreducible(table):
         assert result.certificate.complete in ("no", "if monotone", "bound")
 
 

@@ -2,8 +2,8 @@
 
 from unittest import mock
 
-import lattice
 import numpy as np
+import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hs
@@ -125,4 +125,4 @@ def test_the_oracle_counts_alike():
     table = np.array([True, False, False, True, False, False, False, False])
     seen = Evaluated(np.arange(8, dtype=np.uint64)[:, None], table, np.zeros(8, dtype=np.float32), 3, 8)
     # The empty set is in six invalid sets, {0, 1} in the whole.
-    assert find_violations(seen).total == lattice.violations(range(8), table) == 7
+    assert find_violations(seen).total == oracles.violations(range(8), table) == 7

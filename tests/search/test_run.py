@@ -4,8 +4,8 @@ import subprocess
 import sys
 import time
 
-import lattice
 import numpy as np
+import oracles
 import pytest
 
 from captum_focalogic.errors import InputError
@@ -15,7 +15,7 @@ from captum_focalogic.search.run import Outcome
 
 
 def answer(run, batch):
-    run.tell(lattice.dnf_predicate([[0], [1, 2]])(st.unpack(batch, run.num_regions)))
+    run.tell(oracles.dnf_predicate([[0], [1, 2]])(st.unpack(batch, run.num_regions)))
 
 
 def test_nothing_is_handed_out_beyond_the_budget_even_while_answers_are_due():
@@ -90,7 +90,7 @@ def test_a_strategy_that_goes_on_after_the_stop_is_named():
 
 def test_the_order_of_final_states_is_by_size_then_by_column():
     run = Run(Exhaustive(), 4)
-    predicate = lattice.dnf_predicate([[3], [1, 2], [0, 2], [0, 1]])
+    predicate = oracles.dnf_predicate([[3], [1, 2], [0, 2], [0, 1]])
     while not run.finished:
         batch = run.wanted()
         if len(batch):

@@ -6,8 +6,8 @@ from collections import deque
 from pkgutil import resolve_name
 from unittest import mock
 
-import lattice
 import numpy as np
+import oracles
 import predicates
 import pytest
 from hypothesis import given, settings
@@ -121,7 +121,7 @@ def test_chunks_outstanding_change_nothing(strategy, table, data):
                     continue
             if flying:
                 states = flying.popleft()
-                run.tell(table[lattice.index(states)], scores(states))
+                run.tell(table[oracles.entries(states)], scores(states))
         results.append(run.result())
     first, *others = results
     for other in others:
@@ -136,7 +136,7 @@ def test_chunks_outstanding_change_nothing(strategy, table, data):
 @settings(max_examples=20, deadline=None)
 def test_an_interrupted_model_leaves_an_honest_result(strategy, table, last):
     num_regions = (len(table) - 1).bit_length()
-    predicate = Remembers(lambda states: table[lattice.index(states)])
+    predicate = Remembers(lambda states: table[oracles.entries(states)])
     calls = 0
 
     def interrupted(states):
@@ -164,7 +164,7 @@ def drive(run, predicate):
 @every_strategy
 @pytest.mark.parametrize("after", [1, 2, 4])
 def test_an_interrupt_between_two_requests_keeps_what_was_found(strategy, after):
-    predicate = Remembers(lattice.dnf_predicate([[0, 1], [2, 3], [4], [1, 5]]))
+    predicate = Remembers(oracles.dnf_predicate([[0, 1], [2, 3], [4], [1, 5]]))
     real, calls = Record.find, 0
 
     def interrupted(*arguments):
@@ -196,7 +196,7 @@ INSIDE = [
 @pytest.mark.parametrize(("strategy", "inside"), INSIDE, ids=lambda value: repr(value).rsplit(".", 1)[-1])
 @pytest.mark.parametrize("after", [1, 2, 3])
 def test_an_interrupt_inside_the_search_keeps_what_was_found(strategy, inside, after):
-    predicate = Remembers(lattice.dnf_predicate([[0, 1], [2, 3], [4], [1, 5]]))
+    predicate = Remembers(oracles.dnf_predicate([[0, 1], [2, 3], [4], [1, 5]]))
     real, calls = resolve_name(inside), 0
 
     def interrupted(*arguments, **keywords):
@@ -248,18 +248,18 @@ def test_a_lying_model_neither_crashes_nor_hangs_a_search(strategy, seed, num_re
 @settings(max_examples=15, deadline=None)
 def test_a_known_start_is_not_asked_again(strategy, table):
     num_regions = (len(table) - 1).bit_length()
-    predicate = Remembers(lambda states: table[lattice.index(states)])
+    predicate = Remembers(lambda states: table[oracles.entries(states)])
     run = Run(strategy, num_regions, start=(bool(table[-1]), 0.5))
     drive(run, predicate)
     assert np.ones(num_regions, dtype=np.uint8).tobytes() not in predicate.valid
-    plain = enumerate_final_states(lambda states: table[lattice.index(states)], num_regions, strategy)
+    plain = enumerate_final_states(lambda states: table[oracles.entries(states)], num_regions, strategy)
     assert (run.result().final_states == plain.final_states).all()
     assert run.result().certificate.evaluations == plain.certificate.evaluations
 
 
 @every_strategy
 def test_certificates_survive_json_and_say_what_they_claim(strategy):
-    result = enumerate_final_states(lattice.dnf_predicate([[0, 1], [2]]), 5, strategy)
+    result = enumerate_final_states(oracles.dnf_predicate([[0, 1], [2]]), 5, strategy)
     certificate = result.certificate
     assert type(certificate).from_dict(certificate.to_dict()) == certificate
     said = str(certificate)
