@@ -22,7 +22,7 @@ _MOST_NAMED = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Difference:
+class DifferenceFigure:
     """A region set on which two formulas disagree.
 
     Attributes
@@ -57,7 +57,7 @@ def show_difference(
     titles: tuple[str, str] = ("A", "B"),
     palette: Palette = PAPER,
     side: int = 640,
-) -> Difference:
+) -> DifferenceFigure:
     """How two models, or one model before and after training, differ on an image.
 
     Finds a set of regions that is enough for one formula and not for the other, shows it, and asks both models, where
@@ -83,7 +83,7 @@ def show_difference(
 
     Returns
     -------
-    Difference
+    DifferenceFigure
         The image, what it says in words, the region set, and the check.
 
     Raises
@@ -107,7 +107,7 @@ def show_difference(
     if kept is None:
         caption = f"{titles[0]} and {titles[1]} are equivalent: both hold for exactly the same sets of regions."
         whole = regions_image(pixels, label_map, names=focus_a.names, side=side)
-        return Difference(with_caption(whole, caption), caption, None)
+        return DifferenceFigure(with_caption(whole, caption), caption, None)
     check = None
     if model_a is not None and model_b is not None:
         from captum_focalogic.verify import confirm_difference
@@ -120,7 +120,7 @@ def show_difference(
     drawn = tile(
         pixels, label_map, focus_a.region_ids, states, 0, palette=palette, caption=caption, show_ids=True, side=side
     )
-    return Difference(drawn, caption, kept, check)
+    return DifferenceFigure(drawn, caption, kept, check)
 
 
 def same_regions(focus_a: Focus, focus_b: Focus) -> NDArray[np.int64]:

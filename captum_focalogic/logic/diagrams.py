@@ -105,7 +105,7 @@ def count_satisfying(circuit: Circuit, wire: int, names: Sequence[str]) -> int:
 NODE_LIMIT = 300_000
 
 
-class Decision(NamedTuple):
+class DiagramNode(NamedTuple):
     """One function of the diagram.
 
     A ``term`` holds when all its columns are kept; ``or`` and ``and`` join parts over disjoint columns; a ``split``
@@ -150,7 +150,7 @@ class Diagram:
     """
 
     def __init__(self, terms: Terms, limit: int = NODE_LIMIT) -> None:
-        self.nodes: list[Decision] = []
+        self.nodes: list[DiagramNode] = []
         self._places: dict[Terms, int] = {(): -1}
         self._limit = limit
         self.root = self._build(tuple(sorted(terms, key=term_order)))
@@ -158,7 +158,7 @@ class Diagram:
         self.base = self.columns.bit_count() + 1
 
     def _build(self, root: Terms) -> int:
-        stack: list[tuple[Terms, tuple[Decision, list[Terms]] | None]] = [(root, None)]
+        stack: list[tuple[Terms, tuple[DiagramNode, list[Terms]] | None]] = [(root, None)]
         while stack:
             terms, opened = stack.pop()
             if terms in self._places:
@@ -208,7 +208,7 @@ class Diagram:
     def _width(self, place: int) -> int:
         return 0 if place < 0 else self.nodes[place].columns.bit_count()
 
-    def _free(self, node: Decision) -> list[tuple[int, int]]:
+    def _free(self, node: DiagramNode) -> list[tuple[int, int]]:
         """The two parts of a split with the number of columns each of them leaves free."""
         width = node.columns.bit_count() - 1
         return [(part, width - self._width(part)) for part in node.parts]
@@ -246,20 +246,20 @@ class Diagram:
         return {column: self.coefficients(polynomial)[:count] for column, polynomial in turned.items()}
 
 
-def _open(terms: Terms) -> tuple[Decision, list[Terms]]:
+def _open(terms: Terms) -> tuple[DiagramNode, list[Terms]]:
     """What kind of node the terms make, and the parts it needs."""
     support = union(terms)
     if len(terms) == 1:
-        return Decision("term", support), []
+        return DiagramNode("term", support), []
     groups = components(terms)
     if len(groups) > 1:
         parts = [tuple(term for term in terms if term & group) for group in groups]
-        return Decision("or", support), parts
+        return DiagramNode("or", support), parts
     factors = conjuncts(terms)
     if len(factors) > 1:
-        return Decision("and", support), [tuple(sorted(factor, key=term_order)) for factor in factors]
+        return DiagramNode("and", support), [tuple(sorted(factor, key=term_order)) for factor in factors]
     column, halves = _restrict(terms)
-    return Decision("split", support, column=column), halves
+    return DiagramNode("split", support, column=column), halves
 
 
 def _multiply(values: Iterable[int]) -> int:

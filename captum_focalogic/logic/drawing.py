@@ -38,7 +38,7 @@ class Thumbnail(NamedTuple):
     height: int
 
 
-class Thumbnails(Protocol):
+class Illustrations(Protocol):
     """What shows regions and states beside their names; made by :mod:`captum_focalogic.figures.graphs`."""
 
     def region(self, number: int) -> Thumbnail | None:
@@ -55,7 +55,7 @@ def to_graphviz(
     graph: "nx.DiGraph[Any]",
     names: Mapping[int, str] | None = None,
     title: str | None = None,
-    thumbnails: Thumbnails | None = None,
+    thumbnails: Illustrations | None = None,
 ) -> graphviz.Digraph:
     """A graph of this package for Graphviz.
 
@@ -67,14 +67,14 @@ def to_graphviz(
         What regions are called.
     title : str, optional
         Written above the graph.
-    thumbnails : Thumbnails, optional
+    thumbnails : Illustrations, optional
         What regions and states look like; :func:`captum_focalogic.figures.graphs.illustrated` cuts them from an image.
 
     Returns
     -------
     graphviz.Digraph
         ``.source`` is its text, :func:`render` draws it. Regions that every final state keeps are red, others white,
-        as in the overlay. All labels are escaped. Thumbnails are files that live as long as ``.thumbnails``.
+        as in the overlay. All labels are escaped. Illustrations are files that live as long as ``.thumbnails``.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def _hidden(graph: "nx.DiGraph[Any]") -> str:
 
 
 def _node(
-    node: Hashable, attributes: Mapping[str, Any], thumbnails: Thumbnails | None, names: Mapping[int, str]
+    node: Hashable, attributes: Mapping[str, Any], thumbnails: Illustrations | None, names: Mapping[int, str]
 ) -> dict[str, str]:
     match attributes.get("kind"):
         case "region":
@@ -157,7 +157,7 @@ def _node(
 
 
 def _region_node(
-    attributes: Mapping[str, Any], thumbnails: Thumbnails | None, names: Mapping[int, str]
+    attributes: Mapping[str, Any], thumbnails: Illustrations | None, names: Mapping[int, str]
 ) -> dict[str, str]:
     number = attributes.get("region")
     shared = bool(attributes.get("shared"))
@@ -184,7 +184,7 @@ def _with_thumbnail(thumbnail: Thumbnail, label: str) -> dict[str, str]:
 
 
 def _state_node(
-    attributes: Mapping[str, Any], thumbnails: Thumbnails | None, names: Mapping[int, str]
+    attributes: Mapping[str, Any], thumbnails: Illustrations | None, names: Mapping[int, str]
 ) -> dict[str, str]:
     regions: tuple[int, ...] = attributes["regions"]
     status = attributes.get("status")

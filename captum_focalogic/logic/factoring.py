@@ -44,11 +44,11 @@ Tree: TypeAlias = Node | int
 """A column, or a node over subtrees."""
 
 
-class Split(NamedTuple):
+class Factors(NamedTuple):
     """How to take a disjunction of terms apart: parts still to be worked out, joined by one operator."""
 
     operator: Operator
-    parts: tuple["Split | Node | Terms", ...]
+    parts: tuple["Factors | Node | Terms", ...]
 
 
 class _Join(NamedTuple):
@@ -85,7 +85,7 @@ def disjunction(terms: Terms) -> Tree:
     return join("|", (join("&", columns_of(term)) for term in terms))
 
 
-def grow(terms: Terms, step: Callable[[Terms], Split | Node]) -> Tree:
+def grow(terms: Terms, step: Callable[[Terms], Factors | Node]) -> Tree:
     """Build a tree by taking disjunctions apart until nothing is shared.
 
     Parameters
@@ -93,17 +93,17 @@ def grow(terms: Terms, step: Callable[[Terms], Split | Node]) -> Tree:
     terms : Terms
         At least one term, none empty, none within another.
     step : callable
-        One rule: from terms that share some column to a :class:`Split` or to a finished node.
+        One rule: from terms that share some column to a :class:`Factors` or to a finished node.
     """
     done: list[Tree] = []
-    todo: list[Split | Node | Terms | _Join] = [terms]
+    todo: list[Factors | Node | Terms | _Join] = [terms]
     while todo:
         item = todo.pop()
         if isinstance(item, _Join):
             parts = done[-item.arity :]
             del done[-item.arity :]
             done.append(join(item.operator, parts))
-        elif isinstance(item, Split):
+        elif isinstance(item, Factors):
             todo.append(_Join(item.operator, len(item.parts)))
             todo.extend(item.parts)
         elif isinstance(item, Node):
@@ -222,13 +222,13 @@ def conjuncts(terms: Terms) -> list[Terms]:
     return [terms]
 
 
-def decompose(terms: Terms) -> Split | None:
-    """Split minimal terms into independent parts, or None where they hang together both ways."""
+def decompose(terms: Terms) -> Factors | None:
+    """Factors minimal terms into independent parts, or None where they hang together both ways."""
     parts = components(terms)
     if len(parts) > 1:
-        return Split("|", tuple(tuple(term for term in terms if term & part) for part in parts))
+        return Factors("|", tuple(tuple(term for term in terms if term & part) for part in parts))
     factors = conjuncts(terms)
-    return Split("&", tuple(factors)) if len(factors) > 1 else None
+    return Factors("&", tuple(factors)) if len(factors) > 1 else None
 
 
 _CANDIDATES = 12
@@ -249,14 +249,14 @@ def cube_free(terms: Terms) -> Terms:
     return tuple(term ^ common for term in terms)
 
 
-def _split(divisor: Terms, quotients: Terms, terms: Terms) -> Split:
+def _split(divisor: Terms, quotients: Terms, terms: Terms) -> Factors:
     product = {left | right for left in divisor for right in quotients}
     rest = tuple(term for term in terms if term not in product)
-    split = Split("&", (divisor, quotients))
-    return Split("|", (split, rest)) if rest else split
+    split = Factors("&", (divisor, quotients))
+    return Factors("|", (split, rest)) if rest else split
 
 
-def split_paper(terms: Terms) -> Split:
+def split_paper(terms: Terms) -> Factors:
     """One step of the paper's rule: the most shared region, the terms that hold it, and the others."""
     column = 1 << most_shared(terms)
     return _split((column,), quotient(terms, column), terms)
@@ -299,7 +299,7 @@ def _kernels(terms: Terms) -> Iterable[Terms]:
             kernel = cube_free(quotient(kernel, 1 << most_shared(kernel)))
 
 
-def split_kernel(terms: Terms) -> Split:
+def split_kernel(terms: Terms) -> Factors:
     """One step of division: the product of a kernel and its quotient that saves most literals, and the rest."""
     known = frozenset(terms)
     best: tuple[int, Terms, Terms] | None = None
@@ -318,11 +318,11 @@ def split_kernel(terms: Terms) -> Split:
     return _split(best[1], best[2], terms)
 
 
-def _step_kernel(terms: Terms) -> Split:
+def _step_kernel(terms: Terms) -> Factors:
     return decompose(terms) or split_kernel(terms)
 
 
-def _step_literal(terms: Terms) -> Split:
+def _step_literal(terms: Terms) -> Factors:
     return decompose(terms) or split_paper(terms)
 
 
