@@ -176,10 +176,8 @@ TINY = Settings(
 
 def tiny_imagenet(data: Path, **more: Any) -> ImageNet:
     """A folder of images for experiments, explained by a network with random weights on six regions."""
-    from captum_focalogic.cli.experiment import CommandLine
-
     usual = {"models": ("torchvision:resnet18",), "weights": "random", "segmenter": "grid:2x3", "truth": "none"}
-    return ImageNet(CommandLine(), str(data), **{**usual, "settings": TINY, **more})
+    return ImageNet(str(data), **{**usual, "settings": TINY, **more})
 
 
 def disc_items(count: int) -> list[Item]:

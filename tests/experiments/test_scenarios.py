@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from captum_focalogic.cli import app
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments import Embedded, ImageNet, perturbations, run_experiment, scenes
+from captum_focalogic.experiments import Embedded, ImageNet, framework, perturbations, run_experiment, scenes
 from captum_focalogic.experiments.findings import falls
 from captum_focalogic.experiments.framework import MissingResult, Result, Workspace, attempted
 from captum_focalogic.experiments.scenarios import CLAIMS, EXPERIMENT, SCENES, finding_of
@@ -140,16 +140,14 @@ def test_a_run_that_was_broken_off_goes_on_with_the_same_images(embedded, tmp_pa
         run_experiment("scenarios", replace(SMALL, seed=1), folder)
 
 
-def test_nothing_is_loaded_before_an_arm_is_run(monkeypatch):
-    class Nothing:
-        def __getattr__(self, name):
-            raise AssertionError(f"asked for {name}")
+def test_nothing_is_loaded_before_a_condition_is_run(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("loaded")
 
-    names = [
-        condition.name
-        for condition in EXPERIMENT.conditions(ImageNet(Nothing(), "nowhere", models=("torchvision:vit_b_16",)))
-    ]
-    assert names == ["vanilla", "perturbed", "attacked"]
+    for name in ("find_classifier", "data_from_text", "segmenter_from_text", "truth_from_text"):
+        monkeypatch.setattr(framework, name, refuse)
+    config = ImageNet("nowhere", models=("torchvision:vit_b_16",))
+    assert [condition.name for condition in EXPERIMENT.conditions(config)] == ["vanilla", "perturbed", "attacked"]
     assert [condition.name for condition in EXPERIMENT.conditions(Embedded())] == [*SCENES, "perturbed", "attacked"]
 
 
