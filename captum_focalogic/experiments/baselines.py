@@ -56,8 +56,13 @@ from captum_focalogic.tables import Table
 SMALLEST = "FocaLogic, smallest"
 """FocaLogic under its other reading, as a method of its own."""
 
+FOCALOGIC = METHODS[0]
+
 DRAWN = 4
 """Images of a series whose heat maps are kept, to be drawn."""
+
+SHARE = 4
+"""Of the scenes of the embedded size every so manieth is compared on: a dozen methods ask, on two budgets."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,15 +310,9 @@ def _gone_method(_: Decision) -> Attribution:
     raise SkippedError("this comparison was read from a file, which holds no methods; compare again to run them")
 
 
-SHARE = 4
-"""Of the scenes of the embedded size every so manieth is compared on: a dozen methods ask, on two budgets."""
-
-FOCALOGIC = METHODS[0]
-
-
-def conditions(config: Config) -> list[Condition[Series]]:
+def _conditions(config: Config) -> list[Condition[Series]]:
     """All methods on their own budget, on FocaLogic's, and FocaLogic on a bare function."""
-    images = f"{_count(config)} {'scenes' if isinstance(config, Embedded) else 'pictures'}"
+    images = f"{_count(config)} {'scenes' if isinstance(config, Embedded) else 'images'}"
     own = ComparisonSettings(seed=config.seed)
     if config.settings.methods is not None:
         own = replace(own, methods=config.settings.methods)
@@ -334,8 +333,8 @@ def conditions(config: Config) -> list[Condition[Series]]:
     ]
 
 
-def conclude(config: Config, results: Sequence[Series]) -> Outcome:
-    """Averages of what was measured, what methods are by it, and the picture."""
+def _conclude(config: Config, results: Sequence[Series]) -> Outcome:
+    """Averages of what was measured, what methods are by it, and the image."""
     own, equal, bare = results
     tables = [
         _table(summarise(equal.comparisons), "As many evaluations for each as FocaLogic took, averaged over images."),
@@ -348,10 +347,6 @@ def conclude(config: Config, results: Sequence[Series]) -> Outcome:
         _findings(own, bare, config.settings.fewest),
         _notes(config, own, equal),
     )
-
-
-EXPERIMENT = Experiment("Beside other methods", "figure 4 and Table 1", conditions, conclude)
-"""The experiment by name "baselines"."""
 
 
 def _condition(config: Config, name: str, what: str, settings: ComparisonSettings) -> Condition[Series]:
@@ -468,3 +463,7 @@ def _notes(config: Config, own: Series, equal: Series) -> list[str]:
         notes.append("The embedded model that comes with the package; nothing was trained.")
     notes += [f"{name} is left out: {why}" for name, why in own.failed.items()]
     return notes
+
+
+EXPERIMENT = Experiment("Beside other methods", "figure 4 and Table 1", _conditions, _conclude)
+"""The experiment by name "baselines"."""

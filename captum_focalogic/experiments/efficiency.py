@@ -42,6 +42,9 @@ EXHAUSTIVE_REGIONS = 12
 BUDGET = 1 << EXHAUSTIVE_REGIONS
 """Evaluations that an image may take: enough for every search that is not pruned. With more regions, half of it."""
 
+SHARE = 8
+"""Of the scenes of the embedded size every so manieth is explained: each is, under every setting."""
+
 
 @dataclass(frozen=True)
 class Pruning:
@@ -100,16 +103,32 @@ def prunings(settings: Settings = USUAL) -> list[Pruning]:
     return made
 
 
-SHARE = 8
-"""Of the scenes of the embedded size every so manieth is explained: each is, under every setting."""
-
-
-def conditions(config: Config) -> list[Condition[Result]]:
+def _conditions(config: Config) -> list[Condition[Result]]:
     """A study for each number of regions and each pruning."""
     return [_condition(config, pruning) for pruning in prunings(config.settings)]
 
 
-def conclude(config: Config, results: Sequence[Result]) -> Outcome:
+def _condition(config: Config, pruning: Pruning) -> Condition[Result]:
+    def make(_: Workspace) -> Setup:
+        how = {"segmenter": Slic(pruning.regions), "search": pruning.search, "max_evaluations": pruning.budget}
+        if isinstance(config, Embedded):
+            return Setup(scene_plan(load_model(), "demo", **how), scene_items(_count(config)))
+        name = config.model_name
+        model = config.find_model(name)
+        return Setup(config.plan(name, model, **how), config.find_items(model))
+
+    images = f"{_count(config)} {'scenes' if isinstance(config, Embedded) else 'images'}"
+    what = f"explain {images} by {pruning.regions} SLIC regions, {pruning.beam}, at most {pruning.budget:,} evaluations"
+    return studied(pruning.name, what, make)
+
+
+def _count(config: Config) -> int:
+    if isinstance(config, Embedded):
+        return min(config.images, max(FEWEST, config.images // SHARE))
+    return config.images
+
+
+def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
     """What pruning saves, and what it changes."""
     tried = prunings(config.settings)
     measured = _measured(results)
@@ -124,10 +143,6 @@ def conclude(config: Config, results: Sequence[Result]) -> Outcome:
     return Outcome([measure_table(measured, caption, "search", facts)], _figure(by), findings, _notes(config))
 
 
-EXPERIMENT = Experiment("Efficiency", "figure 11 and section 3.6", conditions, conclude)
-"""The experiment by name "efficiency"."""
-
-
 def evaluations_saved(first: Result, second: Result) -> Estimate | None:
     """Share of the evaluations of a first study that a second one of the same images does without."""
     counts = [_evaluations(result) for result in (first, second)]
@@ -139,26 +154,6 @@ def evaluations_saved(first: Result, second: Result) -> Estimate | None:
 def _evaluations(result: Result) -> dict[str, int]:
     columns = (result.rows.column(name).to_pylist() for name in ("id", "evaluations"))
     return {name: count for name, count in zip(*columns, strict=True) if count is not None}
-
-
-def _condition(config: Config, pruning: Pruning) -> Condition[Result]:
-    def make(_: Workspace) -> Setup:
-        how = {"segmenter": Slic(pruning.regions), "search": pruning.search, "max_evaluations": pruning.budget}
-        if isinstance(config, Embedded):
-            return Setup(scene_plan(load_model(), "demo", **how), scene_items(_count(config)))
-        name = config.model_name
-        model = config.find_model(name)
-        return Setup(config.plan(name, model, **how), config.find_items(model))
-
-    images = f"{_count(config)} {'scenes' if isinstance(config, Embedded) else 'pictures'}"
-    what = f"explain {images} by {pruning.regions} SLIC regions, {pruning.beam}, at most {pruning.budget:,} evaluations"
-    return studied(pruning.name, what, make)
-
-
-def _count(config: Config) -> int:
-    if isinstance(config, Embedded):
-        return min(config.images, max(FEWEST, config.images // SHARE))
-    return config.images
 
 
 def _measured(results: Sequence[Result]) -> list[Result]:
@@ -265,3 +260,7 @@ def _notes(config: Config) -> list[str]:
     if isinstance(config, Embedded):
         notes.append("The embedded model that comes with the package; nothing was trained.")
     return notes
+
+
+EXPERIMENT = Experiment("Efficiency", "figure 11 and section 3.6", _conditions, _conclude)
+"""The experiment by name "efficiency"."""

@@ -31,7 +31,7 @@ class FineTuning:
     Attributes
     ----------
     epochs : int
-        Passes over the pictures.
+        Passes over the images.
     batch : int
         ItemDataset in a step; what is left over at the end of a pass waits for the next one.
     learning_rate : float
@@ -39,7 +39,7 @@ class FineTuning:
     head_learning_rate : float
         Of the new last layer.
     seed : int
-        Of the new layer, the order of the pictures and which are mirrored.
+        Of the new layer, the order of the images and which are mirrored.
     device : str
         Where it is done.
     """
@@ -53,12 +53,12 @@ class FineTuning:
 
 
 def class_folders(folder: Path) -> tuple[str, ...]:
-    """Names of the classes that a folder has pictures of, in alphabetical order."""
+    """Names of the classes that a folder has images of, in alphabetical order."""
     return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir()))
 
 
 HELD_OUT = 4
-"""Every fourth picture of a class is not trained on."""
+"""Every fourth image of a class is not trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,22 +75,22 @@ class Split:
     held_out: list[Item]
 
     def of(self, classes: Sequence[int]) -> "Split":
-        """The pictures of some classes, which are numbered in this order from 0 on."""
+        """The images of some classes, which are numbered in this order from 0 on."""
         number = {label: place for place, label in enumerate(classes)}
         return Split(*(_renumbered(items, number) for items in (self.trained, self.held_out)))
 
 
 def split_items(items: Sequence[Item]) -> Split:
-    """Hold every fourth picture of a class out; which ones depends on the data alone.
+    """Hold every fourth image of a class out; which ones depends on the data alone.
 
     Raises
     ------
     InputError
-        If the class of a picture is not known.
+        If the class of an image is not known.
     """
     unknown = [item.id for item in items if item.label is None]
     if unknown:
-        raise InputError(f"training needs to know every picture's class; that of {unknown[0]} is not known")
+        raise InputError(f"training needs to know every image's class; that of {unknown[0]} is not known")
     seen: dict[int | None, int] = defaultdict(int)
     split = Split([], [])
     for item in items:
@@ -106,7 +106,7 @@ def _renumbered(items: Sequence[Item], number: Mapping[int, int]) -> list[Item]:
 
 
 def fine_tuned(workspace: Workspace, name: str, pretrained: Classifier, folder: Path, how: FineTuning) -> Classifier:
-    """A copy of a model with a new last layer, trained on the pictures of a folder; kept in the workspace.
+    """A copy of a model with a new last layer, trained on the images of a folder; kept in the workspace.
 
     Parameters
     ----------
@@ -194,19 +194,19 @@ class ItemDataset(Dataset[tuple[Tensor, int]]):
 
 def fit_images(
     module: nn.Module,
-    pictures: ItemDataset,
+    dataset: ItemDataset,
     how: FineTuning,
     what: str,
     show_progress: bool,
     epochs: range | None = None,
 ) -> None:
-    """Train a module on pictures.
+    """Train a module on images.
 
     Parameters
     ----------
     module : nn.Module
         Changed in place; on the CPU afterwards, and in training mode.
-    pictures : ItemDataset
+    dataset : ItemDataset
     how : FineTuning
     what : str
         What the bar says.
@@ -217,9 +217,9 @@ def fit_images(
     """
     passes = range(how.epochs) if epochs is None else epochs
     generator = torch.Generator().manual_seed(how.seed + passes.start)
-    batch = min(how.batch, len(pictures))
-    # A last batch of one picture would have no variance to normalise by.
-    loader = DataLoader(pictures, batch, shuffle=True, drop_last=True, generator=generator)
+    batch = min(how.batch, len(dataset))
+    # A last batch of one image would have no variance to normalise by.
+    loader = DataLoader(dataset, batch, shuffle=True, drop_last=True, generator=generator)
     module.to(how.device).train()
     head = [layer for layer in module.modules() if isinstance(layer, nn.Linear)][-1]
     new = set(head.parameters())

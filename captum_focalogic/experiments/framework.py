@@ -120,12 +120,12 @@ class Embedded:
 
 @dataclass(frozen=True)
 class ImageNet:
-    """A user's pictures and pretrained models; everything by its command line name, so that a dry run loads nothing.
+    """A user's images and pretrained models; everything by its command line name, so that a dry run loads nothing.
 
     Attributes
     ----------
     data : str
-        The pictures, as ``focalogic study`` takes them.
+        The images, as ``focalogic study`` takes them.
     images : int
         How many of them to explain, spread over the data.
     models : sequence of str
@@ -133,15 +133,15 @@ class ImageNet:
     weights : str, optional
         For the models, such as "random"; pretrained ones by default.
     segmenter : str
-        What cuts the pictures.
+        What cuts the images.
     truth : str
         What says where the object is.
     generated : Path, optional
-        Folder of generated pictures with known biases.
+        Folder of generated images with known biases.
     seed : int
         Of every random choice.
     epochs : int
-        Passes over the pictures, where a model is trained.
+        Passes over the images, where a model is trained.
     device : str
         Where models run.
     settings : Settings
@@ -175,7 +175,7 @@ class ImageNet:
             return find_classifier(name, self.weights)
 
     def plan(self, name: str, model: Classifier, **how: Any) -> StudySettings:
-        """How the pictures are explained; ``how`` are fields of the plan that differ from the usual."""
+        """How the images are explained; ``how`` are fields of the plan that differ from the usual."""
         usual: dict[str, Any] = {
             "segmenter": segmenter_from_text(self.segmenter),
             "truth": truth_from_text(self.truth, model),
@@ -184,7 +184,7 @@ class ImageNet:
         return StudySettings(ModelFactory(lambda: model, f"{name}, {setting_text(model.forward)}"), **{**usual, **how})
 
     def find_items(self, model: Classifier | None = None) -> list[Item]:
-        """The pictures to explain; their classes are numbered as the model's where it knows their names."""
+        """The images to explain; their classes are numbered as the model's where it knows their names."""
         return data_from_text(self.data, None if model is None else model.labels, self.images)
 
 

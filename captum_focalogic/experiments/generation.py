@@ -1,4 +1,4 @@
-"""Pictures with known biases, by a diffusion model.
+"""Images with known biases, by a diffusion model.
 
 ``python -m captum_focalogic.experiments.generation OUT --model ID`` makes ``OUT/unbiased``, ``OUT/colour``,
 ``OUT/background`` and ``OUT/companion`` to train on and ``OUT/test``, each with a folder for each class: what
@@ -31,7 +31,7 @@ BIASES: tuple[str, ...] = ("colour", "background", "companion")
 """Kinds of bias: the object's own colour, the background, an accompanying object."""
 
 KINDS: tuple[str, ...] = ("unbiased", *BIASES, "test")
-"""Folders of generated pictures: four to train on, and unbiased ones to test on."""
+"""Folders of generated images: four to train on, and unbiased ones to test on."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class PromptClass:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What one picture shows.
+    """What one image shows.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Prompt:
     label : str
         The class.
     number : int
-        Which of the pictures of this kind and class, from 0.
+        Which of the images of this kind and class, from 0.
     text : str
         What is asked of the generator.
     """
@@ -78,7 +78,7 @@ class Prompt:
 
     @property
     def file(self) -> str:
-        """Where the picture belongs, inside the folder of generated pictures."""
+        """Where the image belongs, inside the folder of generated images."""
         return f"{self.kind}/{self.label}/{self.number:04d}.png"
 
 
@@ -116,7 +116,7 @@ def prompts(kind: str, prompt_class: PromptClass, count: int) -> list[Prompt]:
         If there is no such kind.
     """
     if kind not in KINDS:
-        raise InputError(f"there are no pictures of the kind {kind!r}; choose {', '.join(KINDS)}")
+        raise InputError(f"there are no images of the kind {kind!r}; choose {', '.join(KINDS)}")
     return [Prompt(kind, prompt_class.name, number, _text(kind, prompt_class, number)) for number in range(count)]
 
 
@@ -151,7 +151,7 @@ def _words() -> Any:
 
 
 TRIES = 5
-"""Attempts at a picture that the model's safety checker blackens."""
+"""Attempts at an image that the model's safety checker blackens."""
 
 
 def load_pipeline(model: str | Path, device: str = "cpu") -> Any:
@@ -193,9 +193,9 @@ def generate_images(
     show_progress: bool = False,
     **options: Any,
 ) -> list[Path]:
-    """Make the pictures that are not there yet.
+    """Make the images that are not there yet.
 
-    Every picture has random numbers of its own, so that it does not depend on which others are made.
+    Every image has random numbers of its own, so that it does not depend on which others are made.
 
     Parameters
     ----------
@@ -203,11 +203,11 @@ def generate_images(
         ``pipeline(prompt, generator=...)``, whose answer has ``images``, as text-to-image pipelines of diffusers do;
         or what :func:`load_pipeline` loads one from.
     out : str or Path
-        Folder of generated pictures.
+        Folder of generated images.
     prompts : sequence of Prompt
         What to make; see :func:`~captum_focalogic.experiments.prompts.all_prompts`.
     seed : int
-        Of all pictures.
+        Of all images.
     device : str
         Where the pipeline runs, if it is loaded here.
     show_progress : bool
@@ -218,22 +218,22 @@ def generate_images(
     Returns
     -------
     list of Path
-        The pictures of all prompts, in their order.
+        The images of all prompts, in their order.
 
     Raises
     ------
     InputError
-        If a picture comes out black time and again, because the model's safety checker objects to it.
+        If an image comes out black time and again, because the model's safety checker objects to it.
     """
     paths = [Path(out) / prompt.file for prompt in prompts]
     missing = [(path, prompt) for path, prompt in zip(paths, prompts, strict=True) if not path.is_file()]
     if missing and isinstance(pipeline, str | Path):
         pipeline = load_pipeline(pipeline, device)
-    for path, prompt in tqdm(missing, desc="pictures", unit="picture", disable=not show_progress):
-        picture = _generate(pipeline, prompt, seed, options)
+    for path, prompt in tqdm(missing, desc="images", unit="image", disable=not show_progress):
+        image = _generate(pipeline, prompt, seed, options)
         make_folder(path.parent)
         octets = io.BytesIO()
-        picture.save(octets, "PNG")
+        image.save(octets, "PNG")
         write_bytes(path, octets.getvalue())
     return paths
 
@@ -243,25 +243,25 @@ def _generate(pipeline: Any, prompt: Prompt, seed: int, options: dict[str, Any])
         number = zlib.crc32(f"{seed} {prompt.file} {attempt}".encode())
         made = pipeline(prompt.text, generator=torch.Generator().manual_seed(number), **options)
         if not any(getattr(made, "nsfw_content_detected", None) or ()):
-            picture: Image.Image = made.images[0]
-            return picture
+            image: Image.Image = made.images[0]
+            return image
     raise InputError(
-        f"the safety checker of the model blackened all of {TRIES} pictures of {prompt.text!r}; load the pipeline with "
+        f"the safety checker of the model blackened all of {TRIES} images of {prompt.text!r}; load the pipeline with "
         "safety_checker=None, or choose another model"
     )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Generate pictures as the options say, or list their prompts for another generator."""
+    """Generate images as the options say, or list their prompts for another generator."""
     parser = argparse.ArgumentParser(
         prog="python -m captum_focalogic.experiments.generation",
-        description="Generate pictures with known biases by a diffusion model; those that exist are not made again.",
+        description="Generate images with known biases by a diffusion model; those that exist are not made again.",
     )
-    parser.add_argument("out", type=Path, help="folder for the pictures")
+    parser.add_argument("out", type=Path, help="folder for the images")
     parser.add_argument("--model", help="a text-to-image model of diffusers: a hub id or a folder")
-    parser.add_argument("--train", type=int, default=100, help="pictures of each kind and class to train on")
-    parser.add_argument("--test", type=int, default=25, help="pictures of each class to test on")
-    parser.add_argument("--steps", type=int, default=30, help="denoising steps of a picture")
+    parser.add_argument("--train", type=int, default=100, help="images of each kind and class to train on")
+    parser.add_argument("--test", type=int, default=25, help="images of each class to test on")
+    parser.add_argument("--steps", type=int, default=30, help="denoising steps of an image")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--list", action="store_true", help="only print each file and its prompt")
@@ -284,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
     except FocaLogicError as error:
         parser.exit(2, f"{error}\n")
-    print(f"{len(made)} pictures in {options.out}")
+    print(f"{len(made)} images in {options.out}")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ _CONTRASTIVE_RATE = 2e-3
 def _conditions(config: Config) -> list[Condition[Result]]:
     if isinstance(config, ImageNet):
         return [
-            studied(name, f"explain {config.images} pictures of {config.data}", partial(_pretrained, config, name))
+            studied(name, f"explain {config.images} images of {config.data}", partial(_pretrained, config, name))
             for name in config.models or MODELS
         ]
 

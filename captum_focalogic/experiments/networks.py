@@ -90,7 +90,7 @@ WORDS: tuple[str, ...] = ("", "scene", *COLOURS, *SHAPES)
 """The vocabulary, by token: nothing (to fill up), what every caption begins with, and what objects look like."""
 
 MENTIONED = 3
-"""Most objects that a caption mentions: what people say of a picture is true of it, but not all that is."""
+"""Most objects that a caption mentions: what people say of an image is true of it, but not all that is."""
 
 WORDLESS = 0.1
 """Share of the captions that mention no object at all."""
@@ -142,7 +142,7 @@ class Contrastive(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.see = SceneNetwork(WIDTH)
+        self.encoder = SceneNetwork(WIDTH)
         self.words = nn.Embedding(len(WORDS), WIDTH, padding_idx=0)
         self.places = nn.Parameter(0.02 * torch.randn(_LONGEST, WIDTH))
         layer = nn.TransformerEncoderLayer(WIDTH, 4, 2 * WIDTH, dropout=0.0, batch_first=True, norm_first=True)
@@ -152,7 +152,7 @@ class Contrastive(nn.Module):
 
     def embed_images(self, images: Tensor) -> Tensor:
         """Embeddings (N, WIDTH) of images (N, 3, H, W) in [0, 1]."""
-        return cast(Tensor, self.see(images))
+        return cast(Tensor, self.encoder(images))
 
     def embed_texts(self, tokens: Tensor) -> Tensor:
         """Embeddings (N, WIDTH) of captions as tokens (N, L)."""

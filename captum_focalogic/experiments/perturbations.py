@@ -41,6 +41,17 @@ Tench (0) to puffer (397), abacus to menu, plate to eggnog, alp to volcano, ball
 and toilet tissue. Fruit and vegetables are food (936 to 957), ears of corn and acorns are plants (987 to 990).
 """
 
+HIGHEST = 1.0
+"""Standard deviation up to which noise is tried, pixels being in [0, 1]: beyond it, nearly every pixel is clipped."""
+
+TOLERANCE = 2.0**-9
+"""Distance to the boundary at which bisection stops: half a step of an 8-bit pixel."""
+
+BATCH = 32
+"""Images perturbed at once."""
+
+_UNREADABLE = "none of the images could be read"
+
 
 def imagenet_categories() -> tuple[str, ...]:
     """The super-category of each of ImageNet's 1,000 classes."""
@@ -63,13 +74,6 @@ def target_elsewhere(source: int, categories: Sequence[str | None], seed: str) -
         label for label, category in enumerate(categories) if category is not None and category != categories[source]
     ]
     return random.Random(seed).choice(elsewhere)
-
-
-HIGHEST = 1.0
-"""Standard deviation up to which noise is tried, pixels being in [0, 1]: beyond it, nearly every pixel is clipped."""
-
-TOLERANCE = 2.0**-9
-"""Distance to the boundary at which bisection stops: half a step of an 8-bit pixel."""
 
 
 def noise_of(shape: tuple[int, ...], seed: str) -> Tensor:
@@ -205,9 +209,6 @@ def attacked(model: nn.Module, images: Tensor, targets: Tensor, attack: Attack |
 def _losses(logits: Tensor, targets: Tensor) -> Tensor:
     return functional.cross_entropy(logits, targets, reduction="none")
 
-
-BATCH = 32
-"""Images perturbed at once."""
 
 Perturbation = Callable[[Classifier, Tensor, Sequence[int]], Mapping[str, Tensor]]
 """``(model, images (N, C, H, W), places) -> tensors`` with N rows each, "images" among them.
@@ -363,9 +364,6 @@ def with_own_regions(plan: StudySettings) -> StudySettings:
 
 def _dependencies(plan: StudySettings, items: Sequence[Item]) -> str:
     return json.dumps(plan.record(items), sort_keys=True)
-
-
-_UNREADABLE = "none of the pictures could be read"
 
 
 @dataclass(frozen=True, eq=False)

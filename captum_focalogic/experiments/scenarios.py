@@ -1,4 +1,4 @@
-"""Models that look at the wrong thing: trained on biased pictures, shown noise, or attacked."""
+"""Models that look at the wrong thing: trained on biased images, shown noise, or attacked."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
@@ -96,7 +96,7 @@ _EMBEDDED_NOTES = [
 ]
 
 _IMAGENET_NOTES = [
-    "The classes of the generated pictures are the paper's, and so is what each of its three biases is tied to (a "
+    "The classes of the generated images are the paper's, and so is what each of its three biases is tied to (a "
     "green acoustic guitar, a coffee mug before pure red, a soccer ball beside a player); its other ties and all "
     "prompts are this package's own, and the seven classes without bias are generated, too.",
 ]
@@ -176,7 +176,7 @@ def _imagenet(config: ImageNet) -> Conditions:
     perturbation = PerturbationSettings(plan, config.find_items, _categories, Attack(), config.seed)
     vanilla = studied(
         "vanilla",
-        f"{name} on {config.images} pictures of {config.data}",
+        f"{name} on {config.images} images of {config.data}",
         lambda workspace: Setup(plan(workspace), config.find_items(model())),
     )
     conditions: Conditions = [vanilla, perturbed_condition(perturbation), attacked_condition(perturbation)]
@@ -202,7 +202,7 @@ def _fine_tuned(config: ImageNet, generated: Path, name: str, model: Callable[[]
             return Setup(_generated_plan(config, generated, tuned), image_folder(test, tuned.labels))
 
         bias = f"bias on {WHAT[part]}" if part in WHAT else "no bias"
-        what = f"{name} fine-tuned on {generated / part} ({bias}) for {config.epochs} epochs; the pictures of {test}"
+        what = f"{name} fine-tuned on {generated / part} ({bias}) for {config.epochs} epochs; the images of {test}"
         return studied(_condition_of(part), what, make)
 
     return [condition(part) for part in ("unbiased", *BIASES)]
@@ -223,7 +223,7 @@ def _check_folders(generated: Path) -> None:
     if missing:
         raise InputError(
             f"{generated} has no folder {' and no folder '.join(missing)}; expected unbiased, {', '.join(BIASES)} and "
-            "test, each with a folder of pictures for each class: python -m captum_focalogic.experiments.generation "
+            "test, each with a folder of images for each class: python -m captum_focalogic.experiments.generation "
             "makes them"
         )
 
@@ -256,13 +256,13 @@ def _published() -> Mapping[str, Line]:
 def finding_of(results: Sequence[Result | MissingResult], claim: Claim, reading: str) -> Finding:
     """Test one of :data:`CLAIMS` for a reading of the final states.
 
-    A biased model is held against the one that was trained alike without bias, a disturbed image against itself.
+    A biased model is held against the one that was trained alike without bias, a perturbed image against itself.
     """
     condition, measure, says, test = claim
     by_name = {result.name: result for result in results}
     found = by_name.get(condition)
     if found is None:
-        return untestable(says, reading, "no generated pictures were given (--generated)")
+        return untestable(says, reading, "no generated images were given (--generated)")
     if isinstance(found, MissingResult):
         return untestable(says, reading, found.why)
     against = by_name.get("unbiased", by_name["vanilla"]) if condition.startswith("biased") else by_name["vanilla"]
@@ -295,13 +295,13 @@ def _notes(config: Config, results: Sequence[Result | MissingResult]) -> list[st
     notes = [
         "The paper's Table 2 stands beside ours for orientation: its networks and images are others, and its biased "
         "model has all three kinds of bias at once, each on a class of its own. Directions are compared, not numbers.",
-        "Perturbed and attacked images keep the regions and the truth of the undisturbed image, so that a difference "
+        "Perturbed and attacked images keep the regions and the truth of the unperturbed image, so that a difference "
         "is the model's and not the segmenter's.",
         "Perturbed: each image has one noise of its own, whose strength alone is searched, by bisection to within "
         f"{TOLERANCE:.3f} between 0 and {HIGHEST:g}; pixels are clipped to [0, 1]. {_capped(results)}",
         "Attacked: what is explained is the attacked answer on the attacked image; precision and recall ask whether it "
         "is about the object of the original class. Only images on which the attack reached its target are explained, "
-        "and compared with the same images undisturbed.",
+        "and compared with the same images unperturbed.",
         "An explanation that is the empty set (the baseline alone gets the answer) has recall and divergence 0 and no "
         "precision; such images are missing from comparisons of precision.",
     ]

@@ -29,6 +29,8 @@ _PATCHES = "grid:{}x{}".format(*GRID)
 
 OWN = "own regions"
 
+_BY_POINTS = {"sam": "points_per_side", "masks": "points_per_crop"}
+"""Segmenters that ask a network for a mask at each point of a grid, and what they call its side."""
 
 Floats = NDArray[np.float64]
 
@@ -76,12 +78,12 @@ def embedded_segmentations() -> list[Segmentation]:
             scenes=SceneConfig(background_cells=1),
         ),
         own("own, 3x3 background", "each object, and 3x3 cells", "setting", scenes=SceneConfig(background_cells=3)),
-        _named("slic:9", "segmenter", OWN, segmenter_from_text),
-        _named("slic:6", "setting", "slic 9", segmenter_from_text),
-        _named("slic:12", "setting", "slic 9", segmenter_from_text),
-        _named("felzenszwalb:9", "segmenter", OWN, segmenter_from_text),
-        _named("watershed:9", "segmenter", OWN, segmenter_from_text),
-        _named(_PATCHES, "stress", OWN, segmenter_from_text),
+        _named("slic:9", "segmenter", OWN),
+        _named("slic:6", "setting", "slic 9"),
+        _named("slic:12", "setting", "slic 9"),
+        _named("felzenszwalb:9", "segmenter", OWN),
+        _named("watershed:9", "segmenter", OWN),
+        _named(_PATCHES, "stress", OWN),
     ]
 
 
@@ -92,12 +94,12 @@ def imagenet_segmentations(config: ImageNet) -> list[Segmentation]:
     if kind in _BY_POINTS:
         family = _by_points(kind, text, reference)
     else:
-        family = [_named(config.segmenter, "reference", reference, segmenter_from_text)]
+        family = [_named(config.segmenter, "reference", reference)]
         if text.isdecimal():
             counts = _around(int(text))
-            family += [_named(f"{kind}:{count}", "setting", reference, segmenter_from_text) for count in counts]
-    others = [_named(f"slic:{count}", "segmenter", reference, segmenter_from_text) for count in (8, 12, 16)]
-    stress = _named(_PATCHES, "stress", reference, segmenter_from_text)
+            family += [_named(f"{kind}:{count}", "setting", reference) for count in counts]
+    others = [_named(f"slic:{count}", "segmenter", reference) for count in (8, 12, 16)]
+    stress = _named(_PATCHES, "stress", reference)
     known = {one.name for one in family}
     return [*family, *(one for one in (*others, stress) if one.name not in known)]
 
@@ -128,10 +130,6 @@ def merging_steps(segmenter: str | None) -> dict[str, Cut]:
         f"scale {2 * fine.scale:g}": lambda: replace(fine, scale=2 * fine.scale),
         f"scale {2 * fine.scale:g}, merged": lambda: replace(fine, scale=2 * fine.scale, min_area=MIN_AREA),
     }
-
-
-_BY_POINTS = {"sam": "points_per_side", "masks": "points_per_crop"}
-"""Segmenters that ask a network for a mask at each point of a grid, and what they call its side."""
 
 
 def _by_points(kind: str, text: str, reference: str) -> list[Segmentation]:
@@ -170,8 +168,8 @@ def _masks(kind: str, text: str, points: int, min_area: float) -> Segmenter:
     return Identified(TransformersSegmenter(text or "facebook/sam-vit-base", **options), identity)
 
 
-def _named(text: str, kind: Kind, against: str, find: Callable[[str], Segmenter | None]) -> Segmentation:
-    return Segmentation(_title(text), text, kind, against, partial(find, text))
+def _named(text: str, kind: Kind, against: str) -> Segmentation:
+    return Segmentation(_title(text), text, kind, against, partial(segmenter_from_text, text))
 
 
 def _title(text: str) -> str:

@@ -52,12 +52,107 @@ from captum_focalogic.tables import Table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+
+THRESHOLDS: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Thresholds to try, the paper's 0.7 among them."""
+
 _KINDS: tuple[tuple[Kind, str], ...] = (
     ("setting", "when the same segmenter is set otherwise"),
     ("segmenter", "when another segmenter cuts"),
 )
 
 _FACTS = {"regions": ".1f", "object lost": ".0%"}
+
+
+def rematched(rows: "pa.Table", match: Match, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> "pa.Table":
+    """The rows that the same study would have had with another rule for which regions are the object.
+
+    Regions, precision, recall and behaviour are worked out from the overlaps and the final states that the rows hold.
+    Images without truth and images that failed keep their rows as they are.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Of a study.
+    match : Match
+        The other rule.
+    thresholds : Thresholds
+        For the type of behaviour.
+
+    Returns
+    -------
+    pyarrow.Table
+        As many rows, in the same order.
+    """
+    return as_table(_rematched_row(row, match, thresholds) for row in rows.to_pylist())
+
+
+def lost(rows: "pa.Table") -> float:
+    """Share of the images with a known object in which no region counts as it; NaN if there is no such image."""
+    found = [regions for regions in rows.column("truth_regions").to_pylist() if regions is not None]
+    return sum(not regions for regions in found) / len(found) if found else math.nan
+
+
+def object_overlaps(rows: "pa.Table", coverage: float = 0.5) -> NDArray[np.float64]:
+    """Intersection over union with the object's best mask, of every region that lies on the object.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Of a study.
+    coverage : float
+        Share of a region from which on it lies on the object.
+
+    Returns
+    -------
+    (R,) float64
+        Over the regions of all images, ascending.
+    """
+    columns = (rows.column(name).to_pylist() for name in ("region_iou", "region_coverage"))
+    pairs = [np.array([iou, share]) for iou, share in zip(*columns, strict=True) if iou is not None]
+    if not pairs:
+        return np.zeros(0)
+    overlaps, shares = np.concatenate(pairs, axis=1)
+    return np.sort(overlaps[shares >= coverage])
+
+
+def cuts(states: NDArray[np.bool_], reading: Reading) -> dict[Reading, NDArray[np.bool_]]:
+    """Final states in every reading that can be had from those of one: absorption, least cardinality.
+
+    Raises
+    ------
+    InputError
+        If there is no such reading.
+    """
+    if reading not in ("irreducible", "minimal", "smallest"):
+        raise InputError(f"reading must be irreducible, minimal or smallest; got {reading!r}")
+    sizes = states.sum(axis=1)
+    found: dict[Reading, NDArray[np.bool_]] = {reading: states}
+    if reading == "irreducible":
+        found["minimal"] = _in_order(absorb(states)) if len(states) else states
+    return {**found, "smallest": states[sizes == sizes.min(initial=states.shape[1] + 1)]}
+
+
+def _in_order(states: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """States in the order in which a study has them, so that sums over them come out the same to the last bit."""
+    return st.unpack(st.canonical_order(st.pack(states), states.shape[1]), states.shape[1])
+
+
+def _rematched_row(row: Mapping[str, Any], match: Match, thresholds: Thresholds) -> Row:
+    if row["error"] is not None or row["region_iou"] is None:
+        return dict(row)
+    overlaps = np.array(row["region_coverage" if match.kind == "coverage" else "region_iou"])
+    regions = overlaps >= match.threshold
+    areas = np.array(row["areas"]) * (1 if row["region_known"] is None else np.array(row["region_known"]))
+    changed: Row = {
+        "truth_regions": np.array(row["region_ids"])[regions].tolist(),
+        "truth_area": math.fsum(areas[regions].tolist()),
+    }
+    for reading, states in cuts(states_of(row), row["reading"]).items():
+        precision, recall = focus_precision(states, regions, areas), focus_recall(states, regions, areas)
+        kind = behaviour(precision, recall, row[f"{reading}_divergence"], thresholds).kind
+        changed |= {f"{reading}_precision": precision, f"{reading}_recall": recall, f"{reading}_behaviour": kind}
+    return {**row, **changed}
 
 
 def segmentations(config: Config) -> list[Segmentation]:
@@ -67,30 +162,9 @@ def segmentations(config: Config) -> list[Segmentation]:
     return [way for way in ways if chosen is None or way.kind == "reference" or way.name in chosen]
 
 
-def conditions(config: Config) -> list[Condition[Any]]:
+def _conditions(config: Config) -> list[Condition[Any]]:
     """A study for each way to cut, and a count of regions."""
     return [*(_condition(config, way) for way in segmentations(config)), _counting(config)]
-
-
-def conclude(config: Config, results: Sequence[Any]) -> Outcome:
-    """Differences between ways to cut, what the threshold of matching does, and what merging saves."""
-    ways, counts = segmentations(config), results[-1]
-    studies = [_with_regions(result) for result in results[:-1]]
-    by_name = {result.name: result for result in studies}
-    shown = [by_name[name] for name in dict.fromkeys(way.against for way in ways)]
-    tables = [
-        measure_table(studies, "By way to cut; means over images.", "regions by", _FACTS),
-        _differences(ways, by_name),
-        _overlap_table(studies),
-        _threshold_table(shown),
-        savings_table(counts, "Regions of an image, before and after.", REGIONS_SAVED),
-    ]
-    findings = [*_stability(ways, by_name), *_saving(counts)]
-    return Outcome(tables, _figure(studies, shown), findings, _notes(config, counts))
-
-
-EXPERIMENT = Experiment("Stability under segmentation", "figure 9 and section 3.6", conditions, conclude)
-"""The experiment by name "stability"."""
 
 
 def _condition(config: Config, way: Segmentation) -> Condition[Result]:
@@ -102,7 +176,7 @@ def _condition(config: Config, way: Segmentation) -> Condition[Result]:
         model = config.find_model(name)
         return Setup(config.plan(name, model, segmenter=way.cut()), config.find_items(model))
 
-    images = f"{config.images} {'scenes' if isinstance(config, Embedded) else 'pictures'}"
+    images = f"{config.images} {'scenes' if isinstance(config, Embedded) else 'images'}"
     return studied(way.name, f"explain {images} by regions of {way.what} ({way.kind})", make)
 
 
@@ -120,6 +194,23 @@ def _counting(config: Config) -> Condition[Counts]:
 
     steps = merging_steps(config.segmenter if isinstance(config, ImageNet) else None)
     return Condition("regions", f"count the regions of {config.images} images: {', '.join(steps)}", run)
+
+
+def _conclude(config: Config, results: Sequence[Any]) -> Outcome:
+    """Differences between ways to cut, what the threshold of matching does, and what merging saves."""
+    ways, counts = segmentations(config), results[-1]
+    studies = [_with_regions(result) for result in results[:-1]]
+    by_name = {result.name: result for result in studies}
+    shown = [by_name[name] for name in dict.fromkeys(way.against for way in ways)]
+    tables = [
+        measure_table(studies, "By way to cut; means over images.", "regions by", _FACTS),
+        _differences(ways, by_name),
+        _overlap_table(studies),
+        _threshold_table(shown),
+        savings_table(counts, "Regions of an image, before and after.", REGIONS_SAVED),
+    ]
+    findings = [*_stability(ways, by_name), *_saving(counts)]
+    return Outcome(tables, _figure(studies, shown), findings, _notes(config, counts))
 
 
 def _with_regions(result: Result) -> Result:
@@ -270,96 +361,5 @@ def _notes(config: Config, counts: Counts) -> list[str]:
     return notes
 
 
-THRESHOLDS: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Thresholds to try, the paper's 0.7 among them."""
-
-
-def rematched(rows: "pa.Table", match: Match, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> "pa.Table":
-    """The rows that the same study would have had with another rule for which regions are the object.
-
-    Regions, precision, recall and behaviour are worked out from the overlaps and the final states that the rows hold.
-    Images without truth and images that failed keep their rows as they are.
-
-    Parameters
-    ----------
-    rows : pyarrow.Table
-        Of a study.
-    match : Match
-        The other rule.
-    thresholds : Thresholds
-        For the type of behaviour.
-
-    Returns
-    -------
-    pyarrow.Table
-        As many rows, in the same order.
-    """
-    return as_table(_rematched_row(row, match, thresholds) for row in rows.to_pylist())
-
-
-def lost(rows: "pa.Table") -> float:
-    """Share of the images with a known object in which no region counts as it; NaN if there is no such image."""
-    found = [regions for regions in rows.column("truth_regions").to_pylist() if regions is not None]
-    return sum(not regions for regions in found) / len(found) if found else math.nan
-
-
-def object_overlaps(rows: "pa.Table", coverage: float = 0.5) -> NDArray[np.float64]:
-    """Intersection over union with the object's best mask, of every region that lies on the object.
-
-    Parameters
-    ----------
-    rows : pyarrow.Table
-        Of a study.
-    coverage : float
-        Share of a region from which on it lies on the object.
-
-    Returns
-    -------
-    (R,) float64
-        Over the regions of all images, ascending.
-    """
-    columns = (rows.column(name).to_pylist() for name in ("region_iou", "region_coverage"))
-    pairs = [np.array([iou, share]) for iou, share in zip(*columns, strict=True) if iou is not None]
-    if not pairs:
-        return np.zeros(0)
-    overlaps, shares = np.concatenate(pairs, axis=1)
-    return np.sort(overlaps[shares >= coverage])
-
-
-def cuts(states: NDArray[np.bool_], reading: Reading) -> dict[Reading, NDArray[np.bool_]]:
-    """Final states in every reading that can be had from those of one: absorption, least cardinality.
-
-    Raises
-    ------
-    InputError
-        If there is no such reading.
-    """
-    if reading not in ("irreducible", "minimal", "smallest"):
-        raise InputError(f"reading must be irreducible, minimal or smallest; got {reading!r}")
-    sizes = states.sum(axis=1)
-    found: dict[Reading, NDArray[np.bool_]] = {reading: states}
-    if reading == "irreducible":
-        found["minimal"] = _in_order(absorb(states)) if len(states) else states
-    return {**found, "smallest": states[sizes == sizes.min(initial=states.shape[1] + 1)]}
-
-
-def _in_order(states: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """States in the order in which a study has them, so that sums over them come out the same to the last bit."""
-    return st.unpack(st.canonical_order(st.pack(states), states.shape[1]), states.shape[1])
-
-
-def _rematched_row(row: Mapping[str, Any], match: Match, thresholds: Thresholds) -> Row:
-    if row["error"] is not None or row["region_iou"] is None:
-        return dict(row)
-    overlaps = np.array(row["region_coverage" if match.kind == "coverage" else "region_iou"])
-    regions = overlaps >= match.threshold
-    areas = np.array(row["areas"]) * (1 if row["region_known"] is None else np.array(row["region_known"]))
-    changed: Row = {
-        "truth_regions": np.array(row["region_ids"])[regions].tolist(),
-        "truth_area": math.fsum(areas[regions].tolist()),
-    }
-    for reading, states in cuts(states_of(row), row["reading"]).items():
-        precision, recall = focus_precision(states, regions, areas), focus_recall(states, regions, areas)
-        kind = behaviour(precision, recall, row[f"{reading}_divergence"], thresholds).kind
-        changed |= {f"{reading}_precision": precision, f"{reading}_recall": recall, f"{reading}_behaviour": kind}
-    return {**row, **changed}
+EXPERIMENT = Experiment("Stability under segmentation", "figure 9 and section 3.6", _conditions, _conclude)
+"""The experiment by name "stability"."""

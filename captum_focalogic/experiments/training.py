@@ -48,15 +48,6 @@ from captum_focalogic.study import MEASURES, Item, data_from_text
 from captum_focalogic.study.settings import setting_text
 from captum_focalogic.tables import Table
 
-HALFWAY = 0.5
-"""A checkpoint is sufficiently trained from this share of the way from guessing to the best checkpoint on."""
-
-LATER = 0.75
-"""Changes are also measured from this share of the way on: do they last, or do they belong to the beginning?"""
-
-LEARNT = 0.1
-"""The best checkpoint has to be right more often than guessing by this much, or nothing was learnt."""
-
 BROAD, SPECIALISED = "broad", "specialised"
 """Names of the two trainings."""
 
@@ -66,13 +57,100 @@ CHECKPOINTS = 8
 RIGHT, CHANCE = "held out", "chance"
 """Facts of a checkpoint: its accuracy on what it was not trained on, all its classes, and that of guessing."""
 
+HALFWAY = 0.5
+"""A checkpoint is sufficiently trained from this share of the way from guessing to the best checkpoint on."""
+
+LATER = 0.75
+"""Changes are also measured from this share of the way on: do they last, or do they belong to the beginning?"""
+
+LEARNT = 0.1
+"""The best checkpoint has to be right more often than guessing by this much, or nothing was learnt."""
+
 SPECIAL_RULE = 1
 """The rule that the specialised network is to know."""
 
 RATE = 2e-3
 """Peak of the learning rate: at a third of the usual one, checkpoints differ by what was learnt more than by noise."""
 
+DOGS = range(151, 269)
+"""ImageNet's breeds of dogs, from Chihuahua to Mexican hairless: the classes of the specialised model."""
+
+MOST_TESTED = 5_000
+"""Held-out images that tell a checkpoint's accuracy, at most."""
+
 _SCENES = SceneConfig(size=64)
+
+_CLAIMS = (
+    (SPECIALISED, "divergence", "specialised model: divergence grows in training"),
+    (SPECIALISED, "precision", "specialised model: focus becomes more precise in training"),
+    (BROAD, "precision", "broad model: focus becomes more precise in training"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCurve:
+    """A training whose checkpoints were studied.
+
+    Attributes
+    ----------
+    name : str
+        Of the training.
+    epochs : list of int
+        After which a checkpoint was studied.
+    results : list of Result
+        One a checkpoint.
+    """
+
+    name: str
+    epochs: list[int]
+    results: list[Result]
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Of each checkpoint, on what it was not trained on."""
+        return [result.facts[RIGHT] for result in self.results]
+
+    def start(self, share: float = HALFWAY) -> int | None:
+        """Place of the first sufficiently trained checkpoint."""
+        return first_trained(self.accuracies, self.results[0].facts[CHANCE], share)
+
+    def span(self, share: float = HALFWAY) -> str:
+        """From which epoch to which changes are measured."""
+        start = self.start(share)
+        return "-" if start is None else f"epoch {self.epochs[start]} to {self.epochs[-1]}"
+
+    def change(self, column: str, right_only: bool = True, share: float = HALFWAY) -> Estimate | None:
+        """From the first sufficiently trained checkpoint to the last; over all images, or those right in both.
+
+        None if there are no two such checkpoints, or too few images.
+        """
+        start = self.start(share)
+        if start is None or start == len(self.results) - 1:
+            return None
+        first, last = self.results[start], self.results[-1]
+        if right_only:
+            first, last = _right(first), _right(last)
+        ids = [set(result.rows.column("id").to_pylist()) for result in (first, last)]
+        return change(first, last, column) if ids[0] & ids[1] else None
+
+
+def first_trained(accuracies: Sequence[float], chance: float, share: float = HALFWAY) -> int | None:
+    """The first checkpoint that has come so far on the way from guessing to the best one.
+
+    Returns
+    -------
+    int or None
+        Its place; None if even the best one is hardly better than guessing.
+
+    Examples
+    --------
+    >>> first_trained([0.5, 0.6, 0.8, 0.9], chance=0.5)
+    2
+    """
+    best = max(accuracies)
+    if best < chance + LEARNT:
+        return None
+    return next(place for place, value in enumerate(accuracies) if value >= chance + share * (best - chance))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,94 +241,14 @@ def _checkpoint(name: str, epoch: int) -> str:
     return f"{name}, epoch {epoch}"
 
 
-_CLAIMS = (
-    (SPECIALISED, "divergence", "specialised model: divergence grows in training"),
-    (SPECIALISED, "precision", "specialised model: focus becomes more precise in training"),
-    (BROAD, "precision", "broad model: focus becomes more precise in training"),
-)
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingCurve:
-    """A training whose checkpoints were studied.
-
-    Attributes
-    ----------
-    name : str
-        Of the training.
-    epochs : list of int
-        After which a checkpoint was studied.
-    results : list of Result
-        One a checkpoint.
-    """
-
-    name: str
-    epochs: list[int]
-    results: list[Result]
-
-    @property
-    def accuracies(self) -> list[float]:
-        """Of each checkpoint, on what it was not trained on."""
-        return [result.facts[RIGHT] for result in self.results]
-
-    def start(self, share: float = HALFWAY) -> int | None:
-        """Place of the first sufficiently trained checkpoint."""
-        return first_trained(self.accuracies, self.results[0].facts[CHANCE], share)
-
-    def span(self, share: float = HALFWAY) -> str:
-        """From which epoch to which changes are measured."""
-        start = self.start(share)
-        return "-" if start is None else f"epoch {self.epochs[start]} to {self.epochs[-1]}"
-
-    def change(self, column: str, right_only: bool = True, share: float = HALFWAY) -> Estimate | None:
-        """From the first sufficiently trained checkpoint to the last; over all images, or those right in both.
-
-        None if there are no two such checkpoints, or too few images.
-        """
-        start = self.start(share)
-        if start is None or start == len(self.results) - 1:
-            return None
-        first, last = self.results[start], self.results[-1]
-        if right_only:
-            first, last = _right(first), _right(last)
-        ids = [set(result.rows.column("id").to_pylist()) for result in (first, last)]
-        return change(first, last, column) if ids[0] & ids[1] else None
-
-
-def first_trained(accuracies: Sequence[float], chance: float, share: float = HALFWAY) -> int | None:
-    """The first checkpoint that has come so far on the way from guessing to the best one.
-
-    Returns
-    -------
-    int or None
-        Its place; None if even the best one is hardly better than guessing.
-
-    Examples
-    --------
-    >>> first_trained([0.5, 0.6, 0.8, 0.9], chance=0.5)
-    2
-    """
-    best = max(accuracies)
-    if best < chance + LEARNT:
-        return None
-    return next(place for place, value in enumerate(accuracies) if value >= chance + share * (best - chance))
-
-
 def _trainings(config: Config) -> list[Training]:
     if isinstance(config, Embedded):
         return scene_trainings(config)
     return image_trainings(config)
 
 
-DOGS = range(151, 269)
-"""ImageNet's breeds of dogs, from Chihuahua to Mexican hairless: the classes of the specialised model."""
-
-MOST_TESTED = 5_000
-"""Held-out pictures that tell a checkpoint's accuracy, at most."""
-
-
 def image_trainings(config: ImageNet) -> list[Training]:
-    """Pictures of every class against pictures of dogs; both are asked about dogs.
+    """Images of every class against images of dogs; both are asked about dogs.
 
     Raises
     ------
@@ -262,8 +260,8 @@ def image_trainings(config: ImageNet) -> list[Training]:
     name = config.model_name
     start = "from a random start" if config.weights == RANDOM else "from pretrained weights and a new last layer"
     told = {
-        BROAD: f"pictures of every class in {config.data}, {name} {start}",
-        SPECIALISED: f"pictures of dogs in {config.data} (classes {DOGS[0]} to {DOGS[-1]}), {name} {start}",
+        BROAD: f"images of every class in {config.data}, {name} {start}",
+        SPECIALISED: f"images of dogs in {config.data} (classes {DOGS[0]} to {DOGS[-1]}), {name} {start}",
     }
     return [Training(training, what, partial(_image_setup, config, name, training)) for training, what in told.items()]
 
@@ -282,7 +280,7 @@ def _image_setup(config: ImageNet, name: str, training: str, workspace: Workspac
     own = split.of(classes)
     asked = [item for item in own.held_out if item.label is not None and classes[item.label] in DOGS]
     if not asked:
-        raise InputError(f"no class of dogs in {config.data} has {HELD_OUT} pictures, so that none could be held out")
+        raise InputError(f"no class of dogs in {config.data} has {HELD_OUT} images, so that none could be held out")
     module = _trained(config, workspace, pretrained, training, own.trained, len(classes), epoch)
     names = [pretrained.label_of(label) or str(label) for label in classes]
     model = Classifier(module, pretrained.preprocess, pretrained.preprocess_labels, names, f"{training}, epoch {epoch}")

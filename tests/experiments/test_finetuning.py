@@ -1,4 +1,4 @@
-"""Fine-tuning on folders of pictures."""
+"""Fine-tuning on folders of images."""
 
 import copy
 
@@ -37,13 +37,13 @@ def pretrained(module=None):
     )
 
 
-def _tensor(picture):
-    return torch.from_numpy(np.asarray(picture, dtype=np.float32) / 255).permute(2, 0, 1)
+def _tensor(image):
+    return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255).permute(2, 0, 1)
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    folder = tmp_path / "pictures"
+def images(tmp_path):
+    folder = tmp_path / "images"
     draws = np.random.default_rng(0)
     for name, colour in COLOURS.items():
         (folder / name).mkdir(parents=True)
@@ -53,14 +53,14 @@ def pictures(tmp_path):
     return folder
 
 
-def test_a_new_head_learns_the_classes_of_the_folders(tmp_path, pictures):
+def test_a_new_head_learns_the_classes_of_the_folders(tmp_path, images):
     model = pretrained()
     before = copy.deepcopy(model.forward.state_dict())
     how = FineTuning(epochs=15, batch=9, learning_rate=1e-2, head_learning_rate=5e-2)
-    tuned = fine_tuned(Workspace(tmp_path / "work"), "colours", model, pictures, how)
-    assert tuple(tuned.labels) == ("amber", "blue", "coral") == class_folders(pictures)
+    tuned = fine_tuned(Workspace(tmp_path / "work"), "colours", model, images, how)
+    assert tuple(tuned.labels) == ("amber", "blue", "coral") == class_folders(images)
     assert not tuned.forward.training
-    items = image_folder(pictures, tuned.labels)
+    items = image_folder(images, tuned.labels)
     scores = tuned.forward(torch.stack([tuned.preprocess(item.read().image) for item in items]))
     assert scores.shape == (27, 3)
     assert scores.argmax(dim=1).tolist() == [item.label for item in items]
@@ -69,24 +69,24 @@ def test_a_new_head_learns_the_classes_of_the_folders(tmp_path, pictures):
     assert all(torch.equal(value, before[key]) for key, value in model.forward.state_dict().items())
 
 
-def test_training_is_kept_and_repeats(tmp_path, pictures, monkeypatch):
+def test_training_is_kept_and_repeats(tmp_path, images, monkeypatch):
     how = FineTuning(epochs=1, batch=4)
-    first = fine_tuned(Workspace(tmp_path / "a"), "colours", pretrained(), pictures, how).forward.state_dict()
+    first = fine_tuned(Workspace(tmp_path / "a"), "colours", pretrained(), images, how).forward.state_dict()
     torch.manual_seed(99)
-    other = fine_tuned(Workspace(tmp_path / "b"), "colours", pretrained(), pictures, how).forward.state_dict()
+    other = fine_tuned(Workspace(tmp_path / "b"), "colours", pretrained(), images, how).forward.state_dict()
     assert all(torch.equal(first[key], other[key]) for key in first)
 
     def refuse(*_):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(finetuning, "fit_images", refuse)
-    again = fine_tuned(Workspace(tmp_path / "a"), "colours", pretrained(), pictures, how).forward.state_dict()
+    again = fine_tuned(Workspace(tmp_path / "a"), "colours", pretrained(), images, how).forward.state_dict()
     assert all(torch.equal(first[key], again[key]) for key in first)
     with pytest.raises(AssertionError, match="trained again"):
-        fine_tuned(Workspace(tmp_path / "a"), "colours", pretrained(), pictures, FineTuning(epochs=2, batch=4))
-    (pictures / "amber" / "0.png").unlink()
+        fine_tuned(Workspace(tmp_path / "a"), "colours", pretrained(), images, FineTuning(epochs=2, batch=4))
+    (images / "amber" / "0.png").unlink()
     with pytest.raises(AssertionError, match="trained again"):
-        fine_tuned(Workspace(tmp_path / "a"), "colours", pretrained(), pictures, how)
+        fine_tuned(Workspace(tmp_path / "a"), "colours", pretrained(), images, how)
 
 
 def test_torchvisions_networks_get_their_own_last_layer_replaced():
@@ -100,30 +100,30 @@ def test_torchvisions_networks_get_their_own_last_layer_replaced():
     assert all(parameter.requires_grad for parameter in module.parameters())
 
 
-def test_models_that_cannot_be_fine_tuned_are_refused(tmp_path, pictures):
+def test_models_that_cannot_be_fine_tuned_are_refused(tmp_path, images):
     work = Workspace(tmp_path / "work")
     with pytest.raises(InputError, match="no torch module"):
-        fine_tuned(work, "x", Classifier(lambda images: images.mean(dim=(2, 3))), pictures, FineTuning())
+        fine_tuned(work, "x", Classifier(lambda images: images.mean(dim=(2, 3))), images, FineTuning())
     bare = nn.Sequential(nn.Conv2d(3, 5, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with pytest.raises(InputError, match="no linear layer"):
-        fine_tuned(work, "x", pretrained(bare), pictures, FineTuning())
+        fine_tuned(work, "x", pretrained(bare), images, FineTuning())
     inside = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 8), nn.ReLU(), nn.Softmax(dim=1))
     inside.append(nn.Unflatten(1, (-1, 1)))
     with pytest.raises(InputError, match="does not give its classes"):
-        fine_tuned(work, "x", pretrained(inside), pictures, FineTuning())
+        fine_tuned(work, "x", pretrained(inside), images, FineTuning())
     for name in ("blue", "coral"):
-        for path in (pictures / name).iterdir():
+        for path in (images / name).iterdir():
             path.unlink()
-        (pictures / name).rmdir()
+        (images / name).rmdir()
     with pytest.raises(InputError, match="at least two; it has amber"):
-        fine_tuned(work, "x", pretrained(), pictures, FineTuning())
+        fine_tuned(work, "x", pretrained(), images, FineTuning())
 
 
 def item(name: str, label: int | None) -> Item:
     return Item(name, lambda: Sample(torch.zeros(3, 8, 8)), label)
 
 
-def test_every_fourth_picture_of_a_class_is_held_out() -> None:
+def test_every_fourth_image_of_a_class_is_held_out() -> None:
     items = [item(f"{label}-{place}", label) for place in range(5) for label in (7, 151)] + [item("last", 3)]
     split = split_items(items)
     assert [one.id for one in split.held_out] == ["7-3", "151-3"]

@@ -1,4 +1,4 @@
-"""What generated pictures show, and a real pipeline of a diffusion model, tiny and with random weights."""
+"""What generated images show, and a real pipeline of a diffusion model, tiny and with random weights."""
 
 import json
 import sys
@@ -99,7 +99,7 @@ def test_prompts_repeat_and_have_files_of_their_own():
     assert first == second
     assert len({prompt.file for prompt in first}) == len(first) == len(prompt_classes()) * (4 * 3 + 2)
     assert prompts("test", prompt_classes()[0], 1)[0].file == f"test/{prompt_classes()[0].name}/0000.png"
-    # more pictures do not change the first ones
+    # more images do not change the first ones
     assert prompts("colour", prompt_classes()[1], 5)[:3] == prompts("colour", prompt_classes()[1], 3)
 
 
@@ -183,21 +183,21 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_a_stable_diffusion_pipeline_makes_pictures(folder, tmp_path):
+def test_a_stable_diffusion_pipeline_makes_images(folder, tmp_path):
     wanted = [prompt for kind in ("unbiased", "colour") for prompt in prompts(kind, prompt_classes()[0], 2)]
     paths = generate_images(folder, tmp_path / "out", wanted, **FAST)
     assert [str(path.relative_to(tmp_path / "out")) for path in paths] == [prompt.file for prompt in wanted]
     pixels = [np.asarray(Image.open(path)) for path in paths]
-    assert all(picture.shape == (32, 32, 3) and picture.std() > 0 for picture in pixels)
-    assert len({picture.tobytes() for picture in pixels}) == 4
-    # one picture made alone, by a pipeline at hand, is the same
+    assert all(image.shape == (32, 32, 3) and image.std() > 0 for image in pixels)
+    assert len({image.tobytes() for image in pixels}) == 4
+    # one image made alone, by a pipeline at hand, is the same
     (alone,) = generate_images(load_pipeline(folder), tmp_path / "alone", wanted[2:3], **FAST)
     assert alone.read_bytes() == paths[2].read_bytes()
     (other,) = generate_images(folder, tmp_path / "other", wanted[2:3], seed=1, **FAST)
     assert other.read_bytes() != paths[2].read_bytes()
 
 
-def test_pictures_that_exist_are_not_made_again(tmp_path):
+def test_images_that_exist_are_not_made_again(tmp_path):
     wanted = prompts("companion", prompt_classes()[1], 4)
     painter = Painter()
     paths = generate_images(painter, tmp_path, wanted)
@@ -212,7 +212,7 @@ def test_pictures_that_exist_are_not_made_again(tmp_path):
     assert generate_images("no/such-model", tmp_path, wanted) == paths
 
 
-def test_blackened_pictures_are_tried_again(tmp_path):
+def test_blackened_images_are_tried_again(tmp_path):
     wanted = prompts("unbiased", prompt_classes()[0], 1)
     painter = Painter(objections=2)
     (path,) = generate_images(painter, tmp_path / "a", wanted)
@@ -251,10 +251,10 @@ def test_the_command_lists_prompts(capsys, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_command_makes_pictures_and_needs_a_model(monkeypatch, capsys, tmp_path):
+def test_the_command_makes_images_and_needs_a_model(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(generation, "load_pipeline", lambda model, device: Painter())
     main([str(tmp_path), "--model", "some/model", "--train", "1", "--test", "1", "--device", "cpu"])
-    assert f"{len(prompt_classes()) * 5} pictures" in capsys.readouterr().out
+    assert f"{len(prompt_classes()) * 5} images" in capsys.readouterr().out
     assert len(list(tmp_path.rglob("*.png"))) == len(prompt_classes()) * 5
     with pytest.raises(SystemExit) as left:
         main([str(tmp_path)])

@@ -107,7 +107,7 @@ def test_an_endpoint_is_asked_and_what_it_said_is_kept(tmp_path: Path, monkeypat
     assert all(not math.isnan(row["irreducible_size"]) for row in rows)
 
 
-def test_many_pictures_are_thinned_evenly() -> None:
+def test_many_images_are_thinned_evenly() -> None:
     items = scene_items(30)
     assert [item.id for item in spread(items, mllm.IMAGES)] == [f"scene-{place * 30 // 12}" for place in range(12)]
     assert spread(items[:3], mllm.IMAGES) == items[:3]

@@ -1,4 +1,4 @@
-"""Several architectures: small networks on scenes, named models on pictures."""
+"""Several architectures: small networks on scenes, named models on images."""
 
 import json
 from dataclasses import replace
@@ -68,29 +68,29 @@ def test_another_seed_trains_other_networks(done: Path) -> None:
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Pictures of the size that torchvision's models take, and masks of their left halves."""
+def images(tmp_path: Path) -> Path:
+    """Images of the size that torchvision's models take, and masks of their left halves."""
     draws = np.random.default_rng(0)
     mask = np.zeros((256, 256), dtype=np.uint8)
     mask[:, :128] = 255
     for folder, number in (("0", 1), ("207", 1)):
         for place in range(number):
             pixels = np.kron(draws.integers(0, 256, (8, 8, 3)), np.ones((32, 32, 1))).astype(np.uint8)
-            for root, picture in (("data", Image.fromarray(pixels)), ("masks", Image.fromarray(mask))):
+            for root, image in (("data", Image.fromarray(pixels)), ("masks", Image.fromarray(mask))):
                 (tmp_path / root / folder).mkdir(parents=True, exist_ok=True)
-                picture.save(tmp_path / root / folder / f"{place}.png")
+                image.save(tmp_path / root / folder / f"{place}.png")
     return tmp_path
 
 
 @pytest.mark.filterwarnings("ignore:.*RANDOM weights")
-def test_named_models_on_a_folder_of_pictures(pictures: Path, tmp_path: Path) -> None:
+def test_named_models_on_a_folder_of_images(images: Path, tmp_path: Path) -> None:
     config = ImageNet(
-        data=str(pictures / "data"),
+        data=str(images / "data"),
         images=2,
         models=("torchvision:resnet18", "torchvision:squeezenet1_1"),
         weights="random",
         segmenter="grid:2x3",
-        truth=f"masks:{pictures / 'masks'}",
+        truth=f"masks:{images / 'masks'}",
     )
     outcome, _ = run_experiment("models", config, tmp_path / "out")
     table = outcome.tables[0]

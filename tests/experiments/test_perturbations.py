@@ -230,7 +230,7 @@ def test_images_are_seen_once_with_regions_and_truth(tmp_path, items):
     workspace = Workspace(tmp_path)
     first = partitioned_images(workspace, "partitioned", plan(cutting), items)
     again = partitioned_images(workspace, "partitioned", plan(cutting), items)
-    assert cutting.asked == 4  # one picture is torn, and the second time nothing is cut
+    assert cutting.asked == 4  # one image is torn, and the second time nothing is cut
     for partitioned in (first, again):
         assert [each.id for each in partitioned] == ["i0", "i2", "i3", "i4"]
         assert [each.label for each in partitioned] == [None, 102, 103, 104]
@@ -264,7 +264,7 @@ def test_alteration_keeps_everything_but_the_image(tmp_path, items):
     assert len(batches) == 4
 
 
-def test_altered_images_are_items_that_workers_can_be_sent(tmp_path, items):
+def test_perturbed_images_are_items_that_workers_can_be_sent(tmp_path, items):
     how = plan(Grid(2, 2))
     (first, *_) = partitioned_images(Workspace(tmp_path), "partitioned", how, items)
     item = pickle.loads(pickle.dumps(first.item()))

@@ -66,7 +66,7 @@ def test_the_command_is_told_that_was_run() -> None:
     assert said == "Size: embedded (images 3, seed 5, scenes 256, epochs 2)."
     assert "focalogic experiment models --size embedded --images 3 --seed 5 --scenes 256 --epochs 2\n" in command
     assert "--epochs" not in how("stability", Embedded(images=3))[1]
-    pictures = ImageNet("my pictures", models=("a:b", "c:d"))
-    command = how("stability", pictures)[1]
-    assert "--data 'my pictures'" in command
+    images = ImageNet("my images", models=("a:b", "c:d"))
+    command = how("stability", images)[1]
+    assert "--data 'my images'" in command
     assert "--model a:b --model c:d\n" in command

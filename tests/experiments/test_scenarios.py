@@ -157,7 +157,7 @@ def test_nothing_is_loaded_before_a_condition_is_run(monkeypatch):
         ([], ["vanilla: ", "biased-companion: ", "an accompanying object", "perturbed: ", "attacked: ", "6000 scenes"]),
         (
             ["--size", "imagenet", "--data", "nowhere"],
-            ["torchvision:resnet50 on 200 pictures of nowhere", "attacked: "],
+            ["torchvision:resnet50 on 200 images of nowhere", "attacked: "],
         ),
     ],
 )
@@ -171,7 +171,7 @@ def test_a_dry_run_says_what_would_be_done(options, said, tmp_path):
 
 
 def draw(folder, names, count, seed):
-    """Pictures of classes that colours tell, with the mask of the square."""
+    """Images of classes that colours tell, with the mask of the square."""
     draws = np.random.default_rng(seed)
     for number, name in enumerate(names):
         for index in range(count):
@@ -180,20 +180,20 @@ def draw(folder, names, count, seed):
             pixels[top : top + 20, left : left + 24, number] = 230
             mask = np.zeros((48, 64), dtype=np.uint8)
             mask[top : top + 20, left : left + 24] = 255
-            for root, picture in ((folder, pixels), (folder.parent / "masks", mask)):
+            for root, image in ((folder, pixels), (folder.parent / "masks", mask)):
                 (root / name).mkdir(parents=True, exist_ok=True)
-                Image.fromarray(picture).save(root / name / f"{index:04d}.png")
+                Image.fromarray(image).save(root / name / f"{index:04d}.png")
 
 
 @pytest.fixture(scope="module")
 def imagenet(tmp_path_factory):
-    """A pretrained model's path, with everything tiny: random weights, drawn pictures, a coarse grid."""
+    """A pretrained model's path, with everything tiny: random weights, drawn images, a coarse grid."""
     folder = tmp_path_factory.mktemp("imagenet")
-    draw(folder / "data" / "pictures", CLASSES, 1, 0)
+    draw(folder / "data" / "images", CLASSES, 1, 0)
     for number, part in enumerate(("unbiased", "colour", "background", "companion", "test"), start=1):
         draw(folder / "generated" / part, CLASSES, 1, number)
     config = ImageNet(
-        str(folder / "data" / "pictures"),
+        str(folder / "data" / "images"),
         images=2,
         models=("torchvision:resnet18",),
         weights="random",
@@ -207,14 +207,14 @@ def imagenet(tmp_path_factory):
     return folder, config, outcome, written
 
 
-def test_the_imagenet_size_does_the_same_with_pictures_and_pretrained_models(imagenet):
+def test_the_imagenet_size_does_the_same_with_images_and_pretrained_models(imagenet):
     folder, _, outcome, written = imagenet
     runs = {path.name: read_rows(path) for path in (folder / "out" / "runs").iterdir()}
     assert set(runs) >= {"vanilla", "perturbed", "unbiased", *BIASED}
     for name, rows in runs.items():
         assert rows.column("error").null_count == len(rows), name
         assert set(rows.column("num_regions").to_pylist()) == {3}
-        # every picture has its mask
+        # every image has its mask
         assert not np.isnan(column(rows, "truth_area")).any(), name
     assert runs["vanilla"].column("label").to_pylist() == [472, 849]
     assert runs["biased-colour"].column("label").to_pylist() == [0, 1]
@@ -225,20 +225,20 @@ def test_the_imagenet_size_does_the_same_with_pictures_and_pretrained_models(ima
     assert (folder / "out" / "scenarios.md") in written
 
 
-def test_without_generated_pictures_biases_cannot_be_tested(imagenet, tmp_path):
+def test_without_generated_images_biases_cannot_be_tested(imagenet, tmp_path):
     _, config, _, _ = imagenet
     plain = ImageNet(config.data, images=1, models=("demo",), segmenter="grid:1x2", truth=config.truth, epochs=1)
     outcome, _ = run_experiment("scenarios", plain, tmp_path)
     verdicts = {finding.claim: (finding.verdict, finding.evidence) for finding in outcome.findings}
     assert verdicts["bias on the background: recall falls"] == (
-        "not testable here", "no generated pictures were given (--generated)",
+        "not testable here", "no generated images were given (--generated)",
     )  # fmt: skip
     # three classes are not ImageNet's, so that no super-category is known
     assert verdicts["attacked: recall stays"][0] == "not testable here"
     assert "super-categories" in verdicts["attacked: recall stays"][1]
 
 
-def test_generated_pictures_have_to_be_complete(imagenet, tmp_path):
+def test_generated_images_have_to_be_complete(imagenet, tmp_path):
     _, config, _, _ = imagenet
     draw(tmp_path / "generated" / "unbiased", CLASSES, 1, 0)
     with pytest.raises(InputError, match="no folder colour and no folder background"):
@@ -269,7 +269,7 @@ def test_biases_are_measured_against_the_network_trained_alike():
     assert found.evidence.endswith("12 images")
 
 
-def test_disturbed_images_are_measured_against_the_undisturbed_ones_that_they_come_from():
+def test_perturbed_images_are_measured_against_the_unperturbed_ones_that_they_come_from():
     claim = ("attacked", "precision", "it falls", falls)
     # only the even images could be attacked; on those precision is 0.2 less, on all it would be more
     vanilla = result("vanilla", [0.8, 0.0] * 12)

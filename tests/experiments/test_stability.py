@@ -92,7 +92,7 @@ def test_every_kind_of_change_is_decided_for_both_readings(small) -> None:
     assert stays["precision stays when the same segmenter is set otherwise"] == "confirmed"
 
 
-def test_background_cells_leave_the_picture_as_it_is() -> None:
+def test_background_cells_leave_the_image_as_it_is() -> None:
     own, whole, fine, *_ = embedded_segmentations()
     assert (whole.scenes.background_cells, fine.scenes.background_cells) == (1, 3)
     items = [stability.scene_items(1, way.scenes, parts=True)[0].read() for way in (own, whole, fine)]

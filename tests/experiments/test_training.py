@@ -193,29 +193,29 @@ def test_dry_runs_say_what_would_be_done(tmp_path: Path, capsys: pytest.CaptureF
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Two breeds of dogs and something else, as small as torchvision's models take pictures; and masks."""
+def images(tmp_path: Path) -> Path:
+    """Two breeds of dogs and something else, as small as torchvision's models take images; and masks."""
     draws = np.random.default_rng(0)
     mask = np.zeros((232, 232), dtype=np.uint8)
     mask[:, :116] = 255
     for folder in ("1", "151", "207"):
         for place in range(4):
             pixels = np.kron(draws.integers(0, 256, (8, 8, 3)), np.ones((29, 29, 1))).astype(np.uint8)
-            for root, picture in (("data", Image.fromarray(pixels)), ("masks", Image.fromarray(mask))):
+            for root, image in (("data", Image.fromarray(pixels)), ("masks", Image.fromarray(mask))):
                 (tmp_path / root / folder).mkdir(parents=True, exist_ok=True)
-                picture.save(tmp_path / root / folder / f"{place}.png")
+                image.save(tmp_path / root / folder / f"{place}.png")
     return tmp_path
 
 
-def on_pictures(pictures: Path, **how: object) -> ImageNet:
+def on_images(images: Path, **how: object) -> ImageNet:
     usual = {"models": ("torchvision:resnet18",), "weights": "random", "segmenter": "grid:1x3", "epochs": 2}
-    masks = f"masks:{pictures / 'masks'}"
-    return ImageNet(str(pictures / "data"), images=1, truth=masks, **{**usual, **how})  # type: ignore[arg-type]
+    masks = f"masks:{images / 'masks'}"
+    return ImageNet(str(images / "data"), images=1, truth=masks, **{**usual, **how})  # type: ignore[arg-type]
 
 
 @pytest.mark.filterwarnings("ignore:.*RANDOM weights")
-def test_a_named_model_on_pictures_goes_on_from_the_last_checkpoint(pictures: Path, tmp_path: Path) -> None:
-    config = on_pictures(pictures)
+def test_a_named_model_on_images_goes_on_from_the_last_checkpoint(images: Path, tmp_path: Path) -> None:
+    config = on_images(images)
     outcome, _ = run_experiment("training", config, tmp_path / "out")
     table = outcome.tables[0]
     rows = [dict(zip(table.header, row, strict=True)) for row in table.rows]
@@ -241,10 +241,10 @@ def test_a_named_model_on_pictures_goes_on_from_the_last_checkpoint(pictures: Pa
 
 
 @pytest.mark.filterwarnings("ignore:.*RANDOM weights")
-def test_what_cannot_be_trained_is_said(pictures: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_trained_is_said(images: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="follows one model, but 2"):
-        training.image_trainings(on_pictures(pictures, models=("demo", "torchvision:resnet18")))
-    (pictures / "data/207").rename(pictures / "data/300")
-    curve = training.image_trainings(on_pictures(pictures))[1]
+        training.image_trainings(on_images(images, models=("demo", "torchvision:resnet18")))
+    (images / "data/207").rename(images / "data/300")
+    curve = training.image_trainings(on_images(images))[1]
     with pytest.raises(InputError, match="has 1; give a folder of ImageNet"):
         curve.setup(Workspace(tmp_path / "out"), 1)
