@@ -16,7 +16,9 @@ from captum_focalogic.focus_file import read_fields, write_fields
 from captum_focalogic.provenance import Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Certificate, Completeness, Reading
+from captum_focalogic.search.critical import CriticalSets
 from captum_focalogic.search.record import Evaluated
+from captum_focalogic.trust import Trust
 
 if TYPE_CHECKING:
     import sympy
@@ -62,6 +64,10 @@ class Focus:
     unfinished : (S,) bool
         Final states that keep the prediction but are not yet known to have no region to spare, as the search ended
         before that. None by default.
+    critical : CriticalSets or None
+        What the decision does not survive the loss of, where that was asked.
+    trust : Trust or None
+        What the formula is worth, where that was asked.
     parents : mapping of int to int
         Where regions are parts of coarser ones: the region that each is a part of. Parents may be parts themselves;
         they are no regions of the partition.
@@ -81,6 +87,8 @@ class Focus:
     provenance: Provenance = field(default_factory=Provenance)
     unfinished: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))
     parents: Mapping[int, int] = field(default_factory=dict)
+    critical: CriticalSets | None = None
+    trust: Trust | None = None
 
     def __post_init__(self) -> None:
         num_regions = np.size(self.region_ids)

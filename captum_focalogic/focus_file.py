@@ -23,7 +23,9 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.provenance import MAX_TOP, REMOVALS, Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Certificate
+from captum_focalogic.search.critical import CriticalSets
 from captum_focalogic.search.record import Evaluated
+from captum_focalogic.trust import Repeats, SecondFill, Share, Trust
 
 if TYPE_CHECKING:
     from captum_focalogic.focus import Focus
@@ -84,6 +86,8 @@ def write_fields(focus: "Focus") -> Fields:
             "predicted": None if evaluated.predicted is None else _encode(evaluated.predicted, "<i8"),
             "probability": None if evaluated.probability is None else _encode(evaluated.probability, "<f4"),
         },
+        "critical": None if focus.critical is None else _write_critical(focus.critical, focus.region_ids),
+        "trust": None if focus.trust is None else asdict(focus.trust),
         "label_map": None if focus.label_map is None else _encode_map(focus.label_map, focus.region_ids),
         "image": None if focus.image is None else _encode(focus.image, "|u1"),
     }
@@ -143,6 +147,8 @@ def read_fields(fields: Any) -> Fields:
             "prediction": _field(fields, "prediction", _read_prediction),
             "provenance": _field(fields, "provenance", _read_provenance),
             "parents": _field(fields, "parents", lambda stored: {_read_id(k): _whole(v) for k, v in stored.items()}),
+            "critical": _field(fields, "critical", lambda stored: _read_critical(stored, region_ids)),
+            "trust": _field(fields, "trust", _read_trust),
             "unfinished": _field(fields, "unfinished", lambda stored: _read_flags(stored, len(final_states))),
         }
     return read
@@ -290,6 +296,69 @@ def _read_provenance(stored: Any) -> Provenance:
     versions = {str(name): _text_or_none(version) or "" for name, version in stored["versions"].items()}
     seed = stored["seed"]
     return Provenance(**texts, seed=None if seed is None else _whole(seed), versions=versions)  # type: ignore[arg-type]
+
+
+def _write_critical(critical: CriticalSets, region_ids: NDArray[np.int64]) -> Fields:
+    return {
+        "dropped": [region_ids[state].tolist() for state in critical.states],
+        "predicted": None if critical.predicted is None else critical.predicted.tolist(),
+        "probability": _encode(critical.probability, "<f4"),
+        "needed": np.flatnonzero(critical.needed).tolist(),
+        "valid_asked": critical.valid_asked,
+        "asked": critical.asked,
+        "complete_up_to": critical.complete_up_to,
+    }
+
+
+def _read_critical(stored: Any, region_ids: NDArray[np.int64]) -> CriticalSets | None:
+    if stored is None:
+        return None
+    states = _read_states(stored["dropped"], region_ids)
+    predicted = stored["predicted"]
+    if predicted is not None and len(predicted) != len(states):
+        raise InputError(f"{len(states)} sets need a class each; got {len(predicted)}")
+    if _whole(stored["complete_up_to"]) not in (1, 2):
+        raise InputError(f"complete_up_to must be 1 or 2; got {stored['complete_up_to']}")
+    return CriticalSets(
+        states=states,
+        predicted=None if predicted is None else _read_ids(predicted),
+        probability=_decode(stored["probability"], "<f4", (len(states),)),
+        needed=_read_flags(stored["needed"], len(states)),
+        valid_asked=_whole(stored["valid_asked"]),
+        asked=_whole(stored["asked"]),
+        complete_up_to=_whole(stored["complete_up_to"]),
+    )
+
+
+def _read_trust(stored: Any) -> Trust | None:
+    if stored is None:
+        return None
+    fill, repeats = stored["second_fill"], stored["repeats"]
+    return Trust(
+        soundness=_read_share(stored["soundness"]),
+        coverage=_read_share(stored["coverage"]),
+        constant=_number(stored["constant"]),
+        second_fill=None
+        if fill is None
+        else SecondFill(
+            str(fill["baseline"]),
+            tuple(tuple(_whole(region) for region in regions) for regions in fill["region_sets"]),
+            tuple(_flag(holds) for holds in fill["holds"]),
+        ),
+        repeats=None
+        if repeats is None
+        else Repeats(_whole(repeats["asked"]), _whole(repeats["differed"]), _flag(repeats["certain"])),
+    )
+
+
+def _read_share(stored: Any) -> Share:
+    return Share(_number(stored["share"]), _number(stored["low"]), _number(stored["high"]), _whole(stored["asked"]))
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"it must be true or false; got {value!r}")
+    return value
 
 
 def _read_id(text: str) -> int:

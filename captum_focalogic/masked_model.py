@@ -37,7 +37,8 @@ from captum_focalogic.provenance import REMOVALS, Prediction, Provenance, Remova
 from captum_focalogic.regions import Partition
 from captum_focalogic.search import Reading, Run, SearchResult, Strategy
 from captum_focalogic.search import states as st
-from captum_focalogic.search.certificate import StopReason
+from captum_focalogic.search.critical import Inquiry, Questions
+from captum_focalogic.search.run import Verdicts
 from captum_focalogic.search.states import Bools, Packed
 
 RowsPerCall = int | Literal["auto"]
@@ -334,10 +335,14 @@ class MaskedModel:
                 f"got {kept.dtype} of shape {kept.shape}"
             )
         packed = st.pack(kept)
-        listed = _Listed(st.unique(packed))
-        drive([(self, listed)])
-        if listed.stopped:
+        inquiry = Inquiry(listed(packed))
+        drive([(self, inquiry)])
+        if inquiry.stopped:
             raise KeyboardInterrupt
+        return self.answers(packed)
+
+    def answers(self, packed: Packed) -> Answers:
+        """What is remembered of states that were asked, (B, W) packed."""
         valid, score = self.memory.verdicts(self.key, packed)
         summaries = self.memory.summaries(packed, self.summarise)
         has_classes = bool((summaries.predicted >= 0).any()) or not len(packed)
@@ -472,29 +477,10 @@ class _Identity:
         return id(self._criterion)
 
 
-class _Listed:
-    """Asks given states, and keeps nothing: the answers are in the memory."""
-
-    def __init__(self, packed: Packed) -> None:
-        self._packed = packed
-        self._handed_out = self._told = 0
-        self.stopped = False
-
-    @property
-    def finished(self) -> bool:
-        return self.stopped or self._told == len(self._packed)
-
-    def wanted(self, limit: int | None = None) -> Packed:
-        start = self._handed_out
-        end = len(self._packed) if limit is None else min(len(self._packed), start + limit)
-        self._handed_out = end
-        return self._packed[start:end]
-
-    def tell(self, valid: Bools, score: Any = None) -> None:  # noqa: ARG002
-        self._told += len(valid)
-
-    def stop(self, reason: StopReason) -> None:  # noqa: ARG002
-        self.stopped = True
+def listed(packed: Packed) -> Questions[Verdicts]:
+    """The questions of somebody who wants to know about given states."""
+    verdicts = yield packed
+    return verdicts
 
 
 @torch.no_grad()

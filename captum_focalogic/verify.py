@@ -18,6 +18,7 @@ from captum_focalogic.masked_model import MaskedModel
 from captum_focalogic.provenance import Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.ascending import Ascending
+from captum_focalogic.search.critical import needed_sets
 from captum_focalogic.search.exhaustive import FEW, Exhaustive, distinct_children
 from captum_focalogic.search.record import Record, find_violations
 from captum_focalogic.search.run import Strategy, enumerate_final_states
@@ -134,6 +135,7 @@ def verify(
             f"{changed} of {len(chosen)} asked again differ; {remembered.total:,} were asked in all",
         ),
         *recorded_claims(focus),
+        *_critical(masked, focus),
     )
     return Verification(
         claims, len(masked.memory), tuple(_fits(focus.provenance, masked.provenance)), _unchecked(focus)
@@ -379,6 +381,42 @@ def _unchecked(focus: Focus) -> tuple[str, ...]:
 def _valid(own: Bools) -> Claim:
     return Claim(
         "every final state keeps the prediction", bool(own.all()), f"{int(own.sum())} of {len(own)} asked again do"
+    )
+
+
+def _critical(masked: MaskedModel, focus: Focus) -> Iterable[Claim]:
+    """Ask again without the critical sets, and without all but one region of each."""
+    critical = focus.critical
+    if critical is None:
+        return
+    packed = st.pack(critical.states)
+    parts, level = st.empty(focus.num_regions), packed
+    while len(level):
+        level = st.unique(st.children(level, focus.num_regions)[0])
+        level = level[st.cardinality(level) > 0]
+        parts = np.concatenate([parts, level])
+    answers = masked.ask(~st.unpack(np.concatenate([packed, parts]), focus.num_regions))
+    lost, spared = np.split(~answers.valid, [len(packed)])
+    same = critical.predicted is None or answers.predicted is None
+    said = same or np.array_equal(np.asarray(answers.predicted)[: len(packed)], np.asarray(critical.predicted))
+    yield Claim(
+        "without each critical set, all else kept, the answer changes as is said",
+        bool(lost.all()) and bool(said),
+        f"{int(lost.sum())} of {len(packed)} asked again change it{'' if said else ', to other classes'}",
+    )
+    yield Claim(
+        "the loss of no part of a critical set does",
+        not spared.any(),
+        f"{int((~spared).sum())} of {len(parts)} parts asked again leave it",
+    )
+    valid = masked.memory.valid_states(masked.key)
+    recorded = focus.evaluated.packed[focus.evaluated.valid]
+    still = needed_sets(critical.states, np.concatenate([valid, recorded]))
+    yield Claim(
+        "no valid state does without a set that is called needed",
+        not (critical.needed & ~still).any(),
+        f"{int((critical.needed & still).sum())} of {int(critical.needed.sum())} are met by all "
+        f"{len(valid) + len(recorded):,} valid states at hand",
     )
 
 

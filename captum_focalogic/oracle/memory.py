@@ -159,6 +159,12 @@ class Memory:
                 raise KeyError("a state that was not asked")
             return verdicts.valid[rows], verdicts.score[rows]
 
+    def valid_states(self, criterion: Hashable) -> Packed:
+        """All states asked so far that are valid."""
+        with self.changed:
+            verdicts, rows = self._of(criterion), self._index.total
+            return self._index.evaluated().packed[verdicts.known[:rows] & verdicts.valid[:rows]]
+
     def summaries(self, packed: Packed, summary: Summary) -> Summaries:
         """Class and probability of states that are all answered."""
         with self.changed:
