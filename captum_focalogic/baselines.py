@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from captum_focalogic import names
 from captum_focalogic.errors import InputError
 
 FromImage = Callable[[Tensor], Tensor]
@@ -40,12 +41,16 @@ def blurred(inputs: Tensor, sigma: float | None = None) -> Tensor:
     Raises
     ------
     InputError
-        If ``inputs`` is not a batch of images or ``sigma`` is not positive.
+        If ``inputs`` is not a batch of images, or ``sigma`` is not positive or is more than the longer side.
     """
     values = _images(inputs)
     sigma = min(inputs.shape[2:]) / 10 if sigma is None else sigma
+    longest = max(inputs.shape[2:])
     if not (sigma > 0 and math.isfinite(sigma)):
         raise InputError(f"sigma must be a positive number of pixels; got {sigma}")
+    if sigma > longest:
+        # Beyond that nothing changes but the time and the memory that it takes.
+        raise InputError(f"sigma must be at most the image's longer side, {longest} pixels; got {sigma}")
     radius = math.ceil(3 * sigma)
     offsets = torch.arange(-radius, radius + 1, dtype=values.dtype, device=values.device)
     kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
@@ -131,37 +136,57 @@ def region_mean(inputs: Tensor, feature_mask: Tensor) -> Tensor:
 
 
 def baseline_from_text(text: str) -> Baseline:
-    """A baseline from its command line name: ``mean``, ``blur``, ``blur:SIGMA``, ``white``, ``black``, ``region-mean``,
-    or a shade of grey between 0 and 1. For models that take images in [0, 1].
+    """A baseline from its name: ``mean``, ``blur``, ``blur:SIGMA``, ``white``, ``black``, ``region-mean``, a shade of
+    grey between 0 and 1, or what another package registers. For models that take images in [0, 1].
 
     Raises
     ------
     InputError
         If the name is unknown or its number is malformed.
     """
-    if text == "region-mean":
-        return region_mean
-    name, colon, number = text.partition(":")
-    if name == "blur":
-        sigma = _number(number, text) if colon else None
-        return lambda inputs, _: blurred(inputs, sigma)
-    plain = {"mean": mean_colour, "white": white, "black": black}
-    if text in plain:
-        return lambda inputs, _: plain[text](inputs)
-    shade = _number(text, text)
+    try:
+        shade = float(text)
+    except ValueError:
+        found: Baseline = names.find("baseline", text, also=["a shade of grey between 0 and 1"])
+        return found
     if not 0 <= shade <= 1:
         raise InputError(f"baseline {text!r}: a shade of grey lies between 0 (black) and 1 (white)")
     return lambda inputs, _: constant(inputs, shade)
 
 
-def _number(number: str, text: str) -> float:
+def named_mean(_: str) -> Baseline:
+    """The name ``mean``."""
+    return lambda inputs, _: mean_colour(inputs)
+
+
+def named_white(_: str) -> Baseline:
+    """The name ``white``."""
+    return lambda inputs, _: white(inputs)
+
+
+def named_black(_: str) -> Baseline:
+    """The name ``black``."""
+    return lambda inputs, _: black(inputs)
+
+
+def named_blur(text: str) -> Baseline:
+    """The name ``blur``, with sigma behind the colon or without.
+
+    Raises
+    ------
+    InputError
+        If sigma is no number.
+    """
     try:
-        return float(number)
+        sigma = float(text) if text else None
     except ValueError as error:
-        raise InputError(
-            f"unknown baseline {text!r}; choose mean, blur, blur:SIGMA, white, black, region-mean or a shade of grey "
-            "between 0 and 1"
-        ) from error
+        raise names.miswritten("baseline", f"blur:{text}") from error
+    return lambda inputs, _: blurred(inputs, sigma)
+
+
+def named_region_mean(_: str) -> Baseline:
+    """The name ``region-mean``."""
+    return region_mean
 
 
 def _images(inputs: Tensor) -> Tensor:

@@ -8,6 +8,9 @@ A package adds names by entry points, in its ``pyproject.toml``::
     [project.entry-points."captum_focalogic.models"]
     mine = "my_package:load"          # focalogic explain IMAGE --model mine:TEXT
 
+    [project.entry-points."captum_focalogic.baselines"]
+    mine = "my_package:fill"          # focalogic explain IMAGE --baseline mine:TEXT
+
     [project.entry-points."captum_focalogic.segmenters"]
     mine = "my_package:cut"           # focalogic explain IMAGE --segmenter mine:TEXT
 
@@ -18,6 +21,7 @@ kind          group                              function
 ============  =================================  ==================================
 model         ``captum_focalogic.models``        ``(text, weights) -> Classifier``
 segmenter     ``captum_focalogic.segmenters``    ``(text) -> segmenter``
+baseline      ``captum_focalogic.baselines``     ``(text) -> Baseline``
 ground truth  ``captum_focalogic.ground_truth``  ``(text) -> GroundTruthSource``
 labels        ``captum_focalogic.labels``        ``(text) -> list of class names``
 ============  =================================  ==================================
@@ -32,7 +36,7 @@ from typing import Any, Literal
 
 from captum_focalogic.errors import InputError
 
-Kind = Literal["model", "segmenter", "ground truth", "labels"]
+Kind = Literal["model", "segmenter", "baseline", "ground truth", "labels"]
 
 TABLE: dict[Kind, dict[str, str]] = {
     "model": {
@@ -59,6 +63,13 @@ TABLE: dict[Kind, dict[str, str]] = {
         "shapes:FILE.json": "captum_focalogic.integrations.annotations:Shapes",
         "PATH/MODULE.py:NAME": "captum_focalogic.integrations.user_module:FromFile.from_text",
     },
+    "baseline": {
+        "mean": "captum_focalogic.baselines:named_mean",
+        "blur[:SIGMA]": "captum_focalogic.baselines:named_blur",
+        "white": "captum_focalogic.baselines:named_white",
+        "black": "captum_focalogic.baselines:named_black",
+        "region-mean": "captum_focalogic.baselines:named_region_mean",
+    },
     "ground truth": {
         "masks:FOLDER": "captum_focalogic.ground_truth:MaskFiles.from_text",
         "grounded-sam[:DETECTOR]": "captum_focalogic.integrations.grounding:GroundedSam.from_text",
@@ -72,6 +83,7 @@ TABLE: dict[Kind, dict[str, str]] = {
 GROUPS: dict[Kind, str] = {
     "model": "captum_focalogic.models",
     "segmenter": "captum_focalogic.segmenters",
+    "baseline": "captum_focalogic.baselines",
     "ground truth": "captum_focalogic.ground_truth",
     "labels": "captum_focalogic.labels",
 }

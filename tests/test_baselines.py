@@ -114,7 +114,7 @@ def test_only_batches_of_images(baseline):
         baseline(torch.rand(3, 4))
 
 
-@pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("sigma", [0.0, -1.0, float("nan"), float("inf"), 16.5, 1e6])
 def test_a_blur_needs_a_width(sigma):
     with pytest.raises(InputError, match="sigma"):
         blurred(IMAGES, sigma)
@@ -131,8 +131,20 @@ def test_names_on_the_command_line():
         "region-mean": region_mean(IMAGES, LEFT_RIGHT),
     }.items():
         torch.testing.assert_close(baseline_from_text(text)(IMAGES, LEFT_RIGHT), expected)
-    for text in ("grey", "blur:", "blur:wide", "mean:3", ""):
-        with pytest.raises(InputError, match="choose mean, blur"):
+    for text, message in {
+        "grey": "unknown baseline 'grey'.*choose mean, blur, blur:SIGMA, white, black, region-mean.*shade of grey",
+        "": "choose mean, blur",
+        "blur:": "choose blur, blur:SIGMA",
+        "blur:wide": "choose blur, blur:SIGMA",
+        "mean:3": "choose mean",
+    }.items():
+        with pytest.raises(InputError, match=message):
             baseline_from_text(text)
     with pytest.raises(InputError, match="between 0"):
         baseline_from_text("1.5")
+
+
+def test_a_blur_wider_than_the_image_is_refused_at_once():
+    with pytest.raises(InputError, match="at most the image's longer side, 16 pixels; got 1000000"):
+        baseline_from_text("blur:1e6")(IMAGES, LEFT_RIGHT)
+    assert baseline_from_text("blur:16")(IMAGES, LEFT_RIGHT).shape == IMAGES.shape
