@@ -614,11 +614,11 @@ def _regions_text(focus: Focus) -> str:
 def _states_text(focus: Focus, most: int) -> str:
     count = len(focus.final_states)
     if not count:
-        return f"none ({focus.reading})"
+        return f"none ({focus.certificate.kind})"
     sizes = focus.final_states.sum(axis=1)
     smallest = int((sizes == sizes.min()).sum())
     least = "the empty one" if not sizes.min() else f"the smallest, of {int(sizes.min())} region(s)"
-    lines = [f"{count} {focus.reading}; {least}:"]
+    lines = [f"{count} {focus.certificate.kind}; {least}:"]
     captions = [f"  {caption}" for caption in state_captions(focus, most)]
     lines.extend(captions[:smallest])
     if count > smallest and len(captions) > smallest:

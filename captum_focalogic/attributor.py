@@ -50,8 +50,8 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         map, (3, H, W) float tensor in [0, 1] -> (H, W) integers.
     search : str or Strategy
         "auto" follows the reading: exhaustive while all 2^M states fit the budget, else chains, for irreducible states;
-        ascending for minimal and smallest ones. Or "exhaustive", "beam:5", "ascending", "chains", "hitting-sets", or a
-        strategy object of :mod:`captum_focalogic.search`.
+        ascending for minimal ones; anytime for smallest ones. Or "anytime", "exhaustive", "beam:5", "ascending",
+        "chains", "hitting-sets", or a strategy object of :mod:`captum_focalogic.search`.
     reading : {"irreducible", "minimal", "smallest"}
         What "final" means: reached by deletions that keep the prediction, with none left that does; without any valid
         proper subset; of least cardinality.

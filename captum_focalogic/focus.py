@@ -346,7 +346,7 @@ class Focus:
         count = len(self.final_states)
         expression = self.formula if count <= MAX_SHOWN else "..."
         return (
-            f"Focus({count} {self.reading} state(s) over {self.num_regions} regions, "
+            f"Focus({count} {self.certificate.kind} state(s) over {self.num_regions} regions, "
             f"target={self.target}, expression={expression})"
         )
 

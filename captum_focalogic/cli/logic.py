@@ -244,7 +244,7 @@ def _format_of(out: Path) -> str:
 def _summary(path: Path, focus: "Focus") -> str:
     target = "" if focus.target is None else f", class {focus.target}"
     count = len(focus.final_states)
-    return f"{path}: {count:,} {focus.reading} final state(s) over {focus.num_regions} regions{target}"
+    return f"{path}: {count:,} {focus.certificate.kind} final state(s) over {focus.num_regions} regions{target}"
 
 
 def _styled(focus: "Focus", style: "Style") -> str:

@@ -17,6 +17,9 @@ StopReason = Literal["max_evaluations", "time_limit", "interrupted", "memory"]
 Smallest = Literal["open", "size", "all"]
 """What is known of the smallest states: bounds of their size; their size, and some of them; all of them."""
 
+Kind = Literal[Reading, "unfinished"]
+"""What final states can be called."""
+
 Standing = Literal["certain", "limited", "open"]
 
 READINGS: tuple[Reading, ...] = get_args(Reading)
@@ -139,8 +142,14 @@ class Certificate:
         return "size" if self.complete_up_to < self.least else "all"
 
     @property
-    def kind(self) -> Reading:
-        """What the states can be called: those of a search for the smallest ones are irreducible while it is open."""
+    def kind(self) -> Kind:
+        """What the states can be called, whatever was looked for.
+
+        Those of a search for the smallest ones are irreducible while that is open; where none is known to have no
+        region to spare, they are unfinished.
+        """
+        if self.unfinished and self.unfinished == self.num_states:
+            return "unfinished"
         return "irreducible" if self.reading == "smallest" and self.smallest == "open" else self.reading
 
     def __str__(self) -> str:
@@ -201,7 +210,7 @@ class Certificate:
             return f"{self.reading} ({self.derived})"
         if not self._any_states:
             return self.reading
-        if self.unfinished and self.unfinished == self.num_states:
+        if self.kind == "unfinished":
             return f"{self.reading}, unfinished (each keeps the prediction; some may have regions to spare)"
         found = ", found on the way to the smallest" if self.kind != self.reading else ""
         return f"{self.kind}{found} ({_MEANING[self.kind]})"
@@ -260,7 +269,8 @@ class Certificate:
         if self.derived:
             # What is least among states found by deletion need not be least among all states.
             return Statement("limited", f"The final states listed are {self.derived}.")
-        return Statement("certain", _PLAIN_MEANING[self.kind])
+        kind = "irreducible" if self.kind == "unfinished" else self.kind
+        return Statement("certain", _PLAIN_MEANING[kind])
 
     def _plain_irreducibility(self) -> Statement:
         if self.irreducible:
@@ -269,7 +279,7 @@ class Certificate:
                 "Nothing to spare: from every final state each single region was taken away in turn, and each time the "
                 "model lost the decision.",
             )
-        if self.unfinished and self.unfinished == self.num_states:
+        if self.kind == "unfinished":
             return Statement("open", "What was found is unfinished: enough, and perhaps larger than it needs to be.")
         if self.unfinished:
             return Statement(

@@ -118,6 +118,8 @@ def test_fields_that_contradict_each_other(fields, law):
         ({"least": 0, "complete_up_to": 0}, "all", "smallest"),
         ({"num_states": 0, "complete_up_to": 4}, None, "smallest"),
         ({"reading": "minimal", "least": 3, "complete_up_to": 1}, "open", "minimal"),
+        ({"least": 3, "complete_up_to": 1, "num_states": 2, "unfinished": 1}, "open", "irreducible"),
+        ({"least": 3, "complete_up_to": 1, "num_states": 1, "unfinished": 1}, "open", "unfinished"),
     ],
 )
 def test_what_is_known_of_the_smallest(fields, smallest, kind):
