@@ -276,7 +276,7 @@ def read_mask(
     Parameters
     ----------
     source : path, PIL.Image.Image, or (H, W) integer array
-        A lossless picture with one channel or a palette (a grey picture saved in colours will do), or a NumPy ``.npy``
+        A lossless image with one channel or a palette (a grey image saved in colours will do), or a NumPy ``.npy``
         file with an integer or Boolean array.
     label : str
         What the mask shows.
@@ -285,7 +285,7 @@ def read_mask(
         is void. By default every value but 0 is the object.
     void : int, None or "auto"
         The value of pixels that count nowhere, None for none. By itself 255 is taken for void in what looks like a
-        class mask of Pascal VOC: a picture with a palette in which every value has VOC's colour, or one channel
+        class mask of Pascal VOC: an image with a palette in which every value has VOC's colour, or one channel
         that holds class numbers, 1 to 20, beside the 255. In a mask of 0 and 255, and in one with other greys, 255
         is the object.
     instances : bool
@@ -299,7 +299,7 @@ def read_mask(
     Raises
     ------
     InputError
-        If it cannot be read, or is no mask: a colour picture, a JPEG (which changes pixel values), fractions.
+        If it cannot be read, or is no mask: a colour image, a JPEG (which changes pixel values), fractions.
     """
     values, like_voc = _mask_values(source)
     if void == "auto":
@@ -473,7 +473,7 @@ def _mask_values(source: "str | Path | Image.Image | NDArray[np.generic]") -> tu
         return _file_values(source)
     if isinstance(source, np.ndarray):
         return _array_values(source, "the mask")
-    return _picture_values(source, "the mask")
+    return _image_values(source, "the mask")
 
 
 def _file_values(path: str | Path) -> tuple[NDArray[np.int64], bool]:
@@ -482,25 +482,25 @@ def _file_values(path: str | Path) -> tuple[NDArray[np.int64], bool]:
     mask = decode_image(path, "mask")
     if mask.format == "JPEG":
         raise InputError(f"the mask {path} is a JPEG, which changes pixel values; save it as PNG")
-    return _picture_values(mask, f"the mask {path}")
+    return _image_values(mask, f"the mask {path}")
 
 
-def _picture_values(picture: "Image.Image", what: str) -> tuple[NDArray[np.int64], bool]:
-    values = np.asarray(picture)
-    if picture.mode == "P":
+def _image_values(image: "Image.Image", what: str) -> tuple[NDArray[np.int64], bool]:
+    values = np.asarray(image)
+    if image.mode == "P":
         found = np.unique(values)
-        colours = np.array(picture.getpalette() or [], dtype=np.int64).reshape(-1, 3)
+        colours = np.array(image.getpalette() or [], dtype=np.int64).reshape(-1, 3)
         known = bool(len(found) and found[-1] < len(colours))
         return values.astype(np.int64), known and np.array_equal(colours[found], _voc_colours()[found])
-    if values.ndim == 3 and picture.mode in ("RGB", "RGBA", "LA", "RGBX"):
+    if values.ndim == 3 and image.mode in ("RGB", "RGBA", "LA", "RGBX"):
         *channels, last = np.moveaxis(values, 2, 0)
-        if picture.mode == "RGB":
+        if image.mode == "RGB":
             channels.append(last)
-        elif picture.mode != "RGBX" and not (last == 255).all():
+        elif image.mode != "RGBX" and not (last == 255).all():
             raise InputError(f"{what} is partly transparent; expected one channel, not 0 where the object is")
         if not all(np.array_equal(channels[0], channel) for channel in channels):
             raise InputError(
-                f"{what} is a colour picture (mode {picture.mode}); expected one channel or a palette, not 0 where "
+                f"{what} is a colour image (mode {image.mode}); expected one channel or a palette, not 0 where "
                 "the object is"
             )
         values = channels[0]

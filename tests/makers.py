@@ -84,7 +84,7 @@ SIDE = 24
 
 
 class Brightest(torch.nn.Module):
-    """Which colour channel the picture has most of: a model whose answers can be worked out by hand."""
+    """Which colour channel the image has most of: a model whose answers can be worked out by hand."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.sum(dim=(2, 3))
@@ -111,7 +111,7 @@ class ReadPatches:
 
     def __call__(self) -> Sample:
         if self.broken:
-            raise OSError(f"picture {self.number} is torn")
+            raise OSError(f"image {self.number} is torn")
         truth = np.zeros((SIDE, SIDE), dtype=np.bool_)
         truth[:, : SIDE // 2] = True
         return Sample(patches(self.number), truth=truth, label=self.label)
@@ -123,8 +123,8 @@ def patch_items(count: int, broken: tuple[int, ...] = ()) -> list[Item]:
     ]
 
 
-def save_pictures(folder: Path, count: int, classes: tuple[str, ...] = ("ant", "bee")) -> list[Path]:
-    """Pictures in a folder of classes, as PNG."""
+def save_images(folder: Path, count: int, classes: tuple[str, ...] = ("ant", "bee")) -> list[Path]:
+    """Images in a folder of classes, as PNG."""
     paths = []
     for number in range(count):
         path = folder / classes[number % len(classes)] / f"{number:03d}.png"

@@ -259,11 +259,11 @@ def voc_palette():
 
 
 def saved(path, values, palette=None, mode=None):
-    picture = Image.fromarray(np.array(values, dtype=np.uint8))
+    image = Image.fromarray(np.array(values, dtype=np.uint8))
     if palette is not None:
-        picture = Image.fromarray(np.array(values, dtype=np.uint8), mode="P")
-        picture.putpalette(palette)
-    (picture if mode is None else picture.convert(mode)).save(path)
+        image = Image.fromarray(np.array(values, dtype=np.uint8), mode="P")
+        image.putpalette(palette)
+    (image if mode is None else image.convert(mode)).save(path)
     return path
 
 
@@ -327,7 +327,7 @@ def test_what_is_no_mask_is_refused(tmp_path):
     np.save(tmp_path / "deep.npy", np.zeros((2, 2, 1), dtype=int))
     (tmp_path / "torn.png").write_bytes(b"PNG")
     for source, message in (
-        (tmp_path / "colour.png", "colour picture"),
+        (tmp_path / "colour.png", "colour image"),
         (tmp_path / "m.jpg", "JPEG"),
         (clear, "transparent"),
         (tmp_path / "part.npy", "one integer a pixel"),

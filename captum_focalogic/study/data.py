@@ -1,4 +1,4 @@
-"""Data sets by name: embedded scenes, folders of pictures, lists, and folders of Hugging Face datasets."""
+"""Data sets by name: embedded scenes, folders of images, lists, and folders of Hugging Face datasets."""
 
 import os
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from captum_focalogic.study.items import Item, Sample
 from captum_focalogic.study.rows import arrow
 
 DATA_CHOICES = (
-    "scenes:NUMBER, a folder of pictures (a subfolder for each class), a list (.csv or .parquet), or a folder that "
+    "scenes:NUMBER, a folder of images (a subfolder for each class), a list (.csv or .parquet), or a folder that "
     "Hugging Face datasets saved"
 )
 
@@ -39,7 +39,7 @@ def data_from_text(text: str, class_names: Sequence[str] | None = None, limit: i
     Parameters
     ----------
     text : str
-        ``scenes:N``; a folder of pictures; a ``.csv`` or ``.parquet`` list; or a folder that
+        ``scenes:N``; a folder of images; a ``.csv`` or ``.parquet`` list; or a folder that
         ``datasets.Dataset.save_to_disk`` wrote.
     class_names : sequence of str, optional
         The model's class names, by which classes are told that the data gives by name.
@@ -55,7 +55,7 @@ def data_from_text(text: str, class_names: Sequence[str] | None = None, limit: i
     """
     items = _find(text, class_names)
     if not items:
-        raise InputError(f"there is no picture in {text}; expected {DATA_CHOICES}")
+        raise InputError(f"there is no image in {text}; expected {DATA_CHOICES}")
     if limit is None or limit >= len(items):
         return items
     return [items[position * len(items) // limit] for position in range(limit)]
@@ -114,7 +114,7 @@ def image_folder(folder: str | Path, class_names: Sequence[str] | None = None) -
     names = [path.relative_to(root).parts for path in paths]
     classes = sorted({parts[0] for parts in names if len(parts) > 1})
     if classes and any(len(parts) == 1 for parts in names):
-        raise InputError(f"{root} holds pictures both in subfolders, one for each class, and outside of them")
+        raise InputError(f"{root} holds images both in subfolders, one for each class, and outside of them")
     check_splits(classes, root, class_names)
     if classes and not class_names:
         classes = sorted(entry.name for entry in root.iterdir() if entry.is_dir() and not is_hidden(entry.name))
@@ -122,7 +122,7 @@ def image_folder(folder: str | Path, class_names: Sequence[str] | None = None) -
     return [
         Item(
             "/".join(parts),
-            partial(read_picture, path),
+            partial(read_image, path),
             *((found.numbers[parts[0]], found.rule) if len(parts) > 1 else ()),
         )
         for path, parts in zip(paths, names, strict=True)
@@ -142,8 +142,8 @@ def _image_paths(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def read_picture(path: Path, mask: Path | None = None, regions: Path | None = None) -> Sample:
-    """Read a picture, upright and in RGB, with its mask and its label map where there are files of them."""
+def read_image(path: Path, mask: Path | None = None, regions: Path | None = None) -> Sample:
+    """Read an image, upright and in RGB, with its mask and its label map where there are files of them."""
     return Sample(
         open_image(path),
         None if regions is None else read_label_map(regions),
@@ -177,7 +177,7 @@ def listed(path: str | Path, class_names: Sequence[str] | None = None) -> list[I
     return [
         Item(
             str(ids[row]),
-            partial(read_picture, path.parent / str(image), file("mask", row), file("regions", row)),
+            partial(read_image, path.parent / str(image), file("mask", row), file("regions", row)),
             label,
             "" if label is None else rule,
         )
@@ -249,7 +249,7 @@ def hugging_face(folder: str | Path, class_names: Sequence[str] | None = None) -
 
 @dataclass(eq=False)
 class _Dataset:
-    """A dataset on the disk, opened where it is read: workers get the path, not the pictures."""
+    """A dataset on the disk, opened where it is read: workers get the path, not the images."""
 
     folder: Path
     image: str
@@ -274,5 +274,5 @@ class _Dataset:
 
 
 def _as_mask(field: Any) -> Any:
-    """A mask's column holds pictures, whose palette may tell, or nested lists."""
+    """A mask's column holds images, whose palette may tell, or nested lists."""
     return field if isinstance(field, Image.Image) else np.asarray(field)

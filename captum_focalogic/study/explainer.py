@@ -59,14 +59,14 @@ class Prepared:
     seconds: float
 
 
-def fit_truth(truth: GroundTruth, picture: Image.Image | Tensor, image: Tensor, model: Classifier) -> GroundTruth:
+def fit_truth(truth: GroundTruth, whole: Image.Image | Tensor, image: Tensor, model: Classifier) -> GroundTruth:
     """Ground truth in the size that the model sees.
 
     Parameters
     ----------
     truth : GroundTruth
-        Of the picture's size or the image's.
-    picture : PIL.Image.Image or Tensor
+        Of the whole image's size or the seen one's.
+    whole : PIL.Image.Image or Tensor
         What the image was made from.
     image : (3, H, W) Tensor
         What the model sees.
@@ -76,28 +76,28 @@ def fit_truth(truth: GroundTruth, picture: Image.Image | Tensor, image: Tensor, 
     Raises
     ------
     InputError
-        If the masks are of another size, or how the model crops pictures is not known.
+        If the masks are of another size, or how the model crops images is not known.
     """
     if truth.size == tuple(image.shape[1:]):
         return truth
-    return truth.mapped(lambda mask: fit_labels(mask.astype(np.int64), picture, image, model, "mask") != 0)
+    return truth.mapped(lambda mask: fit_labels(mask.astype(np.int64), whole, image, model, "mask") != 0)
 
 
 def fit_labels(
-    label_map: Labels, picture: Image.Image | Tensor, image: Tensor, model: Classifier, what: str = "label map"
+    label_map: Labels, whole: Image.Image | Tensor, image: Tensor, model: Classifier, what: str = "label map"
 ) -> Labels:
     """A label map in the size that the model sees; parameters and errors as :func:`fit_truth`."""
     height, width = image.shape[1:]
     if label_map.shape == (height, width):
         return label_map
-    if not isinstance(picture, Image.Image) or label_map.shape != (picture.height, picture.width):
+    if not isinstance(whole, Image.Image) or label_map.shape != (whole.height, whole.width):
         raise InputError(
             f"the {what} is {label_map.shape[1]}x{label_map.shape[0]} pixels (width x height), but the model sees "
-            f"{width}x{height}; make it of that size, or of the picture's"
+            f"{width}x{height}; make it of that size, or of the whole image's"
         )
     if model.preprocess_labels is None:
         raise InputError(
-            f"the {what} is of the picture's size, but how {model.name} crops pictures is not known; make it "
+            f"the {what} is of the whole image's size, but how {model.name} crops images is not known; make it "
             f"{width}x{height} (width x height), the size that the model sees"
         )
     return model.preprocess_labels(label_map)

@@ -24,7 +24,7 @@ class Sample:
     Attributes
     ----------
     image : PIL.Image.Image or (3, H, W) Tensor
-        A picture, which the model's ``preprocess`` makes an image of, or the image itself, in [0, 1].
+        An image of any size, for the model's ``preprocess``, or what the model sees of it, in [0, 1].
     label_map : (H, W) int64, optional
         The item's own regions, used where the study has no segmenter.
     truth : GroundTruth, (H, W) or (K, H, W) bool, optional

@@ -12,7 +12,7 @@ from PIL import Image
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 
-from makers import SIDE, save_pictures
+from makers import SIDE, save_images
 
 from captum_focalogic.cli import main
 from captum_focalogic.study import read_rows, read_settings, same_rows
@@ -44,7 +44,7 @@ def call(*arguments: object, code: int = 0) -> None:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    save_pictures(tmp_path / "data", 8)
+    save_images(tmp_path / "data", 8)
     (tmp_path / "mine.py").write_text(MODEL)
     return tmp_path
 
@@ -119,7 +119,7 @@ def test_other_options_do_not_share_a_folder(data: Path, capsys: pytest.CaptureF
     assert "Traceback" not in said
 
 
-def test_broken_pictures_are_counted(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_broken_images_are_counted(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "data" / "ant" / "002.png").write_bytes(b"")
     run = study(data)
     assert sum(row["error"] is not None for row in read_rows(run).to_pylist()) == 1

@@ -11,7 +11,7 @@ from torchvision.datasets import ImageFolder
 
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 
-from makers import GRID, SIDE, Brightest, save_pictures
+from makers import GRID, SIDE, Brightest, save_images
 
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.demo.scenes import draw_scene
@@ -41,11 +41,11 @@ def test_scenes_bring_their_regions_truth_and_class() -> None:
 
 
 def test_folders_are_read_as_torchvision_reads_them(tmp_path: Path) -> None:
-    save_pictures(tmp_path, 7, ("zebra", "ant", "bee"))
+    save_images(tmp_path, 7, ("zebra", "ant", "bee"))
     items, theirs = image_folder(tmp_path), ImageFolder(str(tmp_path))
     assert [(str(tmp_path / item.id), item.label) for item in items] == theirs.samples
-    for item, (picture, _) in zip(items, theirs, strict=True):
-        assert np.array_equal(np.asarray(item.read().image), np.asarray(picture))
+    for item, (their_image, _) in zip(items, theirs, strict=True):
+        assert np.array_equal(np.asarray(item.read().image), np.asarray(their_image))
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_folders_are_read_as_torchvision_reads_them(tmp_path: Path) -> None:
 def test_classes_by_name_by_number_or_in_order(
     tmp_path: Path, classes: tuple[str, ...], names: list[str] | None, expected: dict[str, int]
 ) -> None:
-    save_pictures(tmp_path, 2 * len(classes), classes)
+    save_images(tmp_path, 2 * len(classes), classes)
     assert {item.id.split("/")[0]: item.label for item in image_folder(tmp_path, names)} == expected
 
 
 def test_what_is_hidden_is_nobodys_class(tmp_path: Path) -> None:
-    save_pictures(tmp_path, 6, ("ant", "bee", ".ipynb_checkpoints"))
-    save_pictures(tmp_path, 1, ("__MACOSX",))
+    save_images(tmp_path, 6, ("ant", "bee", ".ipynb_checkpoints"))
+    save_images(tmp_path, 1, ("__MACOSX",))
     (tmp_path / "ant" / "._000.png").write_bytes(b"of another system")
     items = image_folder(tmp_path)
     assert [(item.id, item.label) for item in items] == [
@@ -79,8 +79,8 @@ def test_what_is_hidden_is_nobodys_class(tmp_path: Path) -> None:
 
 
 def test_linked_folders_are_classes_and_circles_end(tmp_path: Path) -> None:
-    save_pictures(tmp_path / "elsewhere", 2, ("bee",))
-    save_pictures(tmp_path / "data", 2, ("ant", "cow"))
+    save_images(tmp_path / "elsewhere", 2, ("bee",))
+    save_images(tmp_path / "data", 2, ("ant", "cow"))
     (tmp_path / "data" / "bee").symlink_to(tmp_path / "elsewhere" / "bee")
     (tmp_path / "data" / "ant" / "again").symlink_to(tmp_path / "data")
     assert [(item.id, item.label) for item in image_folder(tmp_path / "data")] == [
@@ -92,7 +92,7 @@ def test_linked_folders_are_classes_and_circles_end(tmp_path: Path) -> None:
 
 
 def test_folders_without_images_count_as_for_torchvision(tmp_path: Path) -> None:
-    save_pictures(tmp_path, 2, ("ant", "cow"))
+    save_images(tmp_path, 2, ("ant", "cow"))
     (tmp_path / "bee").mkdir()
     theirs = ImageFolder(str(tmp_path), allow_empty=True)
     assert [item.label for item in image_folder(tmp_path)] == [label for _, label in theirs.samples] == [0, 2]
@@ -101,22 +101,22 @@ def test_folders_without_images_count_as_for_torchvision(tmp_path: Path) -> None
 
 def test_parts_of_a_data_set_are_not_its_classes(tmp_path: Path) -> None:
     for part in ("train", "val"):
-        save_pictures(tmp_path / part, 2)
+        save_images(tmp_path / part, 2)
     for names in (None, ["ant", "bee"]):
         with pytest.raises(InputError, match=r"parts of a data set, not classes.*PART being train, val"):
             data_from_text(str(tmp_path), names)
     assert len(data_from_text(str(tmp_path / "val"))) == 2
-    save_pictures(tmp_path / "vehicles", 2, ("train",))
+    save_images(tmp_path / "vehicles", 2, ("train",))
     assert [item.label for item in image_folder(tmp_path / "vehicles", ["bus", "train"])] == [1, 1]
 
 
 def test_classes_that_the_model_does_not_have_are_refused(tmp_path: Path) -> None:
     names = ["tabby", "Egyptian cat", "tiger cat"]
-    save_pictures(tmp_path / "known", 2, ("Egyptian_cat", "tabby"))
+    save_images(tmp_path / "known", 2, ("Egyptian_cat", "tabby"))
     items = image_folder(tmp_path / "known", names)
     assert {item.id.split("/")[0]: item.label for item in items} == {"Egyptian_cat": 1, "tabby": 0}
     assert {item.numbering for item in items} == {"the model's classes of these names"}
-    save_pictures(tmp_path / "strange", 3, ("tabby", "Egyptian_cat", "tigercat"))
+    save_images(tmp_path / "strange", 3, ("tabby", "Egyptian_cat", "tigercat"))
     with pytest.raises(InputError, match=r"1 of 3 classes.*'tigercat' \(nearest: 'tiger cat'"):
         data_from_text(str(tmp_path / "strange"), names)
     (tmp_path / "list.csv").write_text("path,label\nknown/tabby/001.png,tabby\nknown/tabby/001.png,dog\n")
@@ -127,35 +127,35 @@ def test_classes_that_the_model_does_not_have_are_refused(tmp_path: Path) -> Non
         data_from_text(str(tmp_path / "far.csv"), names)
 
 
-def test_pictures_in_one_folder_have_no_class(tmp_path: Path) -> None:
-    save_pictures(tmp_path, 3, (".",))
+def test_images_in_one_folder_have_no_class(tmp_path: Path) -> None:
+    save_images(tmp_path, 3, (".",))
     assert [(item.id, item.label) for item in image_folder(tmp_path)] == [(f"00{n}.png", None) for n in range(3)]
-    save_pictures(tmp_path, 1, ("ant",))
+    save_images(tmp_path, 1, ("ant",))
     with pytest.raises(InputError, match="both in subfolders, one for each class, and outside"):
         image_folder(tmp_path)
 
 
 def test_a_limit_takes_images_from_everywhere(tmp_path: Path) -> None:
-    save_pictures(tmp_path, 10)
+    save_images(tmp_path, 10)
     whole = [item.id for item in data_from_text(str(tmp_path))]
     assert [item.id for item in data_from_text(str(tmp_path), limit=3)] == [whole[0], whole[3], whole[6]]
     assert [item.id for item in data_from_text(str(tmp_path), limit=99)] == whole
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_lists_name_pictures_labels_masks_and_regions(tmp_path: Path, kind: str) -> None:
+def test_lists_name_images_labels_masks_and_regions(tmp_path: Path, kind: str) -> None:
     import pyarrow as pa
     import pyarrow.csv
     import pyarrow.parquet
 
-    paths = save_pictures(tmp_path / "pictures", 3, (".",))
+    paths = save_images(tmp_path / "images", 3, (".",))
     mask = np.zeros((SIDE, SIDE), dtype=np.uint8)
     mask[:5] = 255
     Image.fromarray(mask).save(tmp_path / "mask.png")
     np.save(tmp_path / "regions.npy", GRID(torch.zeros(3, SIDE, SIDE)))
     table = pa.table(
         {
-            "image": [f"pictures/{path.name}" for path in paths],
+            "image": [f"images/{path.name}" for path in paths],
             "label": ["bee", "ant", "bee"],
             "mask": ["mask.png", None, None],
             "regions": [None, "regions.npy", None],
@@ -173,7 +173,7 @@ def test_lists_name_pictures_labels_masks_and_regions(tmp_path: Path, kind: str)
 
 
 def test_lists_with_numbers_for_classes(tmp_path: Path) -> None:
-    save_pictures(tmp_path, 2, (".",))
+    save_images(tmp_path, 2, (".",))
     (tmp_path / "list.csv").write_text("path,label\n000.png,7\n001.png,\n")
     assert [(item.id, item.label) for item in data_from_text(str(tmp_path / "list.csv"))] == [
         ("000.png", 7),
@@ -187,7 +187,7 @@ def test_lists_with_numbers_for_classes(tmp_path: Path) -> None:
         ("scenes:0", "at least 1"),
         ("scenes:many", "at least 1"),
         ("nowhere", "there is no data 'nowhere'; expected scenes:NUMBER"),
-        ("{}/empty", "there is no picture in"),
+        ("{}/empty", "there is no image in"),
         ("{}/bad.csv", "needs a column image"),
         ("{}/torn.parquet", "cannot be read"),
     ],
@@ -202,13 +202,13 @@ def test_data_that_cannot_be_had(tmp_path: Path, text: str, message: str) -> Non
 
 def test_folders_of_hugging_face_datasets(tmp_path: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="needs datasets (the datasets extra)")
-    paths = save_pictures(tmp_path / "pictures", 4, (".",))
+    paths = save_images(tmp_path / "images", 4, (".",))
     features = datasets.Features(
-        {"picture": datasets.Image(), "label": datasets.ClassLabel(names=["x", "y"]), "mask": datasets.Image()}
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["x", "y"]), "mask": datasets.Image()}
     )
     mask = Image.fromarray(np.eye(SIDE, dtype=np.uint8) * 255)
     columns: dict[str, Any] = {
-        "picture": [str(path) for path in paths],
+        "image": [str(path) for path in paths],
         "label": [0, 1, 1, -1],
         "mask": [mask] * 4,
     }
@@ -226,8 +226,8 @@ def test_folders_of_hugging_face_datasets(tmp_path: Path) -> None:
     assert len(data_from_text(str(tmp_path / "splits" / "test"))) == 4
 
 
-def test_masks_in_files_are_found_by_the_picture_and_cropped_with_it(tmp_path: Path) -> None:
-    save_pictures(tmp_path / "data", 3)
+def test_masks_in_files_are_found_by_the_image_and_cropped_with_it(tmp_path: Path) -> None:
+    save_images(tmp_path / "data", 3)
     masks = tmp_path / "masks" / "ant"
     masks.mkdir(parents=True)
     mask = np.zeros((SIDE, SIDE), dtype=np.uint8)
@@ -235,8 +235,8 @@ def test_masks_in_files_are_found_by_the_picture_and_cropped_with_it(tmp_path: P
     Image.fromarray(mask).save(masks / "000.png")
     np.save(masks / "002.npy", np.ones((3, 5), dtype=np.int64))
 
-    def left(picture: Image.Image) -> torch.Tensor:
-        return torch.from_numpy(np.array(picture, dtype=np.float32) / 255)[:, : SIDE // 2].permute(2, 0, 1)
+    def left(image: Image.Image) -> torch.Tensor:
+        return torch.from_numpy(np.array(image, dtype=np.float32) / 255)[:, : SIDE // 2].permute(2, 0, 1)
 
     model = Classifier(Brightest(), left, lambda labels: labels[:, : SIDE // 2], name="left half")
     rows = run_study(
@@ -251,19 +251,19 @@ def test_masks_in_files_are_found_by_the_picture_and_cropped_with_it(tmp_path: P
     assert "the mask is 5x3 pixels (width x height), but the model sees 12x24" in by_id["ant/002.png"]["error"]
 
 
-def test_a_mask_of_the_pictures_size_needs_to_know_the_crop(tmp_path: Path) -> None:
-    save_pictures(tmp_path / "data", 1, (".",))
+def test_a_mask_of_the_images_size_needs_to_know_the_crop(tmp_path: Path) -> None:
+    save_images(tmp_path / "data", 1, (".",))
     (tmp_path / "masks").mkdir()
     Image.fromarray(np.ones((SIDE, SIDE), dtype=np.uint8)).save(tmp_path / "masks" / "000.png")
-    model = Classifier(Brightest(), lambda picture: torch.zeros(3, 8, 8), name="mine")
+    model = Classifier(Brightest(), lambda image: torch.zeros(3, 8, 8), name="mine")
     (row,) = run_study(
         image_folder(tmp_path / "data"), model, GRID, MaskFiles(tmp_path / "masks"), tmp_path / "run"
     ).to_pylist()
-    assert "how mine crops pictures is not known; make it 8x8" in row["error"]
+    assert "how mine crops images is not known; make it 8x8" in row["error"]
 
 
 def test_truth_as_a_function_and_several_parts(tmp_path: Path) -> None:
-    save_pictures(tmp_path / "data", 2, (".",))
+    save_images(tmp_path / "data", 2, (".",))
     cells = GRID(torch.zeros(3, SIDE, SIDE))
 
     def corners(image: torch.Tensor, label: str, name: str) -> Any:

@@ -21,7 +21,7 @@ from makers import (
     kill_process,
     patch_items,
     patches,
-    save_pictures,
+    save_images,
     start_python,
     wait_for_shards,
 )
@@ -125,15 +125,15 @@ def test_a_bad_image_costs_one_row(tmp_path: Path) -> None:
     good = study(tmp_path / "good").to_pylist()
     rows = study(tmp_path / "bad", broken=(0, 7, 8, 19)).to_pylist()
     assert [row["index"] for row in rows if row["error"]] == [0, 7, 8, 19]
-    assert rows[7]["error"] == "OSError: picture 7 is torn"
+    assert rows[7]["error"] == "OSError: image 7 is torn"
     assert rows[7]["label"] == 7 % 3
     spared = [index for index in range(20) if not rows[index]["error"]]
     assert same_rows(as_table([rows[index] for index in spared]), as_table([good[index] for index in spared]))
 
 
-def test_broken_files_among_pictures(tmp_path: Path) -> None:
-    paths = save_pictures(tmp_path / "data", 20)
-    paths[2].write_bytes(b"no picture")
+def test_broken_files_among_images(tmp_path: Path) -> None:
+    paths = save_images(tmp_path / "data", 20)
+    paths[2].write_bytes(b"no image")
     whole = paths[9].read_bytes()
     paths[9].write_bytes(whole[: len(whole) // 2])
     paths[4].write_bytes(b"")
