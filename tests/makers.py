@@ -295,3 +295,28 @@ def focus_of(
     )
     areas = np.full(count, 1 / count) if areas is None else np.asarray(areas)
     return Focus(np.array(region_ids), areas, kept, certificate, evaluated, **more)
+
+
+QUARTERS = np.repeat(np.repeat([[1, 2], [3, 4]], 12, axis=0), 12, axis=1)
+"""Four square regions, 24 x 24 pixels."""
+
+QUARTER_PIXELS = np.dstack([QUARTERS * 50, 255 - QUARTERS * 50, np.full_like(QUARTERS, 90)]).astype(np.uint8)
+
+
+def quarter_focus(holds: Callable[[dict[int, bool]], bool], **more: Any) -> Focus:
+    """The focus of a model of the four quarters, with its image."""
+    more = {"label_map": QUARTERS, "image": QUARTER_PIXELS, "target": 1, **more}
+    return focus_by(holds, np.array([1, 2, 3, 4]), scored=False, **more)
+
+
+def one_and_another(kept: dict[int, bool]) -> bool:
+    """I1 & (I2 | I3)."""
+    return kept[1] and (kept[2] or kept[3])
+
+
+def said(out: str, label: str) -> list[str]:
+    """The lines that a command prints behind a label."""
+    lines = out.splitlines()
+    start = next(number for number, line in enumerate(lines) if line[:13].strip() == label)
+    end = next((number for number in range(start + 1, len(lines)) if lines[number][:13].strip()), len(lines))
+    return [line[13:] for line in lines[start:end]]

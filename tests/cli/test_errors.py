@@ -70,6 +70,7 @@ def good(images):
     return images.mean((2, 3))
 """
 
+
 NAN_PREPROCESS = """
 
 def preprocess(image):
@@ -231,13 +232,6 @@ def test_our_own_mistakes_are_called_so(monkeypatch, capsys, tmp_path):
     assert capsys.readouterr().err == (
         "focalogic: internal error, ZeroDivisionError: division by zero; --traceback shows where\n"
     )
-
-
-def test_without_a_command_there_is_help(capsys):
-    with pytest.raises(SystemExit) as left:
-        main([])
-    assert left.value.code == 2
-    assert "Usage: focalogic" in "".join(capsys.readouterr())
 
 
 def test_a_model_of_whole_batches_is_asked_for_one_image_at_a_time(files, monkeypatch, capsys, tmp_path):

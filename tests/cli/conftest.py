@@ -1,0 +1,135 @@
+"""What tests of commands share: a way to run one, models and images in files, explanations that were stored."""
+
+import numpy as np
+import pytest
+from makers import QUARTER_PIXELS, QUARTERS, one_and_another, quarter_focus
+from PIL import Image
+from typer.testing import CliRunner
+
+from captum_focalogic.cli import app, main
+
+CORNERS = """
+import torch
+from torch import nn
+
+labels = ["dark", "red", "green"]
+
+
+class Redness(nn.Module):
+    # "red" where both upper quarters are red enough.
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(4.0))
+
+    def forward(self, images):
+        half = images.shape[-1] // 2
+        left = images[:, 0, :half, :half].mean((1, 2))
+        right = images[:, 0, :half, half:].mean((1, 2))
+        red = self.weight * torch.minimum(left, right) - 1
+        return torch.stack([torch.zeros_like(red), red, torch.full_like(red, -9.0)], dim=1)
+
+
+network = Redness()
+
+
+def load(pretrained=True):
+    return Redness()
+
+
+def scores(images):
+    return network(images)
+"""
+
+
+QUARTERS_MODEL = """
+import torch
+
+
+def steady(images):
+    left, right = images[:, :, :12, :12].amax((1, 2, 3)), images[:, :, :12, 12:].amax((1, 2, 3))
+    below = images[:, :, 12:, :12].amax((1, 2, 3))
+    return torch.stack([torch.full_like(left, 0.1), torch.minimum(left, torch.maximum(right, below))], dim=1)
+
+
+def moody(images):
+    # Does without the first region where all the others are there.
+    answer = steady(images)
+    others = torch.stack([images[:, 0, 2, 20], images[:, 0, 20, 2], images[:, 0, 20, 20]]).amin(0)
+    return torch.maximum(answer, torch.stack([torch.zeros_like(others), others], dim=1))
+"""
+
+
+@pytest.fixture
+def module(tmp_path):
+    (tmp_path / "models.py").write_text(CORNERS)
+    return tmp_path / "models.py"
+
+
+@pytest.fixture
+def red(tmp_path):
+    """A red image of 32x32 pixels."""
+    path = tmp_path / "red.png"
+    Image.new("RGB", (32, 32), (255, 0, 0)).save(path)
+    return path
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command; gives standard output and standard error of a run that leaves with this code."""
+
+    def run(*arguments, code=0):
+        with pytest.raises(SystemExit) as left:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        assert left.value.code == code, err
+        return out, err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory):
+    """``focalogic explain`` without arguments, but for the folder."""
+    folder = tmp_path_factory.mktemp("demo")
+    result = CliRunner().invoke(app, ["explain", "--out", str(folder), "--no-progress"])
+    assert result.exit_code == 0, result.output
+    return result.stdout, folder
+
+
+@pytest.fixture(scope="session")
+def logic_files(tmp_path_factory):
+    """Explanations, an image, a model and what is none of these."""
+    folder = tmp_path_factory.mktemp("logic")
+    quarter_focus(one_and_another, names={1: "wheel", 2: "sky", 3: "car door"}).save(folder / "a.json")
+    quarter_focus(lambda kept: kept[1] and kept[2]).save(folder / "narrow.json")
+    quarter_focus(lambda kept: (kept[1] and kept[2]) or kept[4]).save(folder / "other.json")
+    quarter_focus(one_and_another, label_map=np.ascontiguousarray(QUARTERS.T)).save(folder / "turned.json")
+    quarter_focus(one_and_another, label_map=None, image=None).save(folder / "blind.json")
+    quarter_focus(one_and_another, names={1: "I3"}).save(folder / "misnamed.json")
+    Image.fromarray(QUARTER_PIXELS).save(folder / "picture.png")
+    Image.fromarray(QUARTER_PIXELS[:10]).save(folder / "small.png")
+    (folder / "models.py").write_text(QUARTERS_MODEL)
+    (folder / "broken.json").write_text('{"format": "captum-focalogic/focus/1", "region_ids": 5}')
+    (folder / "text.json").write_text("nothing")
+    (folder / "else.json").write_text('{"format": "something else"}')
+    (folder / "bad.cnf").write_text("p cnf x")
+    (folder / "list.json").write_text("[1, 2]")
+    (folder / "words.json").write_text('{"one": "wheel"}')
+    (folder / "numbers.json").write_text('{"1": 5}')
+    (folder / "nobody.json").write_text('{"elsewhere": {"1": "wheel"}}')
+    return folder
+
+
+@pytest.fixture
+def run_logic(logic_files, monkeypatch, capsys):
+    """Run a command in the folder above; gives standard output and standard error."""
+
+    def run(*arguments, code=0):
+        monkeypatch.chdir(logic_files)
+        with pytest.raises(SystemExit) as left:
+            main(["logic", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        assert left.value.code == code, err
+        return out, err
+
+    return run

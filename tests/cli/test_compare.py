@@ -1,0 +1,80 @@
+"""``focalogic compare``: run in this process, its files read back."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from captum_focalogic.cli import main
+from captum_focalogic.compare import METHODS
+from captum_focalogic.focus import Focus
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as left:
+        main([str(argument) for argument in arguments])
+    return int(left.value.code or 0)
+
+
+def test_compare_the_embedded_scene(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    methods = "FocaLogic, GradCAM, FeatureAblation, ReX"
+    assert run("compare", "--methods", methods, "--equal-budget", "--report", "--out", tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "exact rule" in said
+    assert "ReX was skipped" in said
+    stored = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
+    by_name = {method["name"]: method for method in stored["methods"]}
+    assert set(by_name) == {"FocaLogic", "GradCAM", "FeatureAblation"}
+    assert by_name["FocaLogic"]["measures"]["rule_exact"] == 1
+    assert by_name["FocaLogic"]["measures"]["stability"] is None
+    assert stored["equal_budget"] == by_name["FocaLogic"]["measures"]["evaluations"]
+    with Image.open(tmp_path / "comparison.png") as image:
+        assert image.width > 500
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Beside other methods" in page
+    assert "GradCAM" in page
+    assert "focalogic compare --methods &#39;FocaLogic, GradCAM" in page
+    assert Focus.load(tmp_path / "focus.json").names[1] == "red disc"
+
+
+def test_compare_a_picture_with_a_function(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import torch\n\ndef dark(images):\n    light = images.mean(dim=(1, 2, 3))\n"
+        "    return torch.stack([light, 1 - light], dim=1)\n"
+    )
+    Image.new("RGB", (32, 24), (30, 30, 200)).save(tmp_path / "blue.png")
+    Image.new("L", (32, 24), 255).save(tmp_path / "mask.png")
+    code = run(
+        "compare", tmp_path / "blue.png", "--model", f"{tmp_path / 'mine.py'}:dark", "--segmenter", "grid:2x2",
+        "--methods", "FocaLogic,IntegratedGradients,Occlusion", "--budget", 50, "--truth", tmp_path / "mask.png",
+        "--format", "svg", "--out", tmp_path / "out",
+    )  # fmt: skip
+    said = capsys.readouterr().out
+    assert code == 0
+    assert "black box" in said
+    assert "50 each" in said
+    assert (tmp_path / "out" / "comparison.svg").read_text().startswith("<?xml")
+
+
+def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("compare", "--methods", "list") == 0
+    said = capsys.readouterr().out
+    assert all(name in said for name in METHODS)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--methods", "Magic"], "unknown method"),
+        (["--methods", "RISE", "--report"], "add FocaLogic"),
+        (["--methods", "RISE", "--equal-budget"], "name a number"),
+        (["--layer", "nowhere", "--methods", "GradCAM"], "no layer"),
+        (["--truth", "missing.png"], "missing.png"),
+    ],
+)
+def test_compare_says_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert run("compare", "--out", tmp_path, *options) == 2
+    assert message in capsys.readouterr().err
