@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
+from captum_focalogic.arrays import Labels
 from captum_focalogic.attributor import check_bound, warn_of_emptiness
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, find_classifier, find_device
@@ -32,7 +33,7 @@ from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for
 from captum_focalogic.masked_model import search as run_searches
 from captum_focalogic.oracle import AnyCriterion
 from captum_focalogic.provenance import Prediction, Removal
-from captum_focalogic.regions import Labels, as_label_map
+from captum_focalogic.regions import as_label_map
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.strategies import check_reading, strategy_for
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text

@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from captum_focalogic import names
+from captum_focalogic.arrays import Labels
 from captum_focalogic.errors import InputError
 from captum_focalogic.files import read_text
 from captum_focalogic.images import Fit, fit_labels, image_tensor, open_image
-from captum_focalogic.regions import Labels
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from captum_focalogic.arrays import Bools, Floats
 from captum_focalogic.errors import InputError
 from captum_focalogic.files import read_array
 
 if TYPE_CHECKING:
     from PIL import Image
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 
 GroundTruthSource = Callable[[Any, str, str], "GroundTruth | None"]
 """``(image, label, name) -> GroundTruth``: what says where the object is.

@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from captum_focalogic.arrays import Bytes
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.files import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Bytes = NDArray[np.uint8]
-"""An image for people, (H, W, 3) uint8."""
 
 Fit = Callable[..., Image.Image]
 """From an image of any size to the part and size of it that a model takes; with ``nearest=True``, of a label map."""

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from captum_focalogic import arguments
+from captum_focalogic.arrays import Bools
 from captum_focalogic.criteria import Kind, Outputs, class_probabilities, criterion_text, target_probability
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import AggregateOutputError, InputError
@@ -39,7 +40,7 @@ from captum_focalogic.search import Reading, Run, SearchResult, Strategy
 from captum_focalogic.search import states as st
 from captum_focalogic.search.critical import Inquiry, Questions
 from captum_focalogic.search.run import Verdicts
-from captum_focalogic.search.states import Bools, Packed
+from captum_focalogic.search.states import Packed
 
 RowsPerCall = int | Literal["auto"]
 """Most masked inputs an example in one call of the model; "auto" measures what is fastest."""

@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from captum_focalogic.arrays import Bools, Floats
 from captum_focalogic.errors import InputError
-
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 
 BehaviourKind = Literal["holistic", "compositional", "narrow", "distracted", "misled", "unclassified"]
 BEHAVIOURS: tuple[BehaviourKind, ...] = get_args(BehaviourKind)

@@ -10,10 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_focalogic.arrays import Labels
 from captum_focalogic.errors import InputError
-
-Labels = NDArray[np.int64]
-"""A label map: the region id of every pixel, (H, W) int64."""
 
 MIN_AREA = 1e-3
 """Share of the image below which a region is merged away (paper section 3.6)."""

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_focalogic import names
+from captum_focalogic.arrays import Labels
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.files import read_array
 from captum_focalogic.images import ROUNDING, Shrink, decode_image, open_image, resize_labels
-from captum_focalogic.regions import MIN_AREA, Labels, merge_small
+from captum_focalogic.regions import MIN_AREA, merge_small
 
 Segmenter = Callable[[Tensor], NDArray[np.integer] | Tensor]
 """Image (3, H, W) in [0, 1] to region ids (H, W)."""

@@ -4,12 +4,10 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic.counting import count_models
-
-Bools = NDArray[np.bool_]
 
 SAMPLE = 60
 """Region sets asked where the formula holds, and as many where it fails."""

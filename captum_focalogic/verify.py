@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.criteria import Criterion
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
@@ -22,8 +23,6 @@ from captum_focalogic.search.critical import needed_sets
 from captum_focalogic.search.exhaustive import FEW, Exhaustive, distinct_children
 from captum_focalogic.search.record import Record, find_violations
 from captum_focalogic.search.run import Strategy, enumerate_final_states
-
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

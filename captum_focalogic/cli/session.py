@@ -14,6 +14,7 @@ from torch import Tensor
 
 from captum_focalogic import answer
 from captum_focalogic.answer import SeenImage, Session, find_regions, see_image
+from captum_focalogic.arrays import Labels
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, find_classifier, find_device
 from captum_focalogic.cli.errors import CommandError, brief
@@ -21,7 +22,6 @@ from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_tensor
-from captum_focalogic.regions import Labels
 from captum_focalogic.segmenters import Grid, Segmenter, read_label_map, segmenter_from_text
 
 

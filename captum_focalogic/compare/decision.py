@@ -11,13 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from captum_focalogic.arrays import Bools, Floats
 from captum_focalogic.criteria import Criterion
 from captum_focalogic.errors import InputError
 from captum_focalogic.masked_model import MaskedModel
 from captum_focalogic.oracle import References
 
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 Forward = Callable[[Tensor], Tensor]
 
 

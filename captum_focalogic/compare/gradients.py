@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captum_focalogic.compare.decision import Decision, Floats
+from captum_focalogic.arrays import Floats
+from captum_focalogic.compare.decision import Decision
 from captum_focalogic.compare.layers import find_layer, layout_of
 from captum_focalogic.compare.method import Attribution, Method, from_pixels
 from captum_focalogic.errors import MissingExtraError, SkippedError

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_focalogic.compare.decision import Decision, Floats
+from captum_focalogic.arrays import Floats
+from captum_focalogic.compare.decision import Decision
 from captum_focalogic.compare.method import Attribution, Method
 from captum_focalogic.errors import InputError, SkippedError
 

@@ -8,7 +8,8 @@ import sympy
 from numpy.typing import NDArray
 from sympy.logic.boolalg import Boolean
 
-from captum_focalogic.compare.decision import Bools, Decision, Floats
+from captum_focalogic.arrays import Bools, Floats
+from captum_focalogic.compare.decision import Decision
 from captum_focalogic.compare.method import Attribution
 from captum_focalogic.logic import absorb, equivalent, region_id, symbol
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_focalogic.compare.decision import Decision, Floats
+from captum_focalogic.arrays import Floats
+from captum_focalogic.compare.decision import Decision
 from captum_focalogic.focus import Focus
 
 

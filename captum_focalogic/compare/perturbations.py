@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_focalogic.compare.decision import Decision, Floats
+from captum_focalogic.arrays import Floats
+from captum_focalogic.compare.decision import Decision
 from captum_focalogic.compare.method import Attribution, Method, from_pixels, from_regions
 from captum_focalogic.errors import MissingExtraError
 

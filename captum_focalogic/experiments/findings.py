@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_focalogic.arrays import Floats
 from captum_focalogic.experiments.framework import FEWEST, Finding, Result
 from captum_focalogic.experiments.published import Published
 from captum_focalogic.study import mean_of
@@ -149,8 +150,6 @@ def saves(claim: str, found: Estimate | None, published: Published) -> Finding:
     holds = published.low <= found.low and found.high <= published.high
     return Finding(claim, "", "confirmed" if holds else "not confirmed", f"{found}, {found.count} images")
 
-
-Floats = NDArray[np.float64]
 
 FEWEST_MODELS = 3
 """Models below which there is no order to speak of."""

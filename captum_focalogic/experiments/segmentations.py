@@ -32,7 +32,6 @@ OWN = "own regions"
 _BY_POINTS = {"sam": "points_per_side", "masks": "points_per_crop"}
 """Segmenters that ask a network for a mask at each point of a grid, and what they call its side."""
 
-Floats = NDArray[np.float64]
 
 Cut = Callable[[], Segmenter]
 """Makes a segmenter when it is needed."""

@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import InputError
 from captum_focalogic.images import open_image, resize_image
 
-Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Colour = tuple[int, int, int]
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import ndimage
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import InputError
 
-Bools = NDArray[np.bool_]
 Point = tuple[int, int]
 
 _LONGEST = 640

@@ -13,19 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import InputError
-from captum_focalogic.figures.canvas import (
-    INK,
-    LINE,
-    PAGE,
-    Bools,
-    Canvas,
-    Colour,
-    Ints,
-    font_of,
-    print_ids,
-    with_caption,
-)
+from captum_focalogic.figures.canvas import INK, LINE, PAGE, Canvas, Colour, Ints, font_of, print_ids, with_caption
 from captum_focalogic.images import open_image, resize_image
 
 

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_focalogic.arrays import Bools, Labels
 from captum_focalogic.errors import InputError
 from captum_focalogic.files import read_text
 from captum_focalogic.ground_truth import VOID, GroundTruth
-from captum_focalogic.regions import MIN_AREA, Labels, labels_from_masks
+from captum_focalogic.regions import MIN_AREA, labels_from_masks
 from captum_focalogic.segmenters import read_label_map
-
-Bools = NDArray[np.bool_]
 
 Shape = Mapping[str, Any] | Sequence[Any]
 """Run lengths (size and counts), or a polygon x1, y1, x2, y2, …, or several polygons that are one region."""

@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from captum_focalogic.arrays import Labels
 from captum_focalogic.errors import warn
 from captum_focalogic.files import make_folder, replacing
 from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.images import open_image
-from captum_focalogic.regions import Labels, labels_from_masks
+from captum_focalogic.regions import labels_from_masks
 
 Masks = NDArray[np.bool_]
 """Overlapping masks, (K, H, W)."""

@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.search import states as st
 from captum_focalogic.search.record import Record, Scores
-from captum_focalogic.search.states import Bools, Packed
+from captum_focalogic.search.states import Packed
 
 OUTPUT_BYTES = 64 << 20
 """Outputs of one example that are remembered; beyond that class and probability, and the five highest classes."""

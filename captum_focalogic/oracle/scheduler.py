@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import AggregateOutputError
 from captum_focalogic.masking import Example, Masker
 from captum_focalogic.oracle.batching import Batching
@@ -21,7 +22,7 @@ from captum_focalogic.provenance import Removal
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import StopReason
 from captum_focalogic.search.record import Scores
-from captum_focalogic.search.states import Bools, Packed
+from captum_focalogic.search.states import Packed
 
 _PATIENCE = 0.05
 """Seconds between looks at what another thread is asking."""

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic.necessity import necessary_states
 from captum_focalogic.search import states as st
-
-Bools = NDArray[np.bool_]
 
 ANSWER_BYTES = 1_200_000
 """Most bytes that the model's answers may take in the page, before encoding."""

@@ -8,13 +8,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.search import states as st
 from captum_focalogic.search.ascending import uncovered
 from captum_focalogic.search.certificate import Reading, StopReason
 from captum_focalogic.search.hitting_sets import shrink
 from captum_focalogic.search.record import Record
 from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts, check_whole
-from captum_focalogic.search.states import Bools, Packed
+from captum_focalogic.search.states import Packed
 
 Asking = Generator[Packed, Verdicts, None]
 

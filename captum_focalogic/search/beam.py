@@ -6,11 +6,12 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import InputError
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
 from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts, check_whole
-from captum_focalogic.search.states import Bools, Packed
+from captum_focalogic.search.states import Packed
 
 Scope = Literal["state", "level"]
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from captum_focalogic.search.states import Bools, Packed
+from captum_focalogic.arrays import Bools
+from captum_focalogic.search.states import Packed
 
 Bitmap = NDArray[np.uint64]
 """A family of region sets, (2^M / 64,) uint64, one word at least."""

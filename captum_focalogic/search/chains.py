@@ -10,10 +10,11 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
 from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts, check_probability, check_whole
-from captum_focalogic.search.states import Bools, Packed
+from captum_focalogic.search.states import Packed
 
 CONFIDENCE_LOST = 0.05
 """Probability that some bound is wrong, over all looks together."""

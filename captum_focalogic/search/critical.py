@@ -8,12 +8,13 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import InputError
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import StopReason
 from captum_focalogic.search.record import Scores
 from captum_focalogic.search.run import Verdicts
-from captum_focalogic.search.states import Bools, Packed
+from captum_focalogic.search.states import Packed
 
 T = TypeVar("T")
 

@@ -6,13 +6,14 @@ from typing import ClassVar
 
 import numpy as np
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.search import bitmap
 from captum_focalogic.search import states as st
 from captum_focalogic.search.bitmap import Bitmap
 from captum_focalogic.search.certificate import Completeness, Reading, StopReason
 from captum_focalogic.search.record import MAX_LISTED, Violations
 from captum_focalogic.search.run import Outcome, Problem, Search, Stopped, Verdicts, check_whole
-from captum_focalogic.search.states import Bools, Packed
+from captum_focalogic.search.states import Packed
 
 CHUNK = 1 << 16
 """States asked at once; a smaller level is one batch."""

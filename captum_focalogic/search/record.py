@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.search import states as st
-from captum_focalogic.search.states import Bools, Packed
+from captum_focalogic.search.states import Packed
 
 Scores = NDArray[np.float32]
 

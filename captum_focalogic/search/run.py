@@ -14,11 +14,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import InputError
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Certificate, Completeness, Reading, StopReason
 from captum_focalogic.search.record import Evaluated, Record, Scores, Violations, find_violations
-from captum_focalogic.search.states import Bools, Packed
+from captum_focalogic.search.states import Packed
 
 EVALUATED_CAP = 1 << 20
 """States kept for the result by a search that never needs to find them again."""

@@ -6,15 +6,13 @@ A packed state has ``ceil(M / 64)`` words; bit ``j % 64`` of word ``j // 64`` sa
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import InputError
 
 WORD_BITS = 64
 
 Packed = NDArray[np.uint64]
 """Packed states, (B, W) uint64."""
-
-Bools = NDArray[np.bool_]
-"""States as booleans, (B, M), or flags of states, (B,)."""
 
 
 def num_words(num_regions: int) -> int:

@@ -10,13 +10,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from captum_focalogic.arrays import Labels
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import BrokenModelError, InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.ground_truth import GroundTruth, MatchedRegions, as_ground_truth, match_regions
 from captum_focalogic.masked_model import MaskedModel, search
 from captum_focalogic.oracle.batching import FixedBatching
-from captum_focalogic.regions import Labels, as_label_map
+from captum_focalogic.regions import as_label_map
 from captum_focalogic.search.strategies import strategy_for
 from captum_focalogic.segmenters import Grid, LabelMapFile, Slic
 from captum_focalogic.study.items import Item, Sample

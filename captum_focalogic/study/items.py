@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from captum_focalogic.arrays import Labels
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import GroundTruth
-from captum_focalogic.regions import Labels
 
 Masks = NDArray[np.bool_]
 """Where the object is: (H, W), or (K, H, W) with one mask for each of its parts."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_focalogic.arrays import Floats
 from captum_focalogic.errors import InputError
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Behaviour, Thresholds, behaviour
 from captum_focalogic.search.certificate import READINGS
@@ -20,7 +21,6 @@ from captum_focalogic.study.store import read_rows
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Floats = NDArray[np.float64]
 
 GROUPINGS = ("class", "correct", "behaviour")
 """By what the images can be told apart: their class, whether the prediction is right, and the behaviour type."""
