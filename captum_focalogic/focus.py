@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.files import write_text
 from captum_focalogic.focus_file import read_fields, write_fields
 from captum_focalogic.provenance import Prediction, Provenance
 from captum_focalogic.search import states as st
@@ -288,7 +289,7 @@ class Focus:
 
     def save(self, path: str | Path) -> None:
         """Write :meth:`to_json` to a file."""
-        Path(path).write_text(self.to_json(), encoding="utf-8")
+        write_text(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> "Focus":

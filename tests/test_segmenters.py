@@ -26,12 +26,12 @@ from captum_focalogic.segmenters import (
 )
 
 
-def picture(pixels):
+def image_of(pixels):
     return torch.from_numpy(np.asarray(pixels).copy()).permute(2, 0, 1).float() / 255
 
 
 def photo(side=160):
-    return picture(Image.fromarray(data.chelsea()).resize((side, side)))
+    return image_of(Image.fromarray(data.chelsea()).resize((side, side)))
 
 
 @settings(max_examples=30)
