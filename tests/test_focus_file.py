@@ -151,7 +151,7 @@ def test_who_was_asked_what_is_told() -> None:
     assert fields["provenance"]["outputs"] == "logits"
     assert fields["provenance"]["removal"] == "fill"
     assert fields["provenance"]["versions"]["torch"]
-    assert len(fields["provenance"]["baseline_digest"]) == 32
+    assert len(fields["provenance"]["baseline_digest"]) == 40
 
 
 class TestTheFirstFormat:
