@@ -320,3 +320,14 @@ def said(out: str, label: str) -> list[str]:
     start = next(number for number, line in enumerate(lines) if line[:13].strip() == label)
     end = next((number for number in range(start + 1, len(lines)) if lines[number][:13].strip()), len(lines))
     return [line[13:] for line in lines[start:end]]
+
+
+def run_command(*arguments: object) -> int:
+    """What ``focalogic`` exits with, run in this process."""
+    from captum_focalogic.cli import main
+
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as left:
+        return int(left.code or 0)
+    raise AssertionError("the command did not exit")

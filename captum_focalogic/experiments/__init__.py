@@ -1,6 +1,6 @@
 """The paper's experiments: the same code on embedded scenes and on a user's ImageNet folder."""
 
-from captum_focalogic.experiments.framework import Config, Embedded, Experiment, Finding, ImageNet, Outcome
+from captum_focalogic.experiments.framework import Config, Embedded, Experiment, Finding, ImageNet, Outcome, Settings
 from captum_focalogic.experiments.registry import NAMES, find_experiment, run_experiment
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Finding",
     "ImageNet",
     "Outcome",
+    "Settings",
     "find_experiment",
     "run_experiment",
 ]

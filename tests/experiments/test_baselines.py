@@ -9,7 +9,6 @@ import pytest
 from makers import TINY, draw_photo_masks, draw_photos, tiny_imagenet
 from scipy import stats
 
-from captum_focalogic.cli import main
 from captum_focalogic.compare import characteristics, figure, summarise
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.scenes import draw_scene
@@ -25,12 +24,6 @@ FEW = tuple(
     for method in ComparisonSettings().methods
     if not isinstance(method, str) or method in ("FocaLogic", "GradCAM", "FeatureAblation", "SAG")
 )
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    return int(left.value.code or 0)
 
 
 def _images(count: int) -> list[ComparedImage]:

@@ -8,18 +8,11 @@ import numpy as np
 import pytest
 from makers import TINY, draw_photos, table_of, tiny_imagenet
 
-from captum_focalogic.cli import main
 from captum_focalogic.experiments import Embedded, efficiency, run_experiment
 from captum_focalogic.experiments.efficiency import BUDGET, Pruning, prunings
 from captum_focalogic.experiments.framework import Result
 from captum_focalogic.search import Beam, Exhaustive
 from captum_focalogic.study import read_rows
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    return int(left.value.code or 0)
 
 
 def test_the_settings_are_the_papers() -> None:

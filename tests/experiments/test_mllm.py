@@ -1,16 +1,16 @@
 """The experiment on language models that see: the real classes, small, and an endpoint on this machine."""
 
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from makers import TINY, draw_photos, tiny_imagenet
+from makers import TINY, draw_photos, run_command, tiny_imagenet
 
 pytest.importorskip("transformers")
-from captum_focalogic.cli import main
+from loopback import serve
+
 from captum_focalogic.demo.rules import CLASS_NAMES
 from captum_focalogic.experiments import Embedded, mllm, run_experiment
 from captum_focalogic.experiments.framework import Settings, spread
@@ -18,15 +18,6 @@ from captum_focalogic.experiments.mllm import random_chat
 from captum_focalogic.experiments.scenes import scene_items
 from captum_focalogic.integrations.openai import MAX_CALLS
 from captum_focalogic.study import read_rows
-
-sys.path.append(str(Path(__file__).parents[1] / "integrations"))
-from loopback import serve
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    return int(left.value.code or 0)
 
 
 def test_a_random_model_answers_labels_by_its_seed_and_by_the_image() -> None:
@@ -98,9 +89,9 @@ def test_an_endpoint_is_asked_and_what_it_said_is_kept(tmp_path: Path, monkeypat
     options += ("--truth", "none", "--out", tmp_path / "out", "--no-progress")
     with serve() as (endpoint, address):
         monkeypatch.setenv("OPENAI_BASE_URL", address)
-        assert run("experiment", "mllm", *options) == 0
+        assert run_command("experiment", "mllm", *options) == 0
         asked = len(endpoint.requests)
-        assert run("experiment", "mllm", *options) == 0
+        assert run_command("experiment", "mllm", *options) == 0
         assert len(endpoint.requests) == asked <= 2 * 10
     rows = read_rows(tmp_path / "out" / "runs" / "openai m").to_pylist()
     assert [row["error"] for row in rows] == [None, None]

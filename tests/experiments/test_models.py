@@ -11,20 +11,13 @@ from PIL import Image
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
-from makers import TINY
+from makers import TINY, run_command
 
-from captum_focalogic.cli import main
 from captum_focalogic.experiments import Embedded, ImageNet, models, networks, run_experiment
 from captum_focalogic.experiments.networks import ARCHITECTURES
 from captum_focalogic.study import StudyError
 
 SMALL = Embedded(images=3, scenes=128, epochs=1, settings=TINY)
-
-
-def call(*arguments: object) -> None:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    assert left.value.code == 0
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +99,15 @@ def test_named_models_on_a_folder_of_images(images: Path, tmp_path: Path) -> Non
 
 
 def test_dry_runs_say_what_would_be_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    call("experiment", "models", "--dry-run", "--out", tmp_path / "out")
+    assert run_command("experiment", "models", "--dry-run", "--out", tmp_path / "out") == 0
     said = capsys.readouterr().out
     assert all(name in said for name in (*ARCHITECTURES, models.CONTRASTIVE))
-    call("experiment", "models", "--size", "imagenet", "--data", tmp_path, "--dry-run", "--out", tmp_path / "out")
+    assert (
+        run_command(
+            "experiment", "models", "--size", "imagenet", "--data", tmp_path, "--dry-run", "--out", tmp_path / "out"
+        )
+        == 0
+    )
     said = capsys.readouterr().out
     assert all(name in said for name in models.MODELS)
     assert not (tmp_path / "out").exists()

@@ -3,17 +3,10 @@
 from pathlib import Path
 
 import pytest
+from makers import run_command
 
-from captum_focalogic.cli import main
 from captum_focalogic.experiments import Embedded, ImageNet
 from captum_focalogic.experiments.registry import how
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    return int(left.value.code or 0)
-
 
 EMBEDDED = {
     "stability": ["own regions:", "grid 3x3:", "count the regions"],
@@ -33,7 +26,7 @@ IMAGENET = {
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_the_embedded_size(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("experiment", name, "--dry-run", "--images", 12, "--out", tmp_path / "out") == 0
+    assert run_command("experiment", name, "--dry-run", "--images", 12, "--out", tmp_path / "out") == 0
     said = capsys.readouterr().out
     for condition in EMBEDDED[name]:
         assert condition in said
@@ -45,7 +38,7 @@ def test_the_imagenet_size_needs_neither_data_nor_weights(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ("--size", "imagenet", "--data", tmp_path / "nowhere", "--dry-run", "--out", tmp_path / "out")
-    assert run("experiment", name, *arguments) == 0
+    assert run_command("experiment", name, *arguments) == 0
     said = capsys.readouterr().out
     for condition in IMAGENET[name]:
         assert condition in said
@@ -54,7 +47,7 @@ def test_the_imagenet_size_needs_neither_data_nor_weights(
 
 def test_models_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     models = ("--model", "openai:gpt-4o@cat,dog", "--model", "chat:Qwen/Qwen2-VL-2B-Instruct")
-    assert run("experiment", "mllm", "--size", "imagenet", "--data", tmp_path, *models, "--dry-run") == 0
+    assert run_command("experiment", "mllm", "--size", "imagenet", "--data", tmp_path, *models, "--dry-run") == 0
     said = capsys.readouterr().out
     assert "openai gpt-4o:" in said
     assert "the labels after the @" in said

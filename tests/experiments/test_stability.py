@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as given_by
 from makers import TINY, disc_study, draw_photo_masks, draw_photos, rows_of, tiny_imagenet
 
-from captum_focalogic.cli import main
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import Embedded, run_experiment, stability
 from captum_focalogic.experiments.segmentations import (
@@ -20,12 +19,6 @@ from captum_focalogic.experiments.segmentations import (
 from captum_focalogic.experiments.stability import cuts, lost, object_overlaps, rematched
 from captum_focalogic.ground_truth import DEFAULT_MATCH, Match
 from captum_focalogic.study import read_rows, same_rows
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    return int(left.value.code or 0)
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,9 @@ pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
 import pyarrow as pa
-from makers import TINY
+from makers import TINY, run_command
 from safetensors.torch import load_file
 
-from captum_focalogic.cli import main
 from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.train import TrainingConfig, train
 from captum_focalogic.errors import InputError
@@ -27,12 +26,6 @@ from captum_focalogic.experiments.framework import DEFAULT_MODEL, Result, Worksp
 from captum_focalogic.experiments.training import CHANCE, RIGHT, TrainingCurve, _finding, checkpoints, first_trained
 
 SMALL = Embedded(images=3, scenes=128, epochs=2, settings=TINY)
-
-
-def call(*arguments: object) -> None:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    assert left.value.code == 0
 
 
 @given(some.integers(1, 200))
@@ -182,10 +175,15 @@ def test_a_second_run_trains_and_explains_nothing(done: Path, monkeypatch: pytes
 
 
 def test_dry_runs_say_what_would_be_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    call("experiment", "training", "--dry-run", "--epochs", 50, "--out", tmp_path / "out")
+    assert run_command("experiment", "training", "--dry-run", "--epochs", 50, "--out", tmp_path / "out") == 0
     said = capsys.readouterr().out
     assert all(f"{name}, epoch {epoch}" in said for name in ("broad", "specialised") for epoch in (1, 9, 50))
-    call("experiment", "training", "--size", "imagenet", "--data", tmp_path, "--dry-run", "--out", tmp_path / "out")
+    assert (
+        run_command(
+            "experiment", "training", "--size", "imagenet", "--data", tmp_path, "--dry-run", "--out", tmp_path / "out"
+        )
+        == 0
+    )
     said = capsys.readouterr().out
     assert "specialised, epoch 29" in said
     assert DEFAULT_MODEL in said
