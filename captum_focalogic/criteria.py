@@ -14,6 +14,7 @@ from typing import Literal, Protocol, get_args, runtime_checkable
 import torch
 from torch import Tensor
 
+from captum_focalogic import names
 from captum_focalogic.errors import InputError, ModelOutputError, TargetError
 
 Judgement = tuple[Tensor, Tensor | None]
@@ -378,8 +379,8 @@ def parse(text: str, labels: Sequence[str] | None = None) -> Criterion:
     if name == "over":
         return Over(class_number(number, labels))
     if name not in _NAMED:
-        usages = ", ".join([*map(_usage, _NAMED), "top1+SHARE", "over:CLASS"])
-        raise InputError(f"unknown criterion {text!r}; choose one of {usages}")
+        found: Criterion = names.find("criterion", text, also=(*map(_usage, _NAMED), "top1+SHARE", "over:CLASS"))
+        return found
     kind, number_type = _NAMED[name]
     if number_type is None:
         if colon:

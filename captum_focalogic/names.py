@@ -24,7 +24,13 @@ segmenter     ``captum_focalogic.segmenters``    ``(text) -> segmenter``
 baseline      ``captum_focalogic.baselines``     ``(text) -> Baseline``
 ground truth  ``captum_focalogic.ground_truth``  ``(text) -> GroundTruthSource``
 labels        ``captum_focalogic.labels``        ``(text) -> list of class names``
+criterion     ``captum_focalogic.criteria``      ``(text) -> Criterion``
+search        ``captum_focalogic.searches``      ``(text) -> Strategy``
+method        ``captum_focalogic.methods``       ``(text) -> Method`` of a comparison
 ============  =================================  ==================================
+
+Criteria, searches and methods of this package are told by their own modules, which come here with what they
+do not know.
 """
 
 import difflib
@@ -36,7 +42,7 @@ from typing import Any, Literal
 
 from captum_focalogic.errors import InputError
 
-Kind = Literal["model", "segmenter", "baseline", "ground truth", "labels"]
+Kind = Literal["model", "segmenter", "ground truth", "labels", "baseline", "criterion", "search", "method"]
 
 TABLE: dict[Kind, dict[str, str]] = {
     "model": {
@@ -77,6 +83,9 @@ TABLE: dict[Kind, dict[str, str]] = {
         "PATH/MODULE.py:NAME": "captum_focalogic.integrations.user_module:FromFile.from_text",
     },
     "labels": {"imagenet": "captum_focalogic.integrations.torchvision:imagenet_labels"},
+    "criterion": {},
+    "search": {},
+    "method": {},
 }
 """How a name is written (what stands in brackets may be left out), and what makes the thing."""
 
@@ -86,6 +95,9 @@ GROUPS: dict[Kind, str] = {
     "baseline": "captum_focalogic.baselines",
     "ground truth": "captum_focalogic.ground_truth",
     "labels": "captum_focalogic.labels",
+    "criterion": "captum_focalogic.criteria",
+    "search": "captum_focalogic.searches",
+    "method": "captum_focalogic.methods",
 }
 """Entry points of other packages."""
 
@@ -156,8 +168,9 @@ def unknown(kind: str, text: str, known: Sequence[str]) -> InputError:
         How the names of that kind are written, as in :data:`TABLE`.
     """
     name = text.partition(":")[0]
-    near = difflib.get_close_matches(name, [_name_in(usage) for usage in known], n=3)
-    guess = f" (did you mean {' or '.join(near)}?)" if near else ""
+    by_lower = {_name_in(usage).casefold(): _name_in(usage) for usage in known}
+    near = [by_lower[found] for found in difflib.get_close_matches(name.casefold(), by_lower, n=3)]
+    guess = f" (did you mean {' or '.join(near)}?)" if near and name not in near else ""
     return InputError(f"unknown {kind} {text!r}{guess}; choose {', '.join(map(_spelt, known))}")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sympy.logic.boolalg import Boolean
 from torch import Tensor, nn
 
-from captum_focalogic import arguments
+from captum_focalogic import arguments, names
 from captum_focalogic.attributor import FocaLogic
 from captum_focalogic.compare.decision import Decision, class_scores, counted
 from captum_focalogic.compare.gradients import GRADIENT_METHODS
@@ -264,7 +264,8 @@ def _method(name: str | Method, search: str | Strategy, reading: Reading, max_ev
     if name == FOCALOGIC:
         return focalogic_method(search, reading, max_evaluations)
     if name not in OTHERS:
-        raise InputError(f"unknown method {name!r}; choose among {', '.join(METHODS)}")
+        found: Method = names.find("method", name, also=METHODS)
+        return found
     return OTHERS[name]
 
 

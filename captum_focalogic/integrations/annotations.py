@@ -97,14 +97,14 @@ def read_voc(path: str | Path, names: Mapping[str, str] | None = None) -> Ground
 def read_voc_masks(
     classes: str | Path, objects: str | Path | None = None, names: Sequence[str] = VOC_CLASSES
 ) -> GroundTruth:
-    """Masks of Pascal VOC's segmentation pictures.
+    """Masks of Pascal VOC's segmentation images.
 
     Parameters
     ----------
     classes : str or Path
-        A picture of ``SegmentationClass``: a palette index a pixel, 0 for the background, 255 for void.
+        An image of ``SegmentationClass``: a palette index a pixel, 0 for the background, 255 for void.
     objects : str or Path, optional
-        The picture of ``SegmentationObject``: one index an object. Without it, one mask a class.
+        The image of ``SegmentationObject``: one index an object. Without it, one mask a class.
     names : sequence of str
         What the class indices mean.
 

@@ -72,30 +72,30 @@ class GroundedSam:
 
     def __call__(self, image: Tensor, label: str, name: str = "") -> GroundTruth:  # noqa: ARG002 (a GroundTruthSource)
         """Masks of what the label names in an image (3, H, W) in [0, 1]; none where nothing is found."""
-        picture = open_image(image)
-        boxes = self.boxes(picture, label) if label else None
+        shown = open_image(image)
+        boxes = self.boxes(shown, label) if label else None
         if boxes is None or not len(boxes):
-            return nothing((picture.height, picture.width))
-        return GroundTruth(self._masks(picture, boxes), (label,) * len(boxes))
+            return nothing((shown.height, shown.width))
+        return GroundTruth(self._masks(shown, boxes), (label,) * len(boxes))
 
     @torch.no_grad()
-    def boxes(self, picture: Image.Image, label: str) -> NDArray[np.float64]:
+    def boxes(self, image: Image.Image, label: str) -> NDArray[np.float64]:
         """Boxes (left, top, right, bottom) in pixels that the detector finds, (K, 4)."""
         # Grounding DINO was trained on lower-case phrases that end in a full stop.
         text = f"{label.strip().casefold().rstrip('.')}."
-        inputs = self.detector_processor(images=picture, text=text, return_tensors="pt").to(self.detector.device)
+        inputs = self.detector_processor(images=image, text=text, return_tensors="pt").to(self.detector.device)
         found = self.detector_processor.post_process_grounded_object_detection(
             self.detector(**inputs),
             inputs["input_ids"],
             threshold=self.threshold,
             text_threshold=self.text_threshold,
-            target_sizes=[(picture.height, picture.width)],
+            target_sizes=[(image.height, image.width)],
         )[0]
         return np.asarray(found["boxes"].double().cpu().numpy())
 
     @torch.no_grad()
-    def _masks(self, picture: Image.Image, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
-        inputs = self.sam_processor(images=picture, input_boxes=[boxes.tolist()], return_tensors="pt")
+    def _masks(self, image: Image.Image, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+        inputs = self.sam_processor(images=image, input_boxes=[boxes.tolist()], return_tensors="pt")
         sizes = inputs["original_sizes"]
         reshaped = inputs.get("reshaped_input_sizes")
         drawn = self.sam(**inputs.to(self.sam.device), multimask_output=False).pred_masks
@@ -148,17 +148,17 @@ class Sam3Truth:
 
     def __call__(self, image: Tensor, label: str, name: str = "") -> GroundTruth:  # noqa: ARG002 (a GroundTruthSource)
         """Masks of what the label names in an image (3, H, W) in [0, 1]; none where nothing is found."""
-        picture = open_image(image)
+        shown = open_image(image)
         if not label:
-            return nothing((picture.height, picture.width))
-        inputs = self.processor(images=picture, text=label, return_tensors="pt").to(self.model.device)
+            return nothing((shown.height, shown.width))
+        inputs = self.processor(images=shown, text=label, return_tensors="pt").to(self.model.device)
         found = self.processor.post_process_instance_segmentation(
             self.model(**inputs),
             threshold=self.threshold,
             mask_threshold=self.mask_threshold,
-            target_sizes=[(picture.height, picture.width)],
+            target_sizes=[(shown.height, shown.width)],
         )[0]["masks"]
-        masks = found.cpu().numpy().astype(np.bool_).reshape(-1, picture.height, picture.width)
+        masks = found.cpu().numpy().astype(np.bool_).reshape(-1, shown.height, shown.width)
         return GroundTruth(masks, (label,) * len(masks))
 
 

@@ -111,10 +111,10 @@ def transformers_truth(
 
     @torch.no_grad()
     def segment(image: Tensor) -> NDArray[np.int64]:
-        picture = open_image(image)
-        inputs = image_processor(images=picture, return_tensors="pt").to(model.device)
+        opened = open_image(image)
+        inputs = image_processor(images=opened, return_tensors="pt").to(model.device)
         found = image_processor.post_process_semantic_segmentation(
-            model(**inputs), target_sizes=[(picture.height, picture.width)]
+            model(**inputs), target_sizes=[(opened.height, opened.width)]
         )[0]
         return np.asarray(found.cpu().numpy(), dtype=np.int64)
 

@@ -202,8 +202,8 @@ class ChatModel:
             With mode "score", log-probabilities of the labels; with "generate", 1 for the label that was said, NaN
             throughout where none was.
         """
-        pictures = [Image.fromarray(pixels) for pixels in self._format(images)]
-        inputs = self.processor(text=[self._prompt] * len(pictures), images=pictures, return_tensors="pt")
+        shown = [Image.fromarray(pixels) for pixels in self._format(images)]
+        inputs = self.processor(text=[self._prompt] * len(shown), images=shown, return_tensors="pt")
         inputs = inputs.to(self.model.device, self.model.dtype)
         if self.mode == "generate":
             return self._generate(inputs).to(images.device)
@@ -322,13 +322,13 @@ class TransformersSegmenter(MaskSegmenter):
 
     def _generate(self, pixels: NDArray[np.uint8]) -> Masks:
         height, width = pixels.shape[:2]
-        picture = Image.fromarray(pixels)
+        image = Image.fromarray(pixels)
         if self._stretches and height != width:
-            picture = resize_image(picture, max(height, width), max(height, width), Image.Resampling.BICUBIC)
-        found = self._pipeline(picture, **self.options)["masks"]
-        masks = stacked([_on_cpu(mask) for mask in found], (picture.height, picture.width))
-        rows = np.arange(height) * picture.height // height
-        columns = np.arange(width) * picture.width // width
+            image = resize_image(image, max(height, width), max(height, width), Image.Resampling.BICUBIC)
+        found = self._pipeline(image, **self.options)["masks"]
+        masks = stacked([_on_cpu(mask) for mask in found], (image.height, image.width))
+        rows = np.arange(height) * image.height // height
+        columns = np.arange(width) * image.width // width
         return masks[:, rows][:, :, columns]
 
 

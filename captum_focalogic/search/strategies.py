@@ -1,5 +1,6 @@
 """Strategies by name, and which of them suits a reading, the number of regions and the budget."""
 
+from captum_focalogic import names
 from captum_focalogic.errors import InputError
 from captum_focalogic.search.anytime import Anytime
 from captum_focalogic.search.ascending import Ascending
@@ -50,7 +51,8 @@ def strategy_for(search: str | Strategy, reading: Reading, num_regions: int, max
     if name == "beam" and (not number or number.isdecimal()):
         return Beam(int(number)) if number else Beam()
     if number or name not in SEARCHES:
-        raise InputError(f"unknown search {search!r}; choose one of {', '.join(SEARCHES)}, or pass a strategy object")
+        found: Strategy = names.find("search", search, also=(*SEARCHES, "or pass a strategy object"))
+        return found
     if name == "auto":
         return auto_strategy(reading, num_regions, max_evaluations)
     if name == "ascending":

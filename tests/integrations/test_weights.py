@@ -1,0 +1,90 @@
+"""Weights from files, never unpickled into code."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from captum_focalogic.errors import HubError, InputError
+from captum_focalogic.integrations.weights import (
+    fetching,
+    first_line,
+    load_or_leave,
+    load_weights,
+    looks_like_a_path,
+    read_state_dict,
+)
+
+
+@pytest.fixture
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+
+
+@pytest.fixture
+def saved(network, tmp_path):
+    """Files of the same weights."""
+    torch.save(network.state_dict(), tmp_path / "net.pt")
+    torch.save({"state_dict": network.state_dict(), "epoch": 3}, tmp_path / "checkpoint.pt")
+    save_file(network.state_dict(), tmp_path / "net.safetensors")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["net.pt", "checkpoint.pt", "net.safetensors"])
+def test_weights_come_back_from_every_kind_of_file(network, saved, name):
+    other = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    assert load_weights(other, saved / name) is other
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in network.state_dict().items())
+
+
+def test_random_weights_are_left_with_a_warning(network):
+    before = network[0].weight.clone()
+    with pytest.warns(UserWarning, match="net has RANDOM weights"):
+        assert load_or_leave(network, "random", "net") is network
+    assert torch.equal(network[0].weight, before)
+
+
+def test_weights_that_do_not_fit_or_cannot_be_read(saved, tmp_path):
+    with pytest.raises(InputError, match=r"do not fit Linear.*\(and \d+ more\)"):
+        load_weights(nn.Linear(3, 2), saved / "net.pt")
+    (tmp_path / "cut.pt").write_bytes((saved / "net.pt").read_bytes()[:100])
+    (tmp_path / "cut.safetensors").write_bytes((saved / "net.safetensors").read_bytes()[:100])
+    torch.save([1, 2], tmp_path / "list.pt")
+    for name, message in {
+        "cut.pt": "cannot be read",
+        "cut.safetensors": "cannot be read",
+        "missing.pt": "cannot be read",
+        "list.pt": "holds no state dict",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            read_state_dict(tmp_path / name)
+
+
+def test_weights_are_never_unpickled_into_code(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    torch.save({"layer": Trap()}, tmp_path / "trap.pt")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_state_dict(tmp_path / "trap.pt")
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_what_cannot_be_fetched_says_how_to_go_on():
+    with pytest.raises(HubError, match=r"the weights could not be fetched \(no route to host\); swim"):  # noqa: SIM117
+        with fetching("the weights", instead="swim"):
+            raise OSError("no route to host.\nand more")
+
+
+def test_errors_are_told_by_their_first_line():
+    assert first_line(ValueError("one.\ntwo")) == "one"
+    assert first_line(KeyError()) == "KeyError"
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("owner/name", False), ("name", False), ("./name", True), ("/a/b", True), ("a/b/c", True)]
+)
+def test_ids_of_hubs_are_told_from_paths(name, path):
+    assert looks_like_a_path(name) is path
