@@ -36,8 +36,8 @@ except SystemExit as left:
 """
 
 WORKER = """
-from captum_focalogic.cli.study import make_in_worker
-make_in_worker("demo", None)
+from captum_focalogic.cli.study import find_in_worker
+find_in_worker("demo", None)
 """
 
 LIBRARY = """
