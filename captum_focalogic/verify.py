@@ -1,6 +1,7 @@
 """What a focus claims, checked against its own record of verdicts and with the model asked again."""
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,17 +13,19 @@ from numpy.typing import NDArray
 from captum_focalogic.arrays import Bools
 from captum_focalogic.criteria import Criterion
 from captum_focalogic.criteria import parse as parse_criterion
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import InputError, TruncatedWarning
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import necessary_states
-from captum_focalogic.masked_model import MaskedModel
-from captum_focalogic.provenance import Provenance
+from captum_focalogic.masked_model import Answers, MaskedModel
+from captum_focalogic.provenance import Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.ascending import Ascending
-from captum_focalogic.search.critical import needed_sets
+from captum_focalogic.search.certificate import Reading
+from captum_focalogic.search.critical import MAX_SIZE, needed_sets
 from captum_focalogic.search.exhaustive import FEW, Exhaustive, distinct_children
 from captum_focalogic.search.record import Record, find_violations
-from captum_focalogic.search.run import Strategy, enumerate_final_states
+from captum_focalogic.search.run import EVALUATED_CAP, Strategy, enumerate_final_states
+from captum_focalogic.search.states import Packed
 
 
 @dataclass(frozen=True)
@@ -88,8 +91,8 @@ def verify(
 
     The final states and all their single deletions are asked again. What the search remembers is asked again as far as
     ``sample`` allows, and completeness is derived anew from what it remembers: the same search is run over the recorded
-    verdicts, and may not need any that is missing. So a completeness claim holds if the derivation does *and* the
-    sample of recorded verdicts is confirmed.
+    verdicts, and may not need any that is missing. Such a claim holds if the derivation does *and* every recorded
+    verdict is confirmed; where ``sample`` allowed only some of them to be asked again, it counts as not checked.
 
     Parameters
     ----------
@@ -121,8 +124,8 @@ def verify(
     remembered = focus.evaluated
     chosen = np.unique(np.linspace(0, max(0, len(remembered) - 1), min(sample, len(remembered))).astype(np.int64))
     asked = np.concatenate([packed, children, remembered.packed[chosen]])
-    verdicts = masked.ask(st.unpack(asked, focus.num_regions)).valid
-    own, of_children, again = np.split(verdicts, [len(packed), len(packed) + len(children)])
+    answers = masked.ask(st.unpack(asked, focus.num_regions))
+    own, of_children, again = np.split(answers.valid, [len(packed), len(packed) + len(children)])
     reducible = np.unique(parent[of_children])
     changed = int((again != remembered.valid[chosen]).sum())
     claims = (
@@ -133,12 +136,14 @@ def verify(
             changed == 0 if len(chosen) else None,
             f"{changed} of {len(chosen)} asked again differ; {remembered.total:,} were asked in all",
         ),
-        *recorded_claims(focus),
+        *(_as_far_as_asked(claim, len(chosen), remembered.total) for claim in recorded_claims(focus)),
         *_critical(masked, focus),
     )
-    return Verification(
-        claims, len(masked.memory), tuple(_fits(focus.provenance, masked.provenance)), _unchecked(focus)
-    )
+    fits = [*_fits(focus.provenance, masked.provenance), *_regions_fit(focus, masked)]
+    if all(claim.holds for claim in fits):
+        # Else other answers are no wonder, and the reason has been named.
+        fits += _answers_fit(focus, masked, answers, len(packed) + len(children), chosen)
+    return Verification(claims, len(masked.memory), tuple(fits), _unchecked(focus))
 
 
 def masked_model_of(focus: Focus, forward_func: Callable[..., Any], inputs: Any, **how: Any) -> MaskedModel:
@@ -364,10 +369,82 @@ def _fits(said: Provenance, asked: Provenance) -> Iterable[Claim]:
             yield Claim(text, then == now, f"{then}" if then == now else f"{then} then, {now} now")
 
 
+def _regions_fit(focus: Focus, masked: MaskedModel) -> Iterable[Claim]:
+    """Whether the regions are the same pixels, not only the same ids."""
+    text = "the regions are those that it was explained in"
+    if focus.label_map is not None and masked.label_map is not None:
+        same = np.array_equal(focus.label_map, masked.label_map)
+        yield Claim(text, same, f"label maps are {'the same' if same else 'different'}")
+    apart = float(np.abs(np.asarray(focus.areas) - masked.areas).max())
+    yield Claim("the areas are those of the regions", apart < _EQUAL_AREAS, f"they differ by {apart:.2g} at most")
+
+
+def _answers_fit(
+    focus: Focus, masked: MaskedModel, answers: Answers, start: int, chosen: NDArray[np.int64]
+) -> Iterable[Claim]:
+    """Whether classes and probabilities are the model's: those of the whole input, and those on record."""
+    said, now = focus.prediction, masked.prediction
+    if said is not None and now is not None:
+        same = said.index == now.index and _close(said.probability, now.probability)
+        same = same and all(
+            then[0] == again[0] and _close(then[2], again[2]) for then, again in zip(said.top, now.top, strict=False)
+        )
+        detail = _predicted(said) if same else f"{_predicted(said)} then, {_predicted(now)} now"
+        yield Claim("the prediction is the model's", same, detail)
+    recorded, count = focus.evaluated, len(focus.evaluated)
+    if recorded.probability is not None:
+        text = "the recorded probabilities are the model's"
+        if len(recorded.probability) != count:
+            yield Claim(text, False, f"{len(recorded.probability)} are recorded for {count} states")
+            return
+        then, again = recorded.probability[chosen], answers.probability[start:]
+        off = int((~np.isclose(then, again, rtol=0, atol=_CLOSE, equal_nan=True)).sum())
+        yield Claim(text, off == 0, f"{off} of {len(chosen)} asked again differ by more than {_CLOSE}")
+    if recorded.predicted is not None and answers.predicted is not None:
+        text = "the recorded classes are the model's"
+        if len(recorded.predicted) != count:
+            yield Claim(text, False, f"{len(recorded.predicted)} are recorded for {count} states")
+            return
+        off = int((recorded.predicted[chosen] != answers.predicted[start:]).sum())
+        yield Claim(text, off == 0, f"{off} of {len(chosen)} asked again differ")
+
+
+_EQUAL_AREAS = 1e-9
+
+_CLOSE = 0.01
+"""How far a probability may be off in another batch, on another device or in another precision."""
+
+
+def _close(then: float | None, now: float | None) -> bool:
+    return then == now or (then is not None and now is not None and bool(abs(then - now) <= _CLOSE))
+
+
+def _predicted(prediction: Prediction) -> str:
+    share = "" if prediction.probability is None else f" at {prediction.probability:.3f}"
+    return f"class {prediction.index}{share}"
+
+
+_UNTOLD = {
+    "model_digest": "whether the model is the same one",
+    "inputs_digest": "whether the input is the same one",
+    "baseline_digest": "whether the baselines are the same ones",
+    "criterion": "which criterion was used",
+}
+
+
 def _unchecked(focus: Focus) -> tuple[str, ...]:
-    """What a certificate says that neither its record nor the model can tell."""
+    """What a certificate says that neither its record nor the model can tell, and what it should say and does not."""
     certificate = focus.certificate
     said = [f"which search it was, and that it asked in {certificate.batches:,} batch(es)"]
+    untold = [what for name, what in _UNTOLD.items() if getattr(focus.provenance, name) is None]
+    if untold:
+        said.append(f"{', '.join(untold)}, which the explanation does not tell")
+    if focus.names or focus.target_name:
+        said.append("what regions and classes are called")
+    if focus.trust is not None:
+        said.append("what the formula is worth on random region sets, under a second fill and when asked again")
+    if focus.critical is not None:
+        said.append("how many states were asked for the critical sets, and that none of their size is missing")
     if certificate.stopped:
         said.append(f"why the search ended early ({certificate.stopped})")
     if certificate.complete == "bound":
@@ -386,9 +463,13 @@ def _valid(own: Bools) -> Claim:
 def _critical(masked: MaskedModel, focus: Focus) -> Iterable[Claim]:
     """Ask again without the critical sets, and without all but one region of each."""
     critical = focus.critical
-    if critical is None:
+    if critical is None or not len(critical.states):
         return
     packed = st.pack(critical.states)
+    if st.cardinality(packed).max() > MAX_SIZE:
+        text = f"sets of more than {MAX_SIZE} regions have too many parts to ask about"
+        yield Claim("without each critical set, all else kept, the answer changes", None, text)
+        return
     parts, level = st.empty(focus.num_regions), packed
     while len(level):
         level = st.unique(st.children(level, focus.num_regions)[0])
@@ -432,7 +513,7 @@ def _irreducible(focus: Focus, reducible: NDArray[np.int64]) -> Claim:
     text = "no final state can spare a region"
     count, unfinished = len(focus.final_states), int(focus.unfinished.sum())
     if not count:
-        return Claim(text, None if focus.certificate.irreducible else True, "there is none")
+        return Claim(text, None, "there is none")
     detail = f"{len(reducible)} of {count} can"
     finished = [int(row) for row in reducible if not focus.unfinished[row]]
     if unfinished:
@@ -446,28 +527,81 @@ def _irreducible(focus: Focus, reducible: NDArray[np.int64]) -> Claim:
 
 def recorded_claims(focus: Focus) -> list[Claim]:
     """Claims that the record of verdicts decides by itself, without the model."""
-    certificate, remembered = focus.certificate, focus.evaluated
-    claims = [
-        _complete(focus),
-        Claim(
-            "as many states were asked as is said",
-            certificate.evaluations == remembered.total,
-            f"{certificate.evaluations:,} said, {remembered.total:,} recorded",
-        ),
-    ]
-    # Above that, searches may count pairs of neighbours alone.
-    if len(remembered) <= FEW and not remembered.truncated:
-        pairs = find_violations(remembered).total
-        claims.append(
-            Claim(
-                "the verdicts contradict monotonicity as often as is said",
-                certificate.violations == pairs,
-                f"{certificate.violations:,} pair(s) said, {pairs:,} recorded",
-            )
-        )
-    if certificate.reading == "irreducible":
-        claims.append(_reached(focus))
+    claims = [_complete(focus), _counted(focus), _contradictions(focus)]
+    claims.append(_reached(focus) if focus.certificate.reading == "irreducible" else _meaning(focus))
     return claims
+
+
+def _as_far_as_asked(claim: Claim, asked: int, total: int) -> Claim:
+    """A claim that follows from recorded verdicts is known no better than these are."""
+    if asked == total or not claim.holds or claim.text == _COUNT:
+        return claim
+    return Claim(
+        claim.text, None, f"{claim.detail}; so says the record, of which {asked:,} of {total:,} were asked again"
+    )
+
+
+_COUNT = "as many states were asked as is said"
+
+
+def _counted(focus: Focus) -> Claim:
+    said, remembered = focus.certificate.evaluations, focus.evaluated
+    detail = f"{said:,} said, {remembered.total:,} recorded"
+    twice = len(remembered) - len(st.unique(remembered.packed))
+    if twice:
+        return Claim(_COUNT, False, f"{detail}, {twice:,} of them twice")
+    if remembered.truncated and len(remembered) < EVALUATED_CAP:
+        return Claim(_COUNT, False, f"{detail}, but {len(remembered):,} verdicts are here")
+    return Claim(_COUNT, said == remembered.total, detail)
+
+
+def _contradictions(focus: Focus) -> Claim:
+    certificate, remembered = focus.certificate, focus.evaluated
+    text = "the verdicts contradict monotonicity as often as is said"
+    if remembered.truncated:
+        return Claim(text, None, "the record of verdicts was capped")
+    if len(remembered) > FEW:
+        return Claim(text, None, f"{len(remembered):,} verdicts, of which searches may compare neighbours alone")
+    pairs = find_violations(remembered).total
+    return Claim(text, certificate.violations == pairs, f"{certificate.violations:,} pair(s) said, {pairs:,} recorded")
+
+
+def _meaning(focus: Focus) -> Claim:
+    """That minimal states have no valid part, and that no set is smaller than the smallest ones."""
+    kind, sizes = focus.certificate.kind, focus.final_states.sum(axis=1)
+    text = {
+        "minimal": "no part of a final state keeps the prediction",
+        "smallest": "no set of fewer regions keeps the prediction",
+    }.get(kind, "each final state was found on the way to the smallest")
+    if not len(sizes):
+        return Claim(text, None, "there is none")
+    if focus.certificate.derived:
+        return Claim(text, None, "not claimed; the states are cut from those of another reading")
+    if kind == "irreducible":
+        return Claim(text, True, "nothing more is claimed of them")
+    final, valid = st.pack(focus.final_states), focus.evaluated.packed[focus.evaluated.valid]
+    broken = _with_smaller(final, valid, kind)
+    if broken:
+        return Claim(text, False, f"by the record, {broken} of {len(final)} do")
+    if focus.evaluated.truncated:
+        return Claim(text, None, "the record of verdicts was capped")
+    below = int(sizes.max()) - 1
+    if below < 0:
+        return Claim(text, True, "the empty set is the smallest")
+    _, missing = _derived(focus, Ascending(max_size=below))
+    return Claim(text, None if missing else True, f"derived from the record, {missing} verdict(s) missing")
+
+
+def _with_smaller(final: Packed, valid: Packed, kind: Reading) -> int:
+    """How many final states are larger than some valid set, or, for minimal ones, contain it."""
+    if kind == "smallest":
+        return int((st.cardinality(final) > st.cardinality(valid).min(initial=_MOST_REGIONS)).sum())
+    valid = st.absorb(valid)
+    inside = (((valid & ~state) == 0).all(axis=1) & (valid != state).any(axis=1) for state in final)
+    return sum(bool(smaller.any()) for smaller in inside)
+
+
+_MOST_REGIONS = 1 << 62
 
 
 def _reached(focus: Focus) -> Claim:
@@ -475,6 +609,8 @@ def _reached(focus: Focus) -> Claim:
     text = "single deletions that keep the prediction lead to every final state"
     if not focus.certificate.reached:
         return Claim(text, None, "not claimed")
+    if not len(focus.final_states):
+        return Claim(text, None, "there is none")
     if focus.evaluated.truncated:
         return Claim(text, None, "the record of verdicts was capped")
     valid = focus.evaluated.packed[focus.evaluated.valid]
@@ -513,6 +649,8 @@ def _complete(focus: Focus) -> Claim:
         strategy, up_to = strategies[certificate.reading], None
     elif certificate.complete == "if monotone":
         return _complete_if_monotone(focus)
+    elif certificate.reading == "irreducible" and up_to is not None and up_to >= 0 and certificate.complete == "no":
+        text, strategy = f"no irreducible state of up to {up_to} region(s) is missing", Exhaustive()
     elif certificate.reading != "irreducible" and up_to is not None:
         named = certificate.reading if certificate.kind == certificate.reading else "smaller valid"
         text = f"no {named} state of up to {up_to} region(s) is missing"
@@ -525,6 +663,7 @@ def _complete(focus: Focus) -> Claim:
         return Claim(text, True, "nothing is claimed of any size")
     derived, missing = _derived(focus, strategy)
     claimed = focus.final_states if up_to is None else focus.final_states[sizes <= up_to]
+    derived = derived if up_to is None else derived[derived.sum(axis=1) <= up_to]
     same = {state.tobytes() for state in derived} == {state.tobytes() for state in claimed}
     return Claim(text, same and not missing, f"derived from the record, {missing} verdict(s) missing")
 
@@ -541,7 +680,10 @@ def _derived(focus: Focus, strategy: Strategy) -> tuple[Bools, int]:
         missing += int((rows < 0).sum())
         return np.asarray((rows >= 0) & record.valid(np.maximum(rows, 0)))
 
-    return enumerate_final_states(recorded, focus.num_regions, strategy).final_states, missing
+    # One more than is known, so that a record that lacks much costs no more than itself.
+    budget = len(focus.evaluated) + 1
+    found = enumerate_final_states(recorded, focus.num_regions, strategy, max_evaluations=budget)
+    return found.final_states, missing
 
 
 def _complete_if_monotone(focus: Focus) -> Claim:
@@ -552,8 +694,12 @@ def _complete_if_monotone(focus: Focus) -> Claim:
     text = "no final state is missing if adding a region never invalidates a set"
     if focus.evaluated.truncated:
         return Claim(text, None, "the record of verdicts was capped")
-    avoided = necessary_states(focus.final_states, None)
-    if len(avoided) > _MOST_AVOIDED:
+    if focus.certificate.violations:
+        return Claim(text, False, f"{focus.certificate.violations:,} pair(s) of verdicts show that it does")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TruncatedWarning)
+        avoided = necessary_states(focus.final_states, _MOST_AVOIDED)
+    if len(avoided) >= _MOST_AVOIDED:
         return Claim(text, None, f"{len(avoided):,} largest sets without a final state are too many to look up")
     invalid = focus.evaluated.packed[~focus.evaluated.valid]
     largest = st.pack(~avoided)

@@ -1,6 +1,6 @@
 """Claims of a focus against honest models, liars, and tampering."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from torch import Tensor
 from captum_focalogic import FocaLogic, Focus
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic import TruncatedWarning, difference
-from captum_focalogic.search import Ascending, Beam, Exhaustive
+from captum_focalogic.provenance import Provenance
+from captum_focalogic.search import Ascending, Beam, Certificate, Exhaustive
+from captum_focalogic.search.record import find_violations
 from captum_focalogic.verify import confirm_difference, confirm_necessary, masked_model_of, necessary, verify
 
 M = 5
@@ -217,7 +219,7 @@ class TestWhatFits:
         stored = Focus.from_json(focus.to_json())
         checked = verify(stored, model, x, feature_mask=self.MASK)
         assert checked.holds, str(checked)
-        assert len(checked.fits) == 6
+        assert len(checked.fits) == 10
         assert all(claim.holds for claim in checked.fits)
 
     @pytest.mark.parametrize(
@@ -309,3 +311,182 @@ def _irreducible_sets(table: np.ndarray) -> set[tuple[int, ...]]:
                 final.add(tuple(sorted(state)))
         level = below
     return final
+
+
+# Forged files. Each changes one thing that is true into one that is not; what cannot be decided must be said not to be.
+
+RULE = np.zeros(1 << M, dtype=bool)
+RULE[[i for i in range(1 << M) if i & 0b011 == 0b011 or i & 0b100]] = True  # {0, 1} or {2}
+RULE[0b10100] = False  # and not {2, 4}: not monotone
+
+
+def stored(**how: Any) -> tuple[Focus, Any]:
+    model = table_model(RULE)
+    (focus,) = FocaLogic(model, **how).explain(torch.ones(1, M), target=1)
+    return focus, model
+
+
+def checked_again(focus: Focus, model: Any, **how: Any) -> Any:
+    return verify(Focus.from_json(focus.to_json()), model, torch.ones(1, M), feature_mask=torch.arange(M)[None], **how)
+
+
+def with_certificate(focus: Focus, **changes: Any) -> Focus:
+    return replace(focus, certificate=replace(focus.certificate, **changes))
+
+
+def with_record(focus: Focus, **changes: Any) -> Focus:
+    return replace(focus, evaluated=replace(focus.evaluated, **changes))
+
+
+def cut_short(focus: Focus, count: int) -> Focus:
+    record = focus.evaluated
+    parts = {name: getattr(record, name)[:count] for name in ("packed", "valid", "score", "predicted", "probability")}
+    return with_certificate(with_record(focus, **parts, total=count), evaluations=count, batches=1)
+
+
+FORGED: dict[str, Any] = {
+    "more evaluations": lambda f: with_certificate(f, evaluations=32),
+    "more evaluations, also on record": lambda f: with_certificate(with_record(f, total=32), evaluations=32),
+    "one state recorded twice": lambda f: with_certificate(
+        with_record(
+            f,
+            **{
+                name: np.concatenate([getattr(f.evaluated, name), getattr(f.evaluated, name)[:1]])
+                for name in ("packed", "valid", "score", "predicted", "probability")
+            },
+            total=f.evaluated.total + 1,
+        ),
+        evaluations=f.evaluated.total + 1,
+    ),
+    "complete, by a record cut short": lambda f: cut_short(f, 8),
+    "complete if monotone, which is refuted": lambda f: with_certificate(f, complete="if monotone"),
+    "monotone": lambda f: with_certificate(f, violations=0),
+    "complete up to a size": lambda f: with_certificate(
+        replace(f, final_states=f.final_states[1:]), complete="no", complete_up_to=3, num_states=None, least=None
+    ),
+    "another reading": lambda f: with_certificate(f, reading="smallest", complete="no"),
+    "a state too few": lambda f: with_certificate(replace(f, final_states=f.final_states[:-1]), num_states=None),
+    "a smallest one too small": lambda f: with_certificate(f, least=0),
+    "more states": lambda f: with_certificate(f, num_states=3),
+    "unfinished ones": lambda f: with_certificate(f, irreducible=False, unfinished=1),
+    "the areas": lambda f: replace(f, areas=np.array([0.6, 0.1, 0.1, 0.1, 0.1])),
+    "the probabilities": lambda f: with_record(f, probability=f.evaluated.probability * np.float32(0.9)),
+    "the classes": lambda f: with_record(f, predicted=1 - f.evaluated.predicted),
+    "the prediction": lambda f: replace(f, prediction=replace(f.prediction, index=0)),
+    "its probability": lambda f: replace(f, prediction=replace(f.prediction, probability=0.99)),
+    "the target": lambda f: replace(f, target=0),
+    "the baselines": lambda f: replace(f, provenance=replace(f.provenance, baseline_digest="0" * 32)),
+    "the input": lambda f: replace(f, provenance=replace(f.provenance, inputs_digest="0" * 32)),
+}
+
+
+def test_what_is_forged_is_true_before() -> None:
+    focus, model = stored()
+    checked = checked_again(focus, model)
+    assert checked.holds, str(checked)
+    assert all(claim.holds for claim in (*checked.claims, *checked.fits)), str(checked)
+
+
+@pytest.mark.parametrize("forgery", FORGED)
+def test_forged_files_do_not_pass(forgery: str) -> None:
+    focus, model = stored()
+    try:
+        forged = FORGED[forgery](focus)
+        checked = checked_again(forged, model)
+    except InputError:
+        return  # refused when it was read
+    said = [claim for claim in (*checked.claims, *checked.fits) if claim.holds is False]
+    assert said, str(checked)
+
+
+UNDECIDED = {
+    "strategy": ({"strategy": "Magic()"}, "which search it was"),
+    "batches": ({"batches": 1}, "in 1 batch"),
+    "stopped": ({"stopped": "time_limit"}, "why the search ended early"),
+    "unseen_bound": ({"complete": "bound", "unseen_bound": 0.01}, "the bound on what is unseen"),
+    "derived": ({"derived": "those that please"}, "cut from those of another reading"),
+}
+
+
+@pytest.mark.parametrize("field", UNDECIDED)
+def test_what_cannot_be_decided_is_said_not_to_be_checked(field: str) -> None:
+    changes, words = UNDECIDED[field]
+    focus, model = stored()
+    checked = checked_again(with_certificate(focus, **changes), model)
+    assert [said for said in checked.unchecked if words in said], checked.unchecked
+    assert f"not checked: {next(said for said in checked.unchecked if words in said)}" in str(checked)
+
+
+def test_every_field_of_a_certificate_is_forged_above() -> None:
+    mutated = {"reading", "evaluations", "complete", "complete_up_to", "violations", "least", "num_states"}
+    mutated |= {"unfinished", "irreducible", "reached"}  # the last two in test_no_forged_certificate_passes
+    fixed = {"num_regions"}  # Focus itself refuses another number
+    assert {part.name for part in fields(Certificate)} == mutated | fixed | set(UNDECIDED)
+
+
+def test_minimal_and_smallest_states_are_what_they_are_called() -> None:
+    table = np.zeros(1 << M, dtype=bool)
+    table[[0b11111, 0b01111, 0b00111, 0b00001]] = True  # {0, 1, 2} is irreducible, but {0} alone is enough
+    model = table_model(table)
+    (focus,) = FocaLogic(model, search=Exhaustive()).explain(torch.ones(1, M), target=1)
+    assert focus.region_sets() == [{0, 1, 2}]
+    for reading in ("minimal", "smallest"):
+        unknown = checked_again(with_certificate(focus, reading=reading, complete="no"), model)
+        claim = unknown.claims[-1]
+        assert "keeps the prediction" in claim.text
+        assert claim.holds is None, "the record does not say"
+        (whole,) = FocaLogic(model, reading=reading).explain(torch.ones(1, M), target=1)
+        assert checked_again(whole, model).claims[-1].holds
+        assert whole.region_sets() == [{0}]
+        wrong = replace(whole, final_states=focus.final_states)
+        assert checked_again(with_certificate(wrong, complete="no", least=None), model).claims[-1].holds is False
+
+
+def test_what_rests_on_a_sample_is_not_called_checked() -> None:
+    focus, model = stored()
+    sampled = checked_again(focus, model, sample=5)
+    assert sampled.holds
+    for claim in sampled.claims[3:]:
+        if claim.text != "as many states were asked as is said":
+            assert claim.holds is None, str(claim)
+            assert "5 of" in claim.detail
+
+
+def test_nothing_is_said_to_hold_of_no_states() -> None:
+    model = table_model(np.zeros(1 << M, dtype=bool))
+    (focus,) = FocaLogic(model).explain(torch.ones(1, M), target=1)
+    checked = checked_again(focus, model)
+    assert checked.holds
+    assert "whole input does not meet the criterion" in checked.claims[0].text
+    held = [claim.text for claim in checked.claims if claim.holds]
+    assert not [text for text in held if "final state can spare" in text or "lead to every final state" in text]
+
+
+def test_what_a_file_does_not_tell_is_named() -> None:
+    focus, model = stored()
+    checked = checked_again(replace(focus, provenance=Provenance()), model)
+    assert checked.holds
+    assert any("whether the model is the same one" in said for said in checked.unchecked)
+    assert any("which criterion was used" in said for said in checked.unchecked)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=some.integers(0, 10_000), data=some.data())
+def test_no_forged_record_passes(seed: int, data: some.DataObject) -> None:
+    """Verdicts flipped and states exchanged: either it is noticed, or the claims are true all the same."""
+    table = random_table(seed, share=data.draw(some.sampled_from([0.3, 0.6])))
+    model = table_model(table)
+    reading = data.draw(some.sampled_from(["irreducible", "minimal", "smallest"]))
+    (focus,) = FocaLogic(model, reading=reading).explain(torch.ones(1, M), target=1)
+    record = focus.evaluated
+    rows = data.draw(some.sets(some.integers(0, len(record) - 1), min_size=1, max_size=3))
+    valid, packed = record.valid.copy(), record.packed.copy()
+    if data.draw(some.booleans()):
+        valid[list(rows)] ^= True
+    else:
+        packed[list(rows), 0] ^= np.uint64(1 << data.draw(some.integers(0, M - 1)))
+    forged = with_record(focus, valid=valid, packed=packed)
+    if data.draw(some.booleans()):  # a search over the forged record, so that all fits it
+        forged = with_certificate(forged, violations=find_violations(forged.evaluated).total)
+    told = table[packed[:, 0].astype(np.int64)]
+    assert not checked_again(forged, model).holds or np.array_equal(told, valid)
