@@ -20,7 +20,6 @@ from captum_focalogic.masked_model import Answers, MaskedModel
 from captum_focalogic.provenance import Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.ascending import Ascending
-from captum_focalogic.search.certificate import Reading
 from captum_focalogic.search.critical import MAX_SIZE, needed_sets
 from captum_focalogic.search.exhaustive import FEW, Exhaustive, distinct_children
 from captum_focalogic.search.record import Record, find_violations
@@ -577,8 +576,8 @@ def _meaning(focus: Focus) -> Claim:
         return Claim(text, None, "there is none")
     if focus.certificate.derived:
         return Claim(text, None, "not claimed; the states are cut from those of another reading")
-    if kind == "irreducible":
-        return Claim(text, True, "nothing more is claimed of them")
+    if kind not in ("minimal", "smallest"):
+        return Claim(text, None, "nothing more is claimed of them")
     final, valid = st.pack(focus.final_states), focus.evaluated.packed[focus.evaluated.valid]
     broken = _with_smaller(final, valid, kind)
     if broken:
@@ -592,7 +591,7 @@ def _meaning(focus: Focus) -> Claim:
     return Claim(text, None if missing else True, f"derived from the record, {missing} verdict(s) missing")
 
 
-def _with_smaller(final: Packed, valid: Packed, kind: Reading) -> int:
+def _with_smaller(final: Packed, valid: Packed, kind: str) -> int:
     """How many final states are larger than some valid set, or, for minimal ones, contain it."""
     if kind == "smallest":
         return int((st.cardinality(final) > st.cardinality(valid).min(initial=_MOST_REGIONS)).sum())
