@@ -26,17 +26,21 @@ from captum_focalogic.classifier import Classifier, find_classifier, find_device
 from captum_focalogic.criteria import Kind, Outputs, class_number
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, warn
+from captum_focalogic.examination import Examination, Shares, shares_of
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_tensor, open_image
 from captum_focalogic.logic import symbol
-from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for
+from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for, drive
 from captum_focalogic.masked_model import search as run_searches
 from captum_focalogic.oracle import AnyCriterion
 from captum_focalogic.provenance import Prediction, Removal
 from captum_focalogic.regions import as_label_map
 from captum_focalogic.search import Reading, Strategy
+from captum_focalogic.search.critical import CriticalSets
 from captum_focalogic.search.strategies import check_reading, strategy_for
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
+from captum_focalogic.summary import summary
+from captum_focalogic.trust import Trust
 
 if TYPE_CHECKING:
     from captum_focalogic.demo.scenes import Scene
@@ -152,6 +156,21 @@ class Answer:
         """What the model said to the whole image; None for a model of one number that is no label."""
         return self.focus.prediction
 
+    @property
+    def critical(self) -> CriticalSets | None:
+        """What the decision does not survive the loss of; None where that was not asked."""
+        return self.focus.critical
+
+    @property
+    def trust(self) -> Trust | None:
+        """How far the formula can be trusted; None where that was not asked."""
+        return self.focus.trust
+
+    def summary(self) -> dict[str, str]:
+        """The answer in a few lines, by label: prediction, enough, without, trust, certificate."""
+        said = {"Image": f"{self.title}{_size_text(self.focus)}", **summary(self.focus)}
+        return said | {"Prediction": self.said} if self.focus.target is None else said
+
     def lines(self, most_states: int = 20) -> dict[str, str]:
         """What there is to say, by its label: prediction, formula, final states (smallest first) and certificate."""
         focus, prediction = self.focus, self.prediction
@@ -171,7 +190,7 @@ class Answer:
     def __str__(self) -> str:
         indent = " " * _LABEL_WIDTH
         return "\n".join(
-            f"{label:<{_LABEL_WIDTH}}{text}".replace("\n", f"\n{indent}") for label, text in self.lines().items()
+            f"{label:<{_LABEL_WIDTH}}{text}".replace("\n", f"\n{indent}") for label, text in self.summary().items()
         )
 
     def show(self) -> None:
@@ -446,21 +465,58 @@ def explain_sessions(
     check_bound("max_evaluations", max_evaluations, Integral)
     check_bound("time_limit", time_limit, Real)
 
-    def strategy(num_regions: int) -> Strategy:
-        found = strategy_for(search, reading, num_regions, max_evaluations)
+    def strategy(num_regions: int, budget: int | None) -> Strategy:
+        found = strategy_for(search, reading, num_regions, budget)
         seeded = isinstance(search, str) and is_dataclass(found) and hasattr(found, "seed")
         return replace(found, seed=seed) if seeded else found  # type: ignore[type-var]
 
     models = _masked_models(sessions, criterion, outputs, target, removal, perturbations_per_eval)
+    shares = [shares_of(max_evaluations, model.num_regions) for model in models]
     with progress(desc="FocaLogic attribution") if show_progress else NullProgress() as bar:
-        results = run_searches(models, strategy, max_evaluations, time_limit, bar.update)
+        results = run_searches(models, strategy, [share.search for share in shares], time_limit, bar.update)
+        focuses = [model.focus(result, reading) for model, result in zip(models, results, strict=True)]
+        warn_of_emptiness(focuses)
+        interrupted = any(result.certificate.stopped == "interrupted" for result in results)
+        examined = [] if interrupted else _examined(sessions, models, focuses, shares, seed, bar.update)
         if getattr(bar, "total", 0) is None:
             bar.total = bar.n
-    focuses = [model.focus(result, reading) for model, result in zip(models, results, strict=True)]
-    warn_of_emptiness(focuses)
     return [
-        _answer(session, model, focus, seed) for session, model, focus in zip(sessions, models, focuses, strict=True)
+        _answer(session, model, focus, seed)
+        for session, model, focus in zip(sessions, models, examined or focuses, strict=True)
     ]
+
+
+def _examined(
+    sessions: Sequence[Session],
+    models: Sequence[MaskedModel],
+    focuses: Sequence[Focus],
+    shares: Sequence[Shares],
+    seed: int,
+    on_judged: Callable[[int], object],
+) -> list[Focus]:
+    """The focuses with critical sets and trust, all models asked together; none where an interrupt came between."""
+    examinations = [
+        Examination(
+            model,
+            focus,
+            share,
+            _second_fill(session),
+            seed,
+            again=not hasattr(session.classifier.forward, "max_calls"),
+            label_of=session.classifier.label_of,
+        )
+        for session, model, focus, share in zip(sessions, models, focuses, shares, strict=True)
+    ]
+    drive([pair for examination in examinations for pair in examination.inquiries], on_judged)
+    if any(inquiry.stopped for examination in examinations for _, inquiry in examination.inquiries):
+        return []
+    return [examination.focus() for examination in examinations]
+
+
+def _second_fill(session: Session) -> tuple[str, Tensor]:
+    """Another way to fill: black, or the mean colour where it was black."""
+    name = "mean" if session.baseline == "black" else "black"
+    return name, baseline_from_text(name)(session.inputs, session.feature_mask)
 
 
 def decision_text(session: Session) -> str:

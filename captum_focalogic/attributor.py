@@ -289,7 +289,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
             )
             results = search(
                 models,
-                lambda num_regions: strategy_for(self.search, self.reading, num_regions, budget),
+                lambda num_regions, most: strategy_for(self.search, self.reading, num_regions, most),
                 budget,
                 self.time_limit,
                 bar.update,

@@ -307,6 +307,7 @@ def _write_critical(critical: CriticalSets, region_ids: NDArray[np.int64]) -> Fi
         "valid_asked": critical.valid_asked,
         "asked": critical.asked,
         "complete_up_to": critical.complete_up_to,
+        "names": list(critical.names),
     }
 
 
@@ -327,6 +328,7 @@ def _read_critical(stored: Any, region_ids: NDArray[np.int64]) -> CriticalSets |
         valid_asked=_whole(stored["valid_asked"]),
         asked=_whole(stored["asked"]),
         complete_up_to=_whole(stored["complete_up_to"]),
+        names=tuple(_text_or_none(name) for name in stored["names"]),
     )
 
 

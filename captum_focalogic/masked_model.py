@@ -510,8 +510,8 @@ def drive(pairs: "Sequence[tuple[MaskedModel, Asker]]", on_judged: Callable[[int
 
 def search(
     models: "Sequence[MaskedModel]",
-    strategy_for: Callable[[int], Strategy],
-    max_evaluations: int | None = None,
+    strategy_for: Callable[[int, int | None], Strategy],
+    max_evaluations: "int | Sequence[int | None] | None" = None,
     time_limit: float | None = None,
     on_judged: Callable[[int], object] = lambda _: None,
 ) -> list[SearchResult]:
@@ -522,21 +522,23 @@ def search(
     models : sequence of MaskedModel
         Each is searched for its final states.
     strategy_for : callable
-        Number of regions to strategy.
+        Number of regions and evaluations to strategy.
     max_evaluations, time_limit
-        As for :func:`captum_focalogic.search.enumerate_final_states`, the first for each model, the second for all.
+        As for :func:`captum_focalogic.search.enumerate_final_states`: the first for each model, or one for each in a
+        sequence; the second for all.
     on_judged : callable
         Told how many states were asked.
     """
     runs = []
-    for model in models:
+    each = max_evaluations if isinstance(max_evaluations, Sequence) else [max_evaluations] * len(models)
+    for model, budget in zip(models, each, strict=True):
         valid, score = model.memory.verdicts(model.key, st.full(model.num_regions))
         runs.append(
             Run(
-                strategy_for(model.num_regions),
+                strategy_for(model.num_regions, budget),
                 model.num_regions,
                 areas=model.areas,
-                max_evaluations=max_evaluations,
+                max_evaluations=budget,
                 time_limit=time_limit,
                 start=(bool(valid[0]), float(score[0])),
             )

@@ -4,6 +4,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import FocaLogicWarning, InputError
 from captum_focalogic.logic import equivalent
 from captum_focalogic.search import Exhaustive, enumerate_final_states
+from captum_focalogic.verify import verify
 
 SCENE = draw_scene(22, label=1)
 
@@ -157,7 +159,7 @@ def test_a_target_may_be_named() -> None:
     with pytest.warns(FocaLogicWarning, match="the target is not the prediction"):
         other = explain_image(Corners(), quarters(), target="Dark", **how)
     assert other.focus.formula == "false"
-    assert "Explained    dark (class 0)" in str(other)
+    assert "Explained    dark, which is not the prediction" in str(other)
     with pytest.raises(InputError, match="no class is called 'brigth'; did you mean bright"):
         explain_image(Corners(), quarters(), target="brigth", **how)
 
@@ -241,13 +243,91 @@ def test_an_answer_can_be_pickled_saved_and_shown_and_holds_no_model(tmp_path, m
     assert [image.size for image in shown] == [answer.overlay().size]
 
 
-def test_printed_is_the_prediction_the_formula_and_what_was_checked() -> None:
-    text = str(explain_image("demo", SCENE.image, segmenter=SCENE.labels))
-    assert "Image        image, 96x96 as the model sees it\nModel        demo on cpu\n" in text
-    assert "Formula      I1 & (I3 | I4)\n" in text
-    assert f"Prediction   {CLASS_NAMES[1]} (class 1), probability 1.000\n" in text
-    assert "\n               I1 & I3   7.4% of the image, probability " in text
-    assert "no final state is missing" in text
+def test_printed_is_what_is_enough_what_cannot_go_and_what_was_checked() -> None:
+    answer = explain_image("demo", SCENE.image, segmenter=SCENE.labels)
+    text = str(answer)
+    assert "Image        image, 96x96 as the model sees it\n" in text
+    assert f"Prediction   {CLASS_NAMES[1]} 1.00 (then " in text
+    assert "\nEnough       1 and 4 keep it alone: " in text
+    assert "in all 2 ways: 1 together with 3 or 4   I1 & (I3 | I4)\n" in text
+    assert "\nWithout      1, all else kept, the model says " in text
+    assert "\nTrust        " in text
+    assert "no fewer than 2 regions are enough, and these are all of that size" in text
+    assert len(text.splitlines()) <= 12
+    whole = answer.lines()
+    assert whole["Formula"] == "I1 & (I3 | I4)"
+    assert whole["Prediction"] == f"{CLASS_NAMES[1]} (class 1), probability 1.000"
+    assert "I1 & I3   7.4% of the image, probability " in whole["Final states"]
+    assert "no final state is missing" in whole["Certificate"]
+
+
+def test_critical_sets_are_asked_of_the_model() -> None:
+    model, labels = load_model(), SCENE.labels
+    answer = explain_image(model, SCENE.image, labels=CLASS_NAMES, segmenter=labels)
+    critical = answer.critical
+    assert critical is not None
+    assert {frozenset(answer.focus.region_ids[state].tolist()) for state in critical.states} == {
+        frozenset({1}),
+        frozenset({3, 4}),
+    }
+    assert critical.needed.tolist() == [True, True]
+    image = torch.from_numpy(SCENE.image)
+    fill = image.mean((1, 2), keepdim=True)
+    for row, dropped in enumerate(critical.states):
+        gone = torch.from_numpy(np.isin(labels, answer.focus.region_ids[dropped]))
+        with torch.no_grad():
+            scores = model(torch.where(gone, fill, image)[None])[0]
+        assert critical.predicted is not None
+        assert critical.predicted[row] == scores.argmax()
+        assert critical.names[row] == CLASS_NAMES[int(scores.argmax())]
+        assert critical.probability[row] == pytest.approx(float(scores.softmax(0)[1]), rel=1e-3)
+
+
+def test_trust_is_measured_on_all_region_sets_where_there_are_few() -> None:
+    model = Corners()
+    answer = explain_image(model, quarters(), segmenter="grid:2x2", baseline="black")
+    trust = answer.trust
+    assert trust is not None
+    assert (trust.soundness.share, trust.coverage.share, trust.constant) == (1, 1, 0.25)
+    assert trust.soundness.low == trust.soundness.high
+    assert trust.second_fill is not None
+    assert trust.second_fill.baseline == "mean"
+    assert trust.second_fill.region_sets == ((1, 2),)
+    assert trust.repeats is not None
+    assert trust.repeats.asked > 1
+    assert trust.repeats.differed == 0
+
+
+def test_a_model_that_changes_its_mind_is_not_certain() -> None:
+    calls = [0]
+
+    def moody(images: torch.Tensor) -> torch.Tensor:
+        calls[0] += 1
+        scores = Corners()(images).detach()
+        return scores if calls[0] < 6 else -scores
+
+    answer = explain_image(moody, quarters(), segmenter="grid:2x2", baseline="black", perturbations_per_eval=32)
+    assert answer.trust is None or answer.trust.repeats is None or not answer.trust.repeats.certain or calls[0] < 6
+
+
+def test_the_budget_is_for_all_that_is_asked() -> None:
+    for budget in (3, 20, 60, 200, 1000):
+        model = Corners()
+        explain_image(model, quarters(side=24), segmenter="grid:4x4", baseline="black", max_evaluations=budget)
+        assert sum(model.rows) <= budget
+
+
+def test_what_is_saved_is_verified_with_its_critical_sets(tmp_path) -> None:
+    model, labels = load_model(), SCENE.labels
+    answer = explain_image(model, SCENE.image, segmenter=labels, baseline="black")
+    answer.save(tmp_path / "focus.json")
+    stored = Focus.load(tmp_path / "focus.json")
+    assert stored.critical is not None
+    assert stored.trust == answer.trust
+    inputs = torch.from_numpy(SCENE.image)[None]
+    assert verify(stored, model, inputs).holds
+    forged = replace(stored, critical=replace(stored.critical, states=~stored.critical.states))
+    assert not verify(forged, model, inputs).holds
 
 
 @pytest.mark.parametrize(

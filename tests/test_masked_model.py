@@ -36,7 +36,7 @@ def explain_all(asked: dict[str, Any], batching: Batching, on_judged: Callable[[
     named, reading = asked["search"], asked["reading"]
     given = {name: value for name, value in asked.items() if name not in ("search", "reading")}
     models = MaskedModel.batch(**given, batching=batching)
-    results = search(models, lambda count: strategy_for(named, reading, count, None), on_judged=on_judged)
+    results = search(models, lambda count, most: strategy_for(named, reading, count, most), on_judged=on_judged)
     return [model.focus(result, reading) for model, result in zip(models, results, strict=True)]
 
 
@@ -314,7 +314,7 @@ class TestAsking:
         masked = MaskedModel(model, ONES[:1], feature_mask=EACH)
         masked.ask(np.concatenate([EVERY[3:9], EVERY[3:5]]))
         masked.ask(EVERY)
-        search([masked], lambda count: Exhaustive())
+        search([masked], lambda count, most: Exhaustive())
         view = masked.under("probability:0.9")
         assert view.ask(EVERY).valid.tolist() == (EVERY.sum(1) > 3).tolist()
         assert view.under("over:0").ask(EVERY).valid.tolist() == (EVERY.sum(1) > 3).tolist()

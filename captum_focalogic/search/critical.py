@@ -136,6 +136,8 @@ class CriticalSets:
         Sets whose loss was asked about.
     complete_up_to : int
         Every set of at most this many regions was asked about, or has a critical part.
+    names : tuple of str or None
+        What the predicted classes are called, where known; one a set, or none.
     """
 
     states: Bools
@@ -145,6 +147,7 @@ class CriticalSets:
     valid_asked: int
     asked: int
     complete_up_to: int
+    names: tuple[str | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.states)

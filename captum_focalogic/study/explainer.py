@@ -248,7 +248,7 @@ class Explainer:
         )
         results = search(
             models,
-            lambda count: strategy_for(settings.search, settings.reading, count, settings.max_evaluations),
+            lambda count, most: strategy_for(settings.search, settings.reading, count, most),
             settings.max_evaluations,
             on_judged=on_judged,
         )

@@ -1,0 +1,213 @@
+"""An explanation in the few lines that a person reads: what is enough, what cannot go, and how far that can be trusted.
+
+Nothing is said that the model was not asked. "Enough" is a set that keeps the answer by itself, with this way of
+removing the rest. "Without" is a set whose loss, all else kept, changes the answer; it is called needed only where no
+region set that keeps the answer, of those that were asked, does without it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sympy import And, Or, Symbol
+from sympy.logic.boolalg import Boolean, BooleanFalse, BooleanTrue
+
+from captum_focalogic.focus import Focus
+from captum_focalogic.logic import count_literals, symbol
+from captum_focalogic.search.certificate import percent
+from captum_focalogic.search.critical import CriticalSets
+
+MOST_LITERALS = 12
+"""Of a formula that is told in full; of longer ones the strongest sets are listed."""
+
+ALTERNATIVES = 4
+MOST_CRITICAL = 3
+
+Bools = NDArray[np.bool_]
+
+
+def summary(focus: Focus) -> dict[str, str]:
+    """What a focus says, by label; each text of one line, or a few."""
+    said = {"Prediction": prediction_text(focus)}
+    if focus.target_name is not None and focus.prediction is not None and focus.prediction.index != focus.target:
+        said["Explained"] = f"{focus.target_name}, which is not the prediction"
+    said["Enough"] = enough_text(focus)
+    if focus.critical is not None:
+        said["Without"] = without_text(focus)
+    if focus.trust is not None:
+        said["Trust"] = str(focus.trust)
+    said["Certificate"] = certificate_text(focus)
+    return said
+
+
+def prediction_text(focus: Focus) -> str:
+    """The model's answer to the whole image, with the runners-up."""
+    prediction = focus.prediction
+    if prediction is None or focus.target is None:
+        return "an output without classes"
+    first = prediction.name or f"class {prediction.index}"
+    if prediction.probability is None:
+        return first
+    others = [
+        f"{name or f'class {index}'} {probability:.2f}"
+        for index, name, probability in prediction.top
+        if index != prediction.index
+    ]
+    return f"{first} {prediction.probability:.2f}" + (f" (then {', '.join(others[:2])})" if others else "")
+
+
+def enough_text(focus: Focus) -> str:
+    """The strongest sufficient set, and the alternatives."""
+    if not len(focus.final_states):
+        if focus.evaluated.valid[:1].any():
+            return "nothing smaller than the whole image was found before the search ended"
+        return f"nothing: the whole image is not called {target_text(focus)} either"
+    strongest = focus.final_states[focus.strongest[0]]
+    if not strongest.any():
+        return "no region at all: what the others are filled with is enough by itself, so this fill explains nothing"
+    kept = focus.probabilities[focus.strongest[0]]
+    likely = "" if np.isnan(kept) else f", {target_text(focus)} {kept:.2f}"
+    unfinished = " (unfinished: it may be larger than it needs to be)" if focus.unfinished[focus.strongest[0]] else ""
+    alone = "keep it alone" if strongest.sum() > 1 else "keeps it alone"
+    text = f"{regions_text(focus, strongest, 'and')} {alone}: {percent(_area(focus, strongest))} of the image{likely}"
+    return "\n".join([f"{text}{unfinished}", *_alternatives(focus)])
+
+
+def _alternatives(focus: Focus) -> list[str]:
+    count = len(focus.final_states)
+    if count == 1:
+        return []
+    if count_literals(focus.expression) <= MOST_LITERALS:
+        return [f"in all {count} ways: {in_words(focus.expression, focus.names)}   {focus.formula}"]
+    shown = [regions_text(focus, focus.final_states[row], "and") for row in focus.strongest[1:ALTERNATIVES]]
+    return [f"{count} ways; the next strongest: {'; '.join(shown)}"]
+
+
+def without_text(focus: Focus) -> str:
+    """The smallest critical sets, and what the model says without them."""
+    critical = focus.critical
+    if critical is None or not len(critical):
+        return "no region, and no pair that was asked about, changes the answer by its loss, all else kept"
+    lines = []
+    for row in range(min(MOST_CRITICAL, len(critical))):
+        dropped = critical.states[row]
+        then = _then(focus, critical, row)
+        lines.append(
+            f"{regions_text(focus, dropped, 'and')}, all else kept, the model says {then}{_need(focus, critical, row)}"
+        )
+    more = len(critical) - len(lines)
+    if more:
+        lines[-1] += f" (and {more} more such sets)"
+    return "\n".join(lines)
+
+
+def _then(focus: Focus, critical: CriticalSets, row: int) -> str:
+    """What the model says without a critical set."""
+    share = critical.probability[row]
+    if critical.predicted is None:
+        return "otherwise"
+    index = int(critical.predicted[row])
+    if index == focus.target:
+        return f"{target_text(focus)} still" + ("" if np.isnan(share) else f", but only at {share:.2f}")
+    return (critical.names[row] if row < len(critical.names) else None) or f"class {index}"
+
+
+def _need(focus: Focus, critical: CriticalSets, row: int) -> str:
+    """Whether it is needed, or which sufficient set does without it."""
+    if critical.needed[row]:
+        return f"; needed: none of {critical.valid_asked:,} sets that keep the answer does without"
+    for place in focus.strongest:
+        state = focus.final_states[place]
+        if not (state & critical.states[row]).any():
+            return f"; yet {regions_text(focus, state, 'and')} alone keep{'s' if state.sum() == 1 else ''} it"
+    return "; yet some sets without it keep the answer"
+
+
+def certificate_text(focus: Focus) -> str:
+    """What is proved, in a line."""
+    certificate = focus.certificate
+    asked = f"{certificate.evaluations:,} of the 2^{focus.num_regions} region sets asked"
+    if not len(focus.final_states) and not focus.evaluated.valid[:1].any():
+        return f"there is no set to look for, as the whole image is not enough ({asked})"
+    if certificate.reading != "smallest" or certificate.smallest is None:
+        known = "none is missing" if certificate.complete == "yes" else "some may be missing"
+        return f"{known} of the {certificate.reading} sets ({asked})"
+    least = certificate.least
+    if certificate.smallest == "open":
+        return f"the smallest set has {_between(certificate.complete_up_to or 0, least or 0)} regions ({asked})"
+    every = "these are all of that size" if certificate.smallest == "all" else "others of that size may exist"
+    return f"no fewer than {least} region{'s' if least != 1 else ''} are enough, and {every} ({asked})"
+
+
+def _between(proved: int, found: int) -> str:
+    return f"at least {proved + 1} and at most {found}"
+
+
+def target_text(focus: Focus) -> str:
+    """The explained class by name, or by number."""
+    if focus.target_name is not None:
+        return focus.target_name
+    return "so" if focus.target is None else f"class {focus.target}"
+
+
+def regions_text(focus: Focus, state: Bools, last: str) -> str:
+    """Regions by name or number, such as ``6, 8 and 9``."""
+    return listed([region_text(region, focus) for region in focus.region_ids[state].tolist()], last)
+
+
+def region_text(region: int, focus: Focus) -> str:
+    """A region by its name, with its number where the name alone does not tell it, or by its number."""
+    name = focus.names.get(region)
+    if name is None:
+        return str(region)
+    alone = list(focus.names.values()).count(name) == 1
+    return name if alone else f"{name} {region}"
+
+
+def listed(words: Sequence[str], last: str) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} {last} {words[-1]}"
+
+
+def in_words(expression: Boolean, names: Mapping[int, str]) -> str:
+    """A formula for people: ``8 together with 5 or 6``."""
+    by_symbol = {symbol(region): name for region, name in names.items()}
+
+    def say(node: Boolean, inner: bool) -> str:
+        if isinstance(node, BooleanTrue | BooleanFalse):
+            return "anything" if node else "nothing"
+        if isinstance(node, Symbol):
+            return by_symbol.get(node, _number_of(node))
+        parts = [say(part, True) for part in _ordered(node.args)]
+        if isinstance(node, And):
+            first = [part for part, arg in zip(parts, _ordered(node.args), strict=True) if isinstance(arg, Symbol)]
+            rest = [part for part, arg in zip(parts, _ordered(node.args), strict=True) if not isinstance(arg, Symbol)]
+            text = " together with ".join([listed(first, "and"), *rest] if first else rest)
+            return f"({text})" if inner and rest else text
+        text = listed(parts, "or")
+        return f"({text})" if inner and any(isinstance(arg, And | Or) for arg in node.args) else text
+
+    return say(expression, False)
+
+
+def _ordered(arguments: Iterable[Boolean]) -> list[Boolean]:
+    return sorted(arguments, key=lambda part: (not isinstance(part, Symbol), _key(part)))
+
+
+def _key(part: Boolean) -> tuple[float, str]:
+    name = _number_of(part) if isinstance(part, Symbol) else ""
+    return (float(name) if name.lstrip("-").isdecimal() else 0.0, str(part) if isinstance(part, Symbol) else "")
+
+
+def _number_of(node: Symbol) -> str:
+    """The region's number in a symbol such as ``I7`` or ``I_m3``."""
+    text = str(node)
+    if text.startswith("I_m") and text[3:].isdecimal():
+        return f"-{text[3:]}"
+    return text[1:] if text.startswith("I") and text[1:].isdecimal() else text
+
+
+def _area(focus: Focus, state: Bools) -> float:
+    return float(focus.areas[state].sum())
