@@ -55,6 +55,8 @@ BASELINE = "mean"
 Fill = str | float | Tensor | Callable[..., Tensor]
 """What dropped regions are replaced by: a name, a shade of grey, values, or a function of inputs (and feature mask)."""
 
+CPU = torch.device("cpu")
+
 _LABEL_WIDTH = 13
 
 
@@ -357,8 +359,7 @@ def explain_images(
     sessions = []
     for number, image in enumerate(images):
         title = Path(image).name if isinstance(image, str | Path) else "image" if number == 0 else f"image {number + 1}"
-        seen = see_image(image, classifier, title)
-        sessions.append(open_session(classifier, seen, find_regions(seen, classifier, segmenter), baseline, place))
+        sessions.append(open_session(classifier, image, segmenter, baseline, place, title=title))
     return explain_sessions(sessions, **how)
 
 
@@ -435,14 +436,42 @@ def find_regions(
 
 
 def open_session(
-    classifier: Classifier, image: SeenImage, label_map: Labels, baseline: Fill, device: torch.device
+    classifier: Classifier,
+    image: Any,
+    segmenter: Segmenter | Labels | str | None = None,
+    baseline: Fill = BASELINE,
+    device: torch.device = CPU,
+    *,
+    title: str = "image",
+    what: str = "the label map",
 ) -> Session:
-    """Bring an image, its regions and its baselines to where the model is."""
-    inputs = image.pixels[None].to(device)
+    """What a classifier sees of an image, its regions and its baselines, where the model is.
+
+    Parameters
+    ----------
+    classifier, device
+        The model, and where it is.
+    image : SeenImage, or as for :func:`explain_image`
+        The image.
+    segmenter, baseline
+        As for :func:`explain_image`; by default the image's own segmenter.
+    title : str
+        What the image is called.
+    what : str
+        What messages call a label map.
+
+    Raises
+    ------
+    InputError
+        If one does not fit.
+    """
+    seen = image if isinstance(image, SeenImage) else see_image(image, classifier, title)
+    label_map = find_regions(seen, classifier, segmenter, what)
+    inputs = seen.pixels[None].to(device)
     feature_mask = torch.from_numpy(np.ascontiguousarray(label_map))[None, None].to(device)
     text = baseline if isinstance(baseline, str) else getattr(baseline, "__name__", None) or "values"
     baselines = _filled(baseline, inputs, feature_mask)
-    return Session(classifier, image, label_map, inputs, baselines, feature_mask, text)
+    return Session(classifier, seen, label_map, inputs, baselines, feature_mask, text)
 
 
 def explain_sessions(

@@ -31,17 +31,18 @@ def segment(
     """
     import numpy as np
 
-    from captum_focalogic.answer import see_image
+    from captum_focalogic.answer import find_regions, see_image
     from captum_focalogic.classifier import find_classifier
-    from captum_focalogic.cli.session import choose_segmenter, regions_of
+    from captum_focalogic.cli.session import choose_segmenter
     from captum_focalogic.figures.overlays import regions_image
     from captum_focalogic.images import write_image
     from captum_focalogic.logic import symbol
+    from captum_focalogic.segmenters import read_label_map
 
     cut = choose_segmenter(segmenter, mask)
     named = None if model is None else find_classifier(model, weights)
     seen = see_image(image, named, image.name)
-    label_map = regions_of(seen, named, cut, mask)
+    label_map = find_regions(seen, named, cut if mask is None else read_label_map(mask), f"the mask {mask}")
     folder = make_folder(out)
     write_image(folder / "regions.png", regions_image(seen.pixels.numpy(), label_map))
     written = [str(folder / "regions.png")]

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from captum_focalogic import answer
-from captum_focalogic.answer import SeenImage, Session, find_regions, see_image
+from captum_focalogic.answer import SeenImage, Session
 from captum_focalogic.arrays import Labels
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, find_classifier, find_device
@@ -64,9 +64,15 @@ def open_session(
     alone = ":0.4" if model == "cascade:face" and image is None else ""
     classifier = replace(find_classifier(f"{model}{alone}", weights), name=model).to(place)
     parse_criterion(criterion, classifier.labels)
-    seen = _example(classifier, seed) if image is None else see_image(image, classifier, image.name)
-    label_map = regions_of(seen, classifier, segmenter, mask)
-    session = answer.open_session(classifier, seen, label_map, baseline, place)
+    session = answer.open_session(
+        classifier,
+        _example(classifier, seed) if image is None else image,
+        segmenter if mask is None else read_label_map(mask),
+        baseline,
+        place,
+        title="" if image is None else image.name,
+        what=f"the mask {mask}",
+    )
     try:
         yield session
     except Exception as error:
@@ -104,21 +110,6 @@ def choose_segmenter(segmenter: str | None, mask: Path | None) -> Segmenter | No
     if mask is not None:
         raise CommandError("--mask and --segmenter both say what the regions are; give one of them")
     return segmenter_from_text(segmenter)
-
-
-def regions_of(
-    image: SeenImage, classifier: Classifier | None, segmenter: Segmenter | None, mask: Path | None
-) -> Labels:
-    """Region id of every pixel that the model sees, by --segmenter or --mask.
-
-    Raises
-    ------
-    InputError
-        If the segmenter or the mask cannot be used.
-    """
-    if mask is None:
-        return find_regions(image, classifier, segmenter)
-    return find_regions(image, classifier, read_label_map(mask), f"the mask {mask}")
 
 
 def _stored_regions(focus: Focus, path: Path, image: Path | None) -> Segmenter:
