@@ -47,6 +47,9 @@ Kind = Literal["model", "segmenter", "ground truth", "labels", "baseline", "crit
 TABLE: dict[Kind, dict[str, str]] = {
     "model": {
         "demo": "captum_focalogic.integrations.demo:load_classifier",
+        "efficientnet-lite0": "captum_focalogic.integrations.efficientnet_lite:load_lite0",
+        "efficientnet-lite1": "captum_focalogic.integrations.efficientnet_lite:load_lite1",
+        "efficientnet-lite2": "captum_focalogic.integrations.efficientnet_lite:load_lite2",
         "torchvision:NAME": "captum_focalogic.integrations.torchvision:load_classifier",
         "PATH/MODULE.py:NAME": "captum_focalogic.integrations.user_module:load_classifier",
         "cascade:face": "captum_focalogic.integrations.cascade:load_classifier",
