@@ -225,10 +225,13 @@ def test_the_imagenet_size_does_the_same_with_images_and_pretrained_models(image
     assert (folder / "out" / "scenarios.md") in written
 
 
-def test_without_generated_images_biases_cannot_be_tested(imagenet, tmp_path):
-    _, config, _, _ = imagenet
-    plain = ImageNet(config.data, images=1, models=("demo",), segmenter="grid:1x2", truth=config.truth, epochs=1)
-    outcome, _ = run_experiment("scenarios", plain, tmp_path)
+def test_without_generated_images_biases_cannot_be_tested(tmp_path):
+    draw(tmp_path / "data" / "images", ("1", "2"), 1, 0)
+    truth = f"masks:{tmp_path / 'data' / 'masks'}"
+    plain = ImageNet(
+        str(tmp_path / "data" / "images"), images=1, models=("demo",), segmenter="grid:1x2", truth=truth, epochs=1
+    )
+    outcome, _ = run_experiment("scenarios", plain, tmp_path / "out")
     verdicts = {finding.claim: (finding.verdict, finding.evidence) for finding in outcome.findings}
     assert verdicts["bias on the background: recall falls"] == (
         "not testable here", "no generated images were given (--generated)",
