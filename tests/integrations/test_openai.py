@@ -312,5 +312,5 @@ def test_the_answers_file_holds_hashes_only(server, images, tmp_path):
     asked.cache.close()
     rows = sqlite3.connect(path).execute("SELECT * FROM answers").fetchall()
     assert len(rows) == 1
-    assert len(rows[0][0]) == 32
+    assert len(rows[0][0]) == 40
     assert json.loads(rows[0][1])["prompt_tokens"] == 1000
