@@ -12,7 +12,16 @@ import oracles
 import photo_tables
 import pytest
 
-from captum_focalogic.search import Ascending, Beam, Chains, Exhaustive, Frugal, HittingSets, enumerate_final_states
+from captum_focalogic.search import (
+    Anytime,
+    Ascending,
+    Beam,
+    Chains,
+    Exhaustive,
+    Frugal,
+    HittingSets,
+    enumerate_final_states,
+)
 
 MEASURE = """
 import sys, time
@@ -87,6 +96,7 @@ ON_PHOTOS = [
     (Frugal(), 12_000, 160),
     (Ascending(), 8_500, 161),
     (Ascending(stop="smallest"), 900, 34),
+    (Anytime(), 1_100, 34),
 ]
 
 
