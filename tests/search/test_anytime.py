@@ -2,6 +2,7 @@
 
 import numpy as np
 import oracles
+import photo_tables
 import predicates
 import pytest
 from hypothesis import given, settings
@@ -208,6 +209,65 @@ def test_what_is_left_of_a_large_budget_goes_into_the_proof():
     sized = enumerate_final_states(predicate, 30, Anytime(), max_evaluations=800).certificate
     assert (sized.smallest, sized.complete_up_to, sized.least) == ("size", 2, 3)
     assert "further states of that size may be missing" in str(sized)
+
+
+ANSWERS = photo_tables.load("photo_answers")
+
+
+class Watched:
+    """A predicate that reads a table, and notes when the best set got smaller."""
+
+    def __init__(self, table, score):
+        self.table, self.score = table, score
+        self.valid: dict[int, bool] = {}
+        self.first = None
+        self.least: list[tuple[int, int]] = []
+
+    def __call__(self, states):
+        entries = [int(i) for i in oracles.entries(states)]
+        for entry in entries:
+            self.valid[entry] = bool(self.table[entry])
+            around = [entry, *(entry | 1 << j for j in range(states.shape[1]))]
+            if self.first is None and any(map(self._irreducible, around)):
+                self.first = len(self.valid)
+            if self.table[entry] and (not self.least or entry.bit_count() < self.least[-1][1]):
+                self.least.append((len(self.valid), entry.bit_count()))
+        return self.table[entries], self.score[entries]
+
+    def _irreducible(self, entry):
+        return self.valid.get(entry, False) and all(
+            self.valid.get(entry & ~(1 << j)) is False for j in oracles.bits(entry)
+        )
+
+
+def watch(name, strategy, labels_only=False):
+    table, score, areas = ANSWERS[name]
+    watched = Watched(table, np.full_like(score, np.nan) if labels_only else score)
+    result = enumerate_final_states(watched, len(areas), strategy, areas=areas)
+    return watched, result
+
+
+def test_the_answers_are_of_enough_pairs():
+    assert len(ANSWERS) >= 60
+    assert sum(map(photo_tables.for_testing, ANSWERS)) >= 25
+    for table, score, areas in ANSWERS.values():
+        assert len(table) == len(score) == 1 << len(areas)
+        assert areas.sum() == pytest.approx(1, abs=1e-5)
+        assert table[-1]
+
+
+@pytest.mark.parametrize("labels_only", [False, True])
+def test_photos(labels_only):
+    within, first = [], []
+    for name in filter(photo_tables.for_testing, ANSWERS):
+        table, _, areas = ANSWERS[name]
+        watched, result = watch(name, Anytime(), labels_only)
+        assert result.certificate.smallest == "all"
+        assert oracles.states_of(result) == oracles.smallest(table)
+        within.append(watched.least[-1][0] <= 250)
+        first.append(watched.first <= 2 * len(areas) + 60)
+    assert np.mean(within) >= 0.95
+    assert np.mean(first) >= 0.95
 
 
 @pytest.mark.parametrize("arguments", [{"width": 0}, {"width": 1.5}, {"seed": -1}, {"seed": True}])
