@@ -388,4 +388,4 @@ def _check_tree(parents: Mapping[int, int], region_ids: NDArray[np.int64]) -> No
                 raise InputError(f"parents: {sorted(way)} lead round in a circle")
             way[place] = None
             place = parents[place]
-        ends |= way.keys()
+        ends.update(way)

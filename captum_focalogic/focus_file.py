@@ -6,7 +6,6 @@ larger than its compressed form can honestly hold. Every refusal names the field
 
 import base64
 import binascii
-import hashlib
 import json
 import math
 import re
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.provenance import MAX_TOP, REMOVALS, Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Certificate
@@ -183,7 +183,7 @@ def _check_sums(fields: Fields) -> None:
 
 def _checksum(value: Any) -> str:
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
+    return fingerprint(text)
 
 
 def _read_ids(stored: Any) -> NDArray[np.int64]:

@@ -533,3 +533,82 @@ class TestMutations:
                 changed = self.garbled(changed, rng)
             read += self.check(changed)
         assert 0 < read < 350
+
+
+class TestWhatPeopleAreShownFirst:
+    @staticmethod
+    def asked(probabilities: dict[tuple[int, ...], float], areas: list[float]) -> Focus:
+        states = np.array([[j in state for j in range(len(areas))] for state in probabilities], dtype=bool)
+        focus = focus_of(states, list(range(len(areas))), areas=areas)
+        # The record is in another order, and knows of more states.
+        packed = np.concatenate([focus.evaluated.packed[::-1], st.full(len(areas))])
+        chances = np.array([*list(probabilities.values())[::-1], 1.0], dtype=np.float32)
+        record = Evaluated(packed, np.ones(len(packed), bool), -chances, len(areas), len(packed), probability=chances)
+        return dataclasses.replace(focus, evaluated=record)
+
+    def test_few_regions_then_probability_then_little_area(self) -> None:
+        focus = self.asked(
+            {(0,): 0.2, (1,): 0.5, (2,): 0.50001, (3, 4): 0.9, (0, 4): float("nan")}, [0.1, 0.4, 0.3, 0.1, 0.1]
+        )
+        assert focus.probabilities.tolist()[:4] == pytest.approx([0.2, 0.5, 0.50001, 0.9])
+        assert focus.scores.tolist()[:4] == pytest.approx([-0.2, -0.5, -0.50001, -0.9])
+        # 0.5 and 0.50001 are equal to 1e-4, so the smaller area comes first; what has no probability comes last.
+        assert focus.strongest.tolist() == [2, 1, 0, 3, 4]
+
+    def test_what_is_equal_keeps_its_order(self) -> None:
+        focus = self.asked({(0,): 0.5, (1,): 0.5, (2,): 0.5}, [0.25, 0.25, 0.25, 0.25])
+        assert focus.strongest.tolist() == [0, 1, 2]
+
+    def test_without_answers_nothing_is_made_up(self) -> None:
+        assert np.isnan(PAPER.probabilities).all()
+        assert PAPER.strongest.tolist() == [2, 0, 1]
+        assert focus_of([], [1, 2]).strongest.tolist() == []
+
+
+class TestUnfinishedStates:
+    def test_are_none_unless_told(self) -> None:
+        assert PAPER.unfinished.tolist() == [False] * 3
+        fewer = dataclasses.replace(PAPER, final_states=PAPER.final_states[:1])
+        assert fewer.unfinished.tolist() == [False]
+
+    def test_stay_so_in_a_cut(self) -> None:
+        focus = dataclasses.replace(PAPER, unfinished=np.array([True, False, True]))
+        assert dict(
+            zip(map(tuple, map(sorted, focus.minimal().region_sets())), focus.minimal().unfinished, strict=True)
+        ) == {
+            (1, 4): True,
+            (1, 2, 3, 5): True,
+            (1, 2, 3, 6): False,
+        }
+        assert focus.smallest().unfinished.tolist() == [True]
+        assert Focus.from_json(focus.to_json()).unfinished.tolist() == [True, False, True]
+
+    def test_must_be_one_for_each_state(self) -> None:
+        with pytest.raises(InputError, match="unfinished"):
+            dataclasses.replace(PAPER, unfinished=np.array([True]))
+
+
+class TestPartsOfRegions:
+    TREE: ClassVar = {1: 7, 2: 7, 7: 9, 3: 9}
+
+    def test_are_kept(self) -> None:
+        focus = dataclasses.replace(PAPER, parents=self.TREE, names={1: "7.1", 7: "wheel"})
+        back = Focus.from_json(focus.to_json())
+        assert back.parents == self.TREE
+        assert back.names == {1: "7.1", 7: "wheel"}
+
+    @pytest.mark.parametrize(
+        ("parents", "words"),
+        [
+            ({1: 2}, r"\[2\] cannot be regions and also consist of parts"),
+            ({8: 9}, r"\[8\] are neither regions nor made of regions"),
+            ({1: 8, 8: 9, 9: 8}, "circle"),
+        ],
+    )
+    def test_must_be_a_tree(self, parents: dict[int, int], words: str) -> None:
+        with pytest.raises(InputError, match=words):
+            dataclasses.replace(PAPER, parents=parents)
+
+    def test_long_chains_are_no_matter(self) -> None:
+        chain = {1: 100} | {place: place + 1 for place in range(100, 100_000)}
+        assert len(dataclasses.replace(PAPER, parents=chain).parents) == 99_901
