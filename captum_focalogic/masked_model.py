@@ -1,5 +1,6 @@
 """MaskedModel: one example's model, asked about its regions. Everything that asks, asks it."""
 
+import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
@@ -14,7 +15,7 @@ from captum_focalogic import arguments
 from captum_focalogic.arrays import Bools
 from captum_focalogic.criteria import Kind, Outputs, class_probabilities, criterion_text, target_probability
 from captum_focalogic.criteria import parse as parse_criterion
-from captum_focalogic.errors import AggregateOutputError, InputError
+from captum_focalogic.errors import AggregateOutputError, InputError, warn
 from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_bytes
@@ -200,6 +201,7 @@ class MaskedModel:
         examples = arguments.take_apart(rows, arguments.format_baselines(baselines, rows, masks), masks)
         judged_by = parse_criterion(criterion) if isinstance(criterion, str) else criterion
         _check_removal(removal, forward_func, examples)
+        _warn_of_training(forward_func)
         args = () if additional_forward_args is None else additional_forward_args
         forward = Forward(forward_func, args if isinstance(args, tuple) else (args,), len(examples))
         batching = batching or batching_for("auto", forward_func, rows, {})
@@ -585,6 +587,27 @@ def weights_digest(forward_func: Callable[..., Any]) -> str | None:
     if forward_func not in _DIGESTS or _DIGESTS[forward_func][0] != state:
         _DIGESTS[forward_func] = (state, fingerprint(forward_func))
     return _DIGESTS[forward_func][1]
+
+
+_MOODY = re.compile("Drop|BatchNorm|InstanceNorm|RReLU|Stochastic")
+"""Kinds of layers that answer otherwise in training."""
+
+
+def _warn_of_training(forward_func: Callable[..., Any]) -> None:
+    """Warn, before anything is asked, of layers in training mode that make a model answer by chance or by its batch."""
+    if not isinstance(forward_func, torch.nn.Module):
+        return
+    moody = [
+        f"{name or 'the model itself'} ({type(layer).__name__})"
+        for name, layer in forward_func.named_modules()
+        if layer.training and _MOODY.search(type(layer).__name__)
+    ]
+    if moody:
+        more = f" and {len(moody) - 3} more" if len(moody) > 3 else ""
+        warn(
+            f"the model is in training mode, so that it may answer otherwise each time: {', '.join(moody[:3])}{more}; "
+            "call model.eval() first"
+        )
 
 
 def _check_removal(removal: str, forward_func: Callable[..., Any], examples: list[Example]) -> None:

@@ -104,8 +104,8 @@ class Trust:
 
     def __str__(self) -> str:
         said = [
-            f"the formula holds: the model agrees on {self.soundness} of random region sets; "
-            f"the model agrees: the formula says so for {self.coverage}"
+            f"of random region sets that the formula accepts, {self.soundness} keep the answer (of any, "
+            f"{100 * self.constant:.0f} %); of those that keep it, the formula accepts {self.coverage}"
         ]
         if self.second_fill is not None and self.second_fill.holds:
             kept, count = sum(self.second_fill.holds), len(self.second_fill.holds)

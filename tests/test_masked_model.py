@@ -529,3 +529,16 @@ def test_baselines_and_segmenters_by_name() -> None:
     assert named.num_regions == 4
     dropped = named.ask(np.zeros((1, 4), dtype=bool)).probability
     assert dropped == pytest.approx(image.mean((2, 3)).softmax(1).amax(1).numpy(), rel=1e-5)
+
+
+def test_a_model_in_training_mode_is_said_before_it_is_asked() -> None:
+    asked: list[int] = []
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Dropout(0.5), torch.nn.Linear(3, 2))
+    model.register_forward_hook(lambda *_: asked.append(1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match=r"1 \(Dropout\); call model\.eval"):
+            MaskedModel(model, ONES[:1], feature_mask=EACH)
+        assert not asked
+        MaskedModel(model.eval(), ONES[:1], feature_mask=EACH)
+        MaskedModel(torch.nn.Linear(4, 2).train(), ONES[:1], feature_mask=EACH)
