@@ -23,12 +23,12 @@ from captum_focalogic.arrays import Labels
 from captum_focalogic.attributor import check_bound, warn_of_emptiness
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, find_classifier, find_device
-from captum_focalogic.criteria import Kind, Outputs, class_number
+from captum_focalogic.criteria import Kind, Outputs, Over, class_number, criterion_text
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.examination import Examination, Shares, shares_of
 from captum_focalogic.focus import Focus
-from captum_focalogic.images import image_tensor, open_image
+from captum_focalogic.images import image_bytes, image_tensor, open_image
 from captum_focalogic.logic import symbol
 from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for, drive
 from captum_focalogic.masked_model import search as run_searches
@@ -146,12 +146,18 @@ class Answer:
         The model's decision in words.
     device : str
         Where the model was asked.
+    against : str or None
+        The class that the explained one was held against, if it was.
+    fill : (H, W, 3) or (1, 1, 3) uint8, or None
+        What dropped regions were filled with, to be shown; None where it cannot be, or they were left out.
     """
 
     focus: Focus
     title: str = "image"
     said: str = ""
     device: str = "cpu"
+    against: str | None = None
+    fill: NDArray[np.uint8] | None = None
 
     @property
     def prediction(self) -> Prediction | None:
@@ -170,7 +176,7 @@ class Answer:
 
     def summary(self) -> dict[str, str]:
         """The answer in a few lines, by label: prediction, enough, without, trust, certificate."""
-        said = {"Image": f"{self.title}{_size_text(self.focus)}", **summary(self.focus)}
+        said = {"Image": f"{self.title}{_size_text(self.focus)}", **summary(self.focus, self.against)}
         return said | {"Prediction": self.said} if self.focus.target is None else said
 
     def lines(self, most_states: int = 20) -> dict[str, str]:
@@ -246,6 +252,7 @@ def explain_image(
     criterion: str | AnyCriterion = CRITERION,
     outputs: Outputs = "auto",
     target: int | str | None = None,
+    against: int | str | None = None,
     max_evaluations: int | None = MAX_EVALUATIONS,
     time_limit: float | None = None,
     perturbations_per_eval: RowsPerCall = "auto",
@@ -281,6 +288,10 @@ def explain_image(
         none, only for the same answer, which a warning tells.
     target : int or str, optional
         The class to explain, by its number or name; by default the predicted one.
+    against : int or str, optional
+        Another class, by its number or name: why the target and not this one. A region set is then enough where the
+        target keeps at least half of its lead over it (criterion "over:CLASS"); whether it is still the highest class
+        is not asked.
     max_evaluations : int or None
         Most region sets the model is asked about.
     perturbations_per_eval : int or "auto"
@@ -324,6 +335,7 @@ def explain_image(
         criterion=criterion,
         outputs=outputs,
         target=target,
+        against=against,
         max_evaluations=max_evaluations,
         time_limit=time_limit,
         perturbations_per_eval=perturbations_per_eval,
@@ -483,6 +495,7 @@ def explain_sessions(
     criterion: str | AnyCriterion = CRITERION,
     outputs: Outputs = "auto",
     target: int | str | None = None,
+    against: int | str | None = None,
     max_evaluations: int | None = MAX_EVALUATIONS,
     time_limit: float | None = None,
     perturbations_per_eval: RowsPerCall = "auto",
@@ -493,6 +506,8 @@ def explain_sessions(
     check_reading(search, reading)
     check_bound("max_evaluations", max_evaluations, Integral)
     check_bound("time_limit", time_limit, Real)
+    if against is not None and sessions:
+        criterion = _contrast(criterion, against, sessions[0].classifier)
 
     def strategy(num_regions: int, budget: int | None) -> Strategy:
         found = strategy_for(search, reading, num_regions, budget)
@@ -630,6 +645,14 @@ def _masked_models(
     return [_usual(models[row], judged_by) if usual else models[row] for row in range(len(sessions))]
 
 
+def _contrast(criterion: str | AnyCriterion, against: int | str, classifier: Classifier) -> AnyCriterion:
+    """The criterion that holds the target against another class."""
+    if criterion != CRITERION:
+        given = criterion if isinstance(criterion, str) else criterion_text(criterion)
+        raise InputError(f"criterion {given!r} and against={against!r} both say what is enough; give one of them")
+    return Over(class_number(against, classifier.labels))
+
+
 def _usual(model: MaskedModel, judged_by: AnyCriterion) -> MaskedModel:
     """The model under the usual criterion, or under what is nearest to it where there are no probabilities."""
     if model.kind not in (Kind.LABELS, Kind.SCORE):
@@ -654,7 +677,21 @@ def _answer(session: Session, model: MaskedModel, focus: Focus, seed: int) -> An
         provenance=replace(focus.provenance, baseline=session.baseline, model=classifier.name, seed=seed),
     )
     outputs = model.references.outputs[model.row]
-    return Answer(focus, session.image.title, _said(outputs, focus.prediction), str(session.device))
+    over = model.criterion.other if isinstance(model.criterion, Over) else None
+    return Answer(
+        focus,
+        session.image.title,
+        _said(outputs, focus.prediction),
+        str(session.device),
+        None if over is None else classifier.label_of(over) or f"class {over}",
+        _fill_image(session.baselines) if model.removal == "fill" else None,
+    )
+
+
+def _fill_image(baselines: Tensor) -> NDArray[np.uint8] | None:
+    """What dropped regions are filled with, as an image; one pixel of it where all are alike."""
+    image = image_bytes(baselines[0], stretched=False)
+    return image[:1, :1].copy() if image is not None and bool((image == image[:1, :1]).all()) else image
 
 
 def _named(prediction: Prediction | None, classifier: Classifier) -> Prediction | None:

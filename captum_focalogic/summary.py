@@ -26,14 +26,22 @@ MOST_CRITICAL = 3
 Bools = NDArray[np.bool_]
 
 
-def summary(focus: Focus) -> dict[str, str]:
-    """What a focus says, by label; each text of one line, or a few."""
+def summary(focus: Focus, against: str | None = None) -> dict[str, str]:
+    """What a focus says, by label; each text of one line, or a few.
+
+    Parameters
+    ----------
+    focus : Focus
+        The explanation.
+    against : str, optional
+        The class that the explained one was held against, where the criterion is of that kind.
+    """
     said = {"Prediction": prediction_text(focus)}
     if focus.target_name is not None and focus.prediction is not None and focus.prediction.index != focus.target:
         said["Explained"] = f"{focus.target_name}, which is not the prediction"
-    said["Enough"] = enough_text(focus)
+    said["Enough"] = enough_text(focus, against)
     if focus.critical is not None:
-        said["Without"] = without_text(focus)
+        said["Without"] = without_text(focus, against)
     if focus.trust is not None:
         said["Trust"] = str(focus.trust)
     said["Certificate"] = certificate_text(focus)
@@ -56,11 +64,13 @@ def prediction_text(focus: Focus) -> str:
     return f"{first} {prediction.probability:.2f}" + (f" (then {', '.join(others[:2])})" if others else "")
 
 
-def enough_text(focus: Focus) -> str:
+def enough_text(focus: Focus, against: str | None = None) -> str:
     """The strongest sufficient set, and the alternatives."""
     if not len(focus.final_states):
         if focus.evaluated.valid[:1].any():
             return "nothing smaller than the whole image was found before the search ended"
+        if against is not None:
+            return f"nothing: the whole image does not put {target_text(focus)} ahead of {against} either"
         return f"nothing: the whole image is not called {target_text(focus)} either"
     strongest = focus.final_states[focus.strongest[0]]
     if not strongest.any():
@@ -68,9 +78,17 @@ def enough_text(focus: Focus) -> str:
     kept = focus.probabilities[focus.strongest[0]]
     likely = "" if np.isnan(kept) else f", {target_text(focus)} {kept:.2f}"
     unfinished = " (unfinished: it may be larger than it needs to be)" if focus.unfinished[focus.strongest[0]] else ""
-    alone = "keep it alone" if strongest.sum() > 1 else "keeps it alone"
-    text = f"{regions_text(focus, strongest, 'and')} {alone}: {percent(_area(focus, strongest))} of the image{likely}"
+    text = f"{_alone(focus, strongest, against)}: {percent(_area(focus, strongest))} of the image{likely}"
     return "\n".join([f"{text}{unfinished}", *_alternatives(focus)])
+
+
+def _alone(focus: Focus, state: Bools, against: str | None) -> str:
+    """That a set is enough, and for what."""
+    keep = "keeps" if state.sum() == 1 else "keep"
+    regions = regions_text(focus, state, "and")
+    if against is None:
+        return f"{regions} {keep} it alone"
+    return f"{regions} alone {keep} {target_text(focus)} ahead of {against}, by at least half of its lead"
 
 
 def _alternatives(focus: Focus) -> list[str]:
@@ -83,32 +101,39 @@ def _alternatives(focus: Focus) -> list[str]:
     return [f"{count} ways; the next strongest: {'; '.join(shown)}"]
 
 
-def without_text(focus: Focus) -> str:
+def without_text(focus: Focus, against: str | None = None) -> str:
     """The smallest critical sets, and what the model says without them."""
     critical = focus.critical
     if critical is None or not len(critical):
-        return "no region, and no pair that was asked about, changes the answer by its loss, all else kept"
+        loses = "changes the answer" if against is None else f"takes more than half of the lead over {against}"
+        return f"no region, and no pair that was asked about, {loses} by its loss, all else kept"
     lines = []
     for row in range(min(MOST_CRITICAL, len(critical))):
         dropped = critical.states[row]
-        then = _then(focus, critical, row)
-        lines.append(
-            f"{regions_text(focus, dropped, 'and')}, all else kept, the model says {then}{_need(focus, critical, row)}"
-        )
+        then = then_text(focus, critical, row, against)
+        lines.append(f"{regions_text(focus, dropped, 'and')}, all else kept, {then}{_need(focus, critical, row)}")
     more = len(critical) - len(lines)
     if more:
         lines[-1] += f" (and {more} more such sets)"
     return "\n".join(lines)
 
 
-def _then(focus: Focus, critical: CriticalSets, row: int) -> str:
+def then_text(focus: Focus, critical: CriticalSets, row: int, against: str | None = None) -> str:
     """What the model says without a critical set."""
+    says = f"the model says {_says(focus, critical, row, against)}"
+    if against is None:
+        return says
+    return f"{target_text(focus)} keeps less than half of its lead over {against} ({says})"
+
+
+def _says(focus: Focus, critical: CriticalSets, row: int, against: str | None) -> str:
     share = critical.probability[row]
     if critical.predicted is None:
         return "otherwise"
     index = int(critical.predicted[row])
     if index == focus.target:
-        return f"{target_text(focus)} still" + ("" if np.isnan(share) else f", but only at {share:.2f}")
+        least = "" if np.isnan(share) or against is not None else f", but only at {share:.2f}"
+        return f"{target_text(focus)} still{least}"
     return (critical.names[row] if row < len(critical.names) else None) or f"class {index}"
 
 

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
 _MOST_LITERALS = 300
 _TILE_NAME = "state-{:03d}.png"
+_WRITTEN = (
+    "headline.png",
+    "overlay.png",
+    "regions.png",
+    "labels.png",
+    "formula.svg",
+    "formula.dot",
+    "focus.json",
+    "report.html",
+)
 
 
 @reports_errors
@@ -32,7 +42,8 @@ def explain(
     reading: options.Reading = options.ReadingName.smallest,
     criterion: options.Criterion = "top1+0.5",
     baseline: options.Baseline = "mean",
-    target: options.Target = None,
+    target: options.TargetClass = None,
+    against: options.Against = None,
     device: options.Device = "auto",
     batch: options.Batch = "auto",
     max_evaluations: options.MaxEvaluations = 1_000,
@@ -46,6 +57,9 @@ def explain(
     ] = 100,
     colour_blind: options.ColourBlind = False,
     report: options.Report = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print all there is to say, final states and certificate in full.")
+    ] = False,
     progress: options.Progress = True,
     traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
@@ -63,7 +77,7 @@ def explain(
     class names or a function that returns it.
     """
     from captum_focalogic.answer import explain_sessions
-    from captum_focalogic.cli.session import choose_segmenter, open_session, read_batch
+    from captum_focalogic.cli.session import choose_segmenter, open_session, read_batch, read_class
 
     rows = read_batch(batch)
     cut = choose_segmenter(segmenter, mask)
@@ -85,13 +99,15 @@ def explain(
             search=search,
             reading=reading.value,
             criterion=criterion,
-            target=target,
+            target=read_class(target, session.classifier, "--target"),
+            against=read_class(against, session.classifier, "--against"),
             max_evaluations=max_evaluations or None,
             time_limit=time_limit,
             perturbations_per_eval=rows,
             show_progress=progress,
         )
-    print_lines({**answer.lines(tiles), **_known_rule(session, answer)})
+    print_lines({**(_everything(answer, tiles) if everything else answer.summary()), **_known_rule(session, answer)})
+    clear_files(folder)
     written = write_files(folder, answer, most_tiles=tiles, colour_blind=colour_blind)
     if report:
         from captum_focalogic.cli.report import entry_of
@@ -99,8 +115,27 @@ def explain(
 
         entry = entry_of(session, answer.focus, command_text(context))
         written.append(write_report(folder / "report.html", [entry]).name)
-    check = ["focalogic", "verify", str(folder / "focus.json"), *given(context, signature(verify).parameters)]
-    print_lines({"Written": ", ".join(written), "Check": shlex.join(check)})
+    print_lines({"Files": ", ".join(written)})
+    if everything:
+        check = ["focalogic", "verify", str(folder / "focus.json"), *given(context, signature(verify).parameters)]
+        print_lines({"Check": shlex.join(check)})
+    else:
+        print_lines({"More": _more_text(max_evaluations)})
+
+
+def _everything(answer: "Answer", most_states: int) -> dict[str, str]:
+    """All there is to say: the short answer, and every line of the long one."""
+    long = answer.lines(most_states)
+    certificate = long.pop("Certificate")
+    short = {label: text for label, text in answer.summary().items() if label != "Certificate"}
+    return {**short, **long, "Certificate": certificate}
+
+
+def _more_text(max_evaluations: int) -> str:
+    """How to see more, and how to ask on."""
+    shown = "--all prints all states, the whole certificate and a command that checks them"
+    further = max(5_000, 5 * max_evaluations)
+    return f"{shown}; --max-evaluations {further} asks on" if max_evaluations else shown
 
 
 def _known_rule(session: "Session", answer: "Answer") -> dict[str, str]:
@@ -118,6 +153,14 @@ def _known_rule(session: "Session", answer: "Answer") -> dict[str, str]:
     return {"Known rule": f"{rule}: the formula DIFFERS, for instance on {kept}"}
 
 
+def clear_files(folder: Path) -> None:
+    """Remove what an earlier run wrote, pages included, so that nothing of it stands beside what is new."""
+    for name in _WRITTEN:
+        (folder / name).unlink(missing_ok=True)
+    for tile in (folder / "tiles").glob("state-*.png"):
+        tile.unlink()
+
+
 def write_files(folder: Path, answer: "Answer", *, most_tiles: int, colour_blind: bool) -> list[str]:
     """Write images, formula and focus; returns what was written, for people to read."""
     from captum_focalogic.answer import state_captions
@@ -131,8 +174,6 @@ def write_files(folder: Path, answer: "Answer", *, most_tiles: int, colour_blind
     write_image(folder / "regions.png", regions_image(focus.image, focus.label_map, names=focus.names))
     written = [f"{folder / 'overlay.png'}", "regions.png"]
     tiles = make_folder(folder / "tiles")
-    for stale in tiles.glob("state-*.png"):
-        stale.unlink()
     captions = state_captions(focus, most_tiles)
     palette = COLOUR_BLIND if colour_blind else PAPER
     for row, caption in enumerate(captions):
@@ -156,8 +197,6 @@ def write_formula(folder: Path, answer: "Answer") -> str:
     from captum_focalogic.figures.graphs import illustrated
     from captum_focalogic.logic import count_literals, render, symbol, to_networkx
 
-    for stale in ("formula.svg", "formula.dot"):
-        (folder / stale).unlink(missing_ok=True)
     focus = answer.focus
     literals = count_literals(focus.expression)
     # A named region may share its name with another: with the symbol in front each is one of a kind.

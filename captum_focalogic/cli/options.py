@@ -86,6 +86,17 @@ StoredBaseline = Annotated[
 Target = Annotated[
     int | None, typer.Option(metavar="CLASS", help="Class to explain; by default the one that is predicted.")
 ]
+TargetClass = Annotated[
+    str | None,
+    typer.Option(metavar="CLASS", help="Class to explain, by number or name; by default the predicted one."),
+]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLASS",
+        help="Why this class and not that one, by its number or name: what keeps at least half of the lead over it.",
+    ),
+]
 MaxEvaluations = Annotated[
     int,
     typer.Option(

@@ -18,6 +18,7 @@ from captum_focalogic.arrays import Labels
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, find_classifier, find_device
 from captum_focalogic.cli.errors import CommandError, brief
+from captum_focalogic.criteria import class_number
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
@@ -135,6 +136,20 @@ def _stored_regions(focus: Focus, path: Path, image: Path | None) -> Segmenter:
         return label_map
 
     return regions
+
+
+def read_class(text: str | None, classifier: Classifier, option: str) -> int | None:
+    """An option that names a class by its number or its name; None if it was not given.
+
+    Raises
+    ------
+    CommandError
+        If there is no such class.
+    """
+    try:
+        return None if text is None else class_number(text, classifier.labels)
+    except InputError as error:
+        raise CommandError(f"{option}: {error}") from error
 
 
 def read_batch(text: str) -> int | Literal["auto"]:

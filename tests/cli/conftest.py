@@ -89,9 +89,9 @@ def run(capsys):
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory):
-    """``focalogic explain`` without arguments, but for the folder."""
+    """``focalogic explain --all`` without arguments, but for the folder."""
     folder = tmp_path_factory.mktemp("demo")
-    result = CliRunner().invoke(app, ["explain", "--out", str(folder), "--no-progress"])
+    result = CliRunner().invoke(app, ["explain", "--all", "--out", str(folder), "--no-progress"])
     assert result.exit_code == 0, result.output
     return result.stdout, folder
 

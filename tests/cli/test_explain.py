@@ -55,7 +55,7 @@ def test_demo_writes_pictures_of_every_final_state(demo):
 
 @pytest.mark.parametrize("name", ["network", "load", "Redness", "scores"])
 def test_models_from_modules_as_instance_factory_class_or_function(module, red, run, tmp_path, name):
-    out, _ = run("explain", red, "--model", f"{module}:{name}", *HALVES, "--out", tmp_path / "out")
+    out, _ = run("explain", "--all", red, "--model", f"{module}:{name}", *HALVES, "--out", tmp_path / "out")
     assert said(out, "Formula")[0] == "I1 & I2"
     assert said(out, "Prediction")[0].startswith("red (class 1)")
     assert "32x32 as the model sees it" in out
@@ -67,7 +67,7 @@ def test_the_command_line_gives_what_python_gives(module, tmp_path, run):
     Image.fromarray(pixels).save(tmp_path / "blocks.png")
     out = tmp_path / "out"
     options = ["--segmenter", "grid:3x3", "--criterion", "tolerance:0.02", "--batch", "3", "--reading", "irreducible"]
-    run("explain", tmp_path / "blocks.png", "--model", f"{module}:network", "--out", out, *options)
+    run("explain", "--all", tmp_path / "blocks.png", "--model", f"{module}:network", "--out", out, *options)
     scope: dict = {}
     exec(module.read_text(), scope)  # the same text as the module's
     image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None] / 255
@@ -83,7 +83,7 @@ def test_the_command_line_gives_what_python_gives(module, tmp_path, run):
 
 def test_weights_from_a_file_and_classes_by_target(module, red, run, tmp_path):
     torch.save({"weight": torch.tensor(0.1)}, tmp_path / "weak.pt")
-    common = ["explain", red, "--model", f"{module}:load", *HALVES, "--out", tmp_path / "out"]
+    common = ["explain", "--all", red, "--model", f"{module}:load", *HALVES, "--out", tmp_path / "out"]
     out, err = run(*common, "--weights", tmp_path / "weak.pt")
     assert said(out, "Prediction")[0].startswith("dark (class 0)")
     assert said(out, "Final states")[0].startswith("1 smallest; the empty one:")
@@ -104,7 +104,7 @@ def test_preprocess_of_the_module_decides_what_is_seen(module, run, tmp_path):
     image.paste((255, 0, 0), (12, 12, 32, 32))
     image.save(tmp_path / "corner.png")
     out, _ = run(
-        "explain", tmp_path / "corner.png", "--model", f"{module}:load", "-s", "grid:2", "-o", tmp_path / "out"
+        "explain", "--all", tmp_path / "corner.png", "--model", f"{module}:load", "-s", "grid:2", "-o", tmp_path / "out"
     )
     assert said(out, "Prediction")[0].startswith("red (class 1)")
     assert "20x20 as the model sees it" in out
@@ -118,13 +118,15 @@ def test_masks_of_the_images_own_size_follow_its_crop(run, tmp_path):
     pixels = np.zeros((120, 200, 3), dtype=np.uint8)
     pixels[:, :100] = 255
     Image.fromarray(pixels).save(tmp_path / "picture.png")
-    out, _ = run("explain", tmp_path / "picture.png", "--mask", tmp_path / "labels.npy", "--out", tmp_path / "out")
+    out, _ = run(
+        "explain", "--all", tmp_path / "picture.png", "--mask", tmp_path / "labels.npy", "--out", tmp_path / "out"
+    )
     focus = Focus.load(tmp_path / "out" / "focus.json")
     assert focus.region_ids.tolist() == [3, 2**40]
     assert focus.label_map.shape == (96, 96)
     assert (focus.label_map[:, :48] == 3).all()
     assert (focus.label_map[:, 48:] == 2**40).all()
-    assert "labels.png" not in said(out, "Written")[0], "ids beyond 16 bits fit no image"
+    assert "labels.png" not in said(out, "Files")[0], "ids beyond 16 bits fit no image"
 
 
 def test_segment_anything_cuts_with_the_checkpoint_named(run, tmp_path, red, module, monkeypatch):
@@ -139,20 +141,32 @@ def test_segment_anything_cuts_with_the_checkpoint_named(run, tmp_path, red, mod
 
     monkeypatch.setattr("captum_focalogic.integrations.segment_anything.SamSegmenter", Stub)
     for option in ("sam:weights/sam.pth", "sam"):
-        out, _ = run("explain", red, "--model", f"{module}:load", "-s", option, *BLACK, "-o", tmp_path / "out")
+        out, _ = run("explain", "--all", red, "--model", f"{module}:load", "-s", option, *BLACK, "-o", tmp_path / "out")
         assert said(out, "Formula")[0] == "I1 & I2"
     assert asked == ["weights/sam.pth", "vit_b"]
 
 
 def test_the_face_cascade_needs_eyes_and_mouth(run, tmp_path):
-    out, _ = run("explain", "--model", "cascade:face", "--reading", "smallest", "--out", tmp_path, "--no-progress")
+    out, _ = run(
+        "explain", "--all", "--model", "cascade:face", "--reading", "smallest", "--out", tmp_path, "--no-progress"
+    )
     assert said(out, "Prediction")[0].startswith("a face (class 1)")
     assert said(out, "Formula")[0] == "I5 & I8"
 
 
 def test_torchvision_by_name(run, tmp_path, red):
     out, err = run(
-        *("explain", red, "--model", "torchvision:squeezenet1_1", "--weights", "random", "--segmenter", "grid:2x2"),
+        *(
+            "explain",
+            "--all",
+            red,
+            "--model",
+            "torchvision:squeezenet1_1",
+            "--weights",
+            "random",
+            "--segmenter",
+            "grid:2x2",
+        ),
         *("--reading", "smallest", "--max-evaluations", "4", "--out", tmp_path / "out", "--no-progress"),
     )
     assert "squeezenet1_1 has RANDOM weights" in err
@@ -162,8 +176,8 @@ def test_torchvision_by_name(run, tmp_path, red):
 
 def test_where_nothing_can_draw_the_source_of_the_drawing_is_left(run, tmp_path, red, module, monkeypatch):
     monkeypatch.setattr("captum_focalogic.logic.drawing.available_engines", list)
-    out, err = run("explain", red, "--model", f"{module}:load", *HALVES, "-o", tmp_path / "out")
-    assert "formula.dot" in said(out, "Written")[0]
+    out, err = run("explain", "--all", red, "--model", f"{module}:load", *HALVES, "-o", tmp_path / "out")
+    assert "formula.dot" in said(out, "Files")[0]
     assert (tmp_path / "out" / "formula.dot").read_text().startswith("//")
     assert "pip install 'captum-focalogic[render]'" in err
 
@@ -173,13 +187,103 @@ def test_a_second_run_leaves_nothing_of_the_first(run, tmp_path, red, module):
     tiles.mkdir(parents=True)
     (tiles / "state-007.png").write_bytes(b"old")
     (tiles / "mine.txt").write_text("keep")
-    run("explain", red, "--model", f"{module}:load", *HALVES, "-o", tmp_path / "out")
+    run("explain", "--all", red, "--model", f"{module}:load", *HALVES, "-o", tmp_path / "out")
     assert sorted(path.name for path in tiles.iterdir()) == ["mine.txt", "state-001.png"]
 
 
 def test_progress_is_on_standard_error_and_can_be_had_without(run, tmp_path, red, module):
-    common = ["explain", red, "--model", f"{module}:load", *HALVES, "-o", tmp_path / "out"]
+    common = ["explain", "--all", red, "--model", f"{module}:load", *HALVES, "-o", tmp_path / "out"]
     out, err = run(*common)
     assert "FocaLogic attribution" in err
     assert "FocaLogic attribution" not in out
     assert run(*common, "--no-progress")[1] == ""
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """An image with as much in it as a photograph: four blurred colours and grain."""
+    rng = np.random.default_rng(3)
+    corners = Image.fromarray(rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)).resize((150, 110))
+    grain = rng.integers(-20, 21, (110, 150, 3))
+    Image.fromarray((np.asarray(corners) + grain).clip(0, 255).astype(np.uint8)).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_it_prints_at_most_fifteen_lines(run, tmp_path, photo, module):
+    scene, _ = run("explain", "--out", tmp_path / "scene", "--no-progress")
+    assert [line[:13].strip() for line in scene.splitlines() if line[:13].strip()] == [
+        *("Image", "Prediction", "Enough", "Without", "Trust", "Certificate", "Known rule", "Files", "More"),
+    ]
+    assert "in all 2 ways: red disc together with green triangle or blue square   I1 & (I3 | I4)" in scene
+    assert said(scene, "Known rule") == ["I1 & (I3 | I4): the formula is equivalent to it"]
+    assert said(scene, "More") == [
+        "--all prints all states, the whole certificate and a command that checks them; --max-evaluations 5000 asks on"
+    ]
+    for model in ("demo", f"{module}:load"):
+        for reading in ("smallest", "irreducible"):
+            options = ("--model", model, "--reading", reading, "--max-evaluations", 1_200)
+            out, _ = run("explain", photo, *options, "--out", tmp_path / "photo", "--no-progress")
+            assert "--max-evaluations 6000 asks on" in out
+            assert len(out.splitlines()) <= 15, out
+    assert len(scene.splitlines()) <= 15
+
+
+def test_all_is_what_is_printed_in_short_and_more(run, tmp_path, red, module):
+    common = ["explain", red, "--model", f"{module}:load", *HALVES, "-o", tmp_path / "out"]
+    short, _ = run(*common)
+    out, _ = run(*common, "--all")
+    for label in ("Enough", "Without", "Trust", "Files"):
+        assert said(out, label) == said(short, label)
+    assert "Formula" not in {line[:13].strip() for line in short.splitlines()}
+    for label in ("Model", "Regions", "Formula", "Final states", "Certificate", "Check"):
+        assert said(out, label)
+    assert said(out, "Check")[0].startswith("focalogic verify ")
+
+
+def test_against_another_class_asks_for_the_lead_over_it_and_says_so(run, tmp_path, red, module):
+    common = ["explain", red, "--model", f"{module}:load", *HALVES, "-o", tmp_path / "out"]
+    by_name, _ = run(*common, "--against", "Dark")
+    assert said(by_name, "Enough")[0].startswith(
+        "1 and 2 alone keep red ahead of dark, by at least half of its lead: 50 % of the image, red 0.95"
+    )
+    assert said(by_name, "Without")[0].startswith(
+        "1, all else kept, red keeps less than half of its lead over dark (the model says dark)"
+    )
+    focus = Focus.load(tmp_path / "out" / "focus.json")
+    assert focus.provenance.criterion == "over:0"
+    assert run(*common, "--against", "0")[0] == by_name
+    behind, _ = run(*common, "--target", "green", "--against", "red")
+    assert said(behind, "Enough") == ["nothing: the whole image does not put green ahead of red either"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--against", "drak"), "--against: no class is called 'drak'; did you mean dark?"),
+        (("--target", "gren"), "--target: no class is called 'gren'; did you mean green?"),
+        (("--against", "dark", "--criterion", "top1"), "criterion 'top1' and against=0 both say what is enough"),
+        (("--against", "red"), "class 1 is the one that is explained"),
+    ],
+)
+def test_classes_that_do_not_fit_are_told(run, tmp_path, red, module, options, message):
+    _, err = run("explain", red, "--model", f"{module}:load", *HALVES, "-o", tmp_path / "out", *options, code=2)
+    assert message in err
+
+
+def test_a_target_by_its_name(run, tmp_path, red, module):
+    common = ["explain", red, "--model", f"{module}:load", *HALVES, "-o", tmp_path / "out"]
+    by_name, _ = run(*common, "--target", "Red")
+    assert said(by_name, "Enough")[0].startswith("1 and 2 keep it alone")
+    assert run(*common, "--target", "1")[0] == by_name
+    other, _ = run(*common, "--target", "green")
+    assert said(other, "Explained") == ["green, which is not the prediction"]
+
+
+def test_old_pages_do_not_stay_beside_new_images(run, tmp_path, red, module):
+    common = ["explain", red, "--model", f"{module}:load", "-o", tmp_path / "out", *BLACK]
+    assert said(run(*common, "--segmenter", "grid:2x2", "--report")[0], "Files")[0].endswith("report.html")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "report.html" not in run(*common, "--segmenter", "grid:1x2")[0]
+    assert not (tmp_path / "out" / "report.html").exists()
+    run(*common, "--segmenter", "grid:1x2", "--report")
+    assert (tmp_path / "out" / "report.html").read_text() != page
