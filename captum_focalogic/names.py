@@ -173,8 +173,8 @@ def unknown(kind: str, text: str, known: Sequence[str]) -> InputError:
     name = text.partition(":")[0]
     by_lower = {_name_in(usage).casefold(): _name_in(usage) for usage in known}
     near = [by_lower[found] for found in difflib.get_close_matches(name.casefold(), by_lower, n=3)]
-    guess = f" (did you mean {' or '.join(near)}?)" if near and name not in near else ""
-    return InputError(f"unknown {kind} {text!r}{guess}; choose {', '.join(map(_spelt, known))}")
+    guess = f"; did you mean {' or '.join(near)}?" if near and name not in near else ""
+    return InputError(f"unknown {kind} {text!r}; choose {', '.join(map(_spelt, known))}{guess}")
 
 
 def miswritten(kind: Kind, text: str) -> InputError:
