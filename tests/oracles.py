@@ -5,8 +5,6 @@ from itertools import combinations, pairwise
 
 import numpy as np
 from hypothesis import strategies as st
-from scipy import ndimage
-from skimage.color import rgb2lab
 from sympy import ITE, And, Equivalent, Implies, Not, Or, Symbol, Xor, false, true
 from sympy.logic.boolalg import Boolean
 
@@ -82,6 +80,8 @@ def expressions(columns: int = 6, leaves: int = 14) -> st.SearchStrategy[Boolean
 
 def merged_small(labels: np.ndarray, min_area: float) -> np.ndarray:
     """The definition of ``merge_small``: the smallest region joins its longest border, over and over."""
+    from scipy import ndimage
+
     labels = np.array(labels, dtype=np.int64)
     while True:
         region_ids, sizes = np.unique(labels, return_counts=True)
@@ -96,6 +96,8 @@ def merged_small(labels: np.ndarray, min_area: float) -> np.ndarray:
 
 def joined_alike(labels: np.ndarray, pixels: np.ndarray, count: int) -> np.ndarray:
     """The definition of ``join_alike``: the pair of neighbours that adds least variance is joined, over and over."""
+    from skimage.color import rgb2lab
+
     colours = rgb2lab(pixels).reshape(-1, 3)
     regions = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
     while (left := len(np.unique(regions))) > count:
@@ -276,3 +278,39 @@ def truth_table(model, x, mask, baseline, target: int | None = None) -> np.ndarr
                 shown[inside] = x[inside]
             table[i] = int(model(shown[None]).argmax()) == target
     return table
+
+
+# Truth tables that hypothesis draws.
+
+
+@st.composite
+def monotone_tables(draw, max_regions=8):
+    """Truth tables of random monotone DNFs, the empty term included."""
+    num_regions = draw(st.integers(1, max_regions))
+    term = st.frozensets(st.integers(0, num_regions - 1), max_size=num_regions)
+    return dnf_table(draw(st.lists(term, max_size=6)), num_regions)
+
+
+@st.composite
+def arbitrary_tables(draw, max_regions=7):
+    """Truth tables without any structure, sparse and dense ones, mostly with a valid whole."""
+    num_regions = draw(st.integers(1, max_regions))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    table = rng.random(1 << num_regions) < draw(st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9]))
+    table[-1] = draw(st.integers(0, 9)) > 0
+    return table
+
+
+@st.composite
+def noisy_tables(draw, max_regions=7):
+    """Monotone tables with some verdicts flipped, as real networks have them."""
+    table = draw(monotone_tables(max_regions)).copy()
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    table ^= rng.random(len(table)) < draw(st.sampled_from([0.02, 0.1]))
+    table[-1] = True
+    return table
+
+
+def tables(max_regions=7):
+    """Any of these."""
+    return st.one_of(monotone_tables(max_regions), arbitrary_tables(max_regions), noisy_tables(max_regions))

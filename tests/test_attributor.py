@@ -27,12 +27,7 @@ quiet = pytest.mark.filterwarnings("ignore:example:UserWarning")
 """Random networks need not like the baseline less than the input."""
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def weighing(weights: list[float], threshold: float) -> Callable[[Tensor], Tensor]:
@@ -669,7 +664,7 @@ class TestImageBesideAnExplanation:
         again = Focus.from_json(focus.to_json())
         assert np.array_equal(again.image, focus.image)
         assert again.image.dtype == np.uint8
-        older = focus.to_dict()
+        older = {**focus.to_dict(), "format": "captum-focalogic/focus/1", "label_map": None}
         del older["image"]
         assert Focus.from_dict(older).image is None
 

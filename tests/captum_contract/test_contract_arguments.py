@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from methods import FOCALOGIC, Method, agree
 from torch import Tensor
-from weighing import Question, four_scalars
+from weighing import FOCALOGIC, Method, Question, agree, four_scalars
 
 from captum_focalogic import FocaLogic
 

@@ -6,9 +6,8 @@ import pickle
 import pytest
 import torch
 from captum.attr import Attribution, FeatureAblation, PerturbationAttribution
-from methods import FOCALOGIC, Method, agree
 from torch import Tensor, nn
-from weighing import Question, four_scalars, scalars
+from weighing import FOCALOGIC, Method, Question, agree, four_scalars, scalars
 
 from captum_focalogic import FocaLogic
 from captum_focalogic.errors import InputError

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from methods import agree
 from torch import Tensor, nn
-from weighing import four_scalars, shares
+from weighing import agree, four_scalars, shares
 
 from captum_focalogic import FocaLogic
 

@@ -6,9 +6,8 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from captum._utils.common import _construct_future_forward
-from methods import FOCALOGIC, Method, agree
 from torch import Tensor, nn
-from weighing import four_scalars
+from weighing import FOCALOGIC, Method, agree, four_scalars
 
 from captum_focalogic import FocaLogic
 from captum_focalogic.errors import ModelOutputError

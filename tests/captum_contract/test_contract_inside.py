@@ -21,10 +21,9 @@ from captum.attr import (
 from captum.attr._core.dataloader_attr import InputRole
 from captum.attr._utils.input_layer_wrapper import ModelInputWrapper
 from captum.metrics import infidelity, infidelity_perturb_func_decorator, sensitivity_max
-from methods import FEATURE_ABLATION, FOCALOGIC, Method, agree
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
-from weighing import Question, exceeds, four_scalars
+from weighing import FEATURE_ABLATION, FOCALOGIC, Method, Question, agree, exceeds, four_scalars
 
 from captum_focalogic import FocaLogic
 from captum_focalogic.errors import InputError

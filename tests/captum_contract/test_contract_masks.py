@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from methods import FOCALOGIC, Method, agree
 from torch import Tensor
-from weighing import Question, exceeds, four_scalars
+from weighing import FOCALOGIC, Method, Question, agree, exceeds, four_scalars
 
 from captum_focalogic import FocaLogic
 from captum_focalogic.errors import InputError

@@ -1,8 +1,7 @@
 """The oracle of this suite against numbers worked out by hand."""
 
 import torch
-from methods import FEATURE_ABLATION, FOCALOGIC
-from weighing import Question, four_scalars, scalars, shares
+from weighing import FEATURE_ABLATION, FOCALOGIC, Question, four_scalars, scalars, shares
 
 
 def test_shares_of_hand_worked_states() -> None:

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-from methods import Method, agree
 from torch import Tensor, nn
-from weighing import exceeds, four_scalars
+from weighing import Method, agree, exceeds, four_scalars
 
 from captum_focalogic import FocaLogic
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 from captum.attr import FeatureAblation, NoiseTunnel
-from methods import FEATURE_ABLATION, FOCALOGIC, Method, final_state_shares
 from torch import Tensor, nn
+from weighing import FEATURE_ABLATION, FOCALOGIC, Method, final_state_shares
 
 from captum_focalogic import FocaLogic
 

@@ -5,9 +5,8 @@ from typing import ClassVar
 
 import pytest
 import torch
-from methods import FOCALOGIC, Method, agree
 from torch import Tensor
-from weighing import Question, four_scalars, scalars
+from weighing import FOCALOGIC, Method, Question, agree, four_scalars, scalars
 
 from captum_focalogic import FocaLogic
 

@@ -12,7 +12,7 @@ from PIL import Image
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 
-from makers import SIDE, save_images
+from studies import SIDE, save_images
 
 from captum_focalogic.cli import main
 from captum_focalogic.study import read_rows, read_settings, same_rows

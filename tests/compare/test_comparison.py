@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sympy
 import torch
-from compare_models import LABELS, Cells, Convolutional, Rule, Transformer
+from tiny_models import LABELS, Cells, Convolutional, Rule, Transformer
 from torch import nn
 
 from captum_focalogic.compare import METHODS, Attribution, Method, SkippedError, compare, from_regions

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from compare_models import Cells, Convolutional, Transformer
+from tiny_models import Cells, Convolutional, Transformer
 
 from captum_focalogic.compare.layers import find_layer, layer_by_name, layout_of, to_maps
 from captum_focalogic.errors import InputError

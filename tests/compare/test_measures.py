@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sympy
 import torch
-from compare_models import LABELS, Rule
+from tiny_models import LABELS, Rule
 
 from captum_focalogic import FocaLogic
 from captum_focalogic.compare.decision import Decision, class_scores

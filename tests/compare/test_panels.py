@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from compare_models import LABELS, Cells, Rule
 from PIL import Image
+from tiny_models import LABELS, Cells, Rule
 
 from captum_focalogic.compare import Comparison, compare, figure, panel, save_figure
 from captum_focalogic.compare.panels import top_pixels

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from compare_models import LABELS, Rule
+from tiny_models import LABELS, Rule
 
 from captum_focalogic.compare import Comparison, characteristics, compare, summarise
 from captum_focalogic.errors import InputError

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from makers import TINY, draw_photo_masks, draw_photos, tiny_imagenet
+from makers import draw_photo_masks, draw_photos
 from scipy import stats
+from studies import TINY, tiny_imagenet
 
 from captum_focalogic.compare import characteristics, figure, summarise
 from captum_focalogic.demo.network import load_model

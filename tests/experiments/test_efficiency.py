@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from makers import TINY, draw_photos, table_of, tiny_imagenet
+from makers import draw_photos
+from studies import TINY, table_of, tiny_imagenet
 
 from captum_focalogic.experiments import Embedded, efficiency, run_experiment
 from captum_focalogic.experiments.efficiency import BUDGET, Pruning, prunings

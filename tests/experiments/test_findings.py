@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from makers import disc_study, table_of
 from scipy import stats
+from studies import disc_study, table_of
 
 from captum_focalogic.experiments.findings import (
     Estimate,

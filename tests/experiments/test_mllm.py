@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from makers import TINY, draw_photos, run_command, tiny_imagenet
+from makers import draw_photos, run_command
+from studies import TINY, tiny_imagenet
 
 pytest.importorskip("transformers")
 from loopback import serve

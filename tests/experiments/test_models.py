@@ -11,7 +11,8 @@ from PIL import Image
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
-from makers import TINY, run_command
+from makers import run_command
+from studies import TINY
 
 from captum_focalogic.experiments import Embedded, ImageNet, models, networks, run_experiment
 from captum_focalogic.experiments.networks import ARCHITECTURES

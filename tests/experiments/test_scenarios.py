@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from makers import TINY
 from PIL import Image
+from studies import TINY
 from typer.testing import CliRunner
 
 from captum_focalogic.cli import app

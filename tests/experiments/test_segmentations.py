@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from makers import SIDE, Brightest, disc_items
+from studies import SIDE, disc_items
+from tiny_models import Brightest
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import ImageNet

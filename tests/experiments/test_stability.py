@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as given_by
-from makers import TINY, disc_study, draw_photo_masks, draw_photos, rows_of, tiny_imagenet
+from makers import draw_photo_masks, draw_photos
+from studies import TINY, disc_study, rows_of, tiny_imagenet
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import Embedded, run_experiment, stability

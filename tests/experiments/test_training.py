@@ -15,8 +15,9 @@ pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
 import pyarrow as pa
-from makers import TINY, run_command
+from makers import run_command
 from safetensors.torch import load_file
+from studies import TINY
 
 from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.train import TrainingConfig, train

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as hs
 from oracles import entries, irreducible, is_canonical, minimal
+from tiny_models import Table, TableModel, askable
 from torch import Tensor
-from truth_tables import Table, TableModel, askable
 
 from captum_focalogic.errors import ModelOutputError
 from captum_focalogic.masking import Example

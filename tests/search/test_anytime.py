@@ -3,7 +3,6 @@
 import numpy as np
 import oracles
 import photo_tables
-import predicates
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hs
@@ -41,7 +40,7 @@ def entries_asked(result):
     return {int(i) for i in oracles.entries(result.evaluated.states)}
 
 
-@given(predicates.tables(8), hs.sampled_from(SCORES), hs.integers(0, 3))
+@given(oracles.tables(8), hs.sampled_from(SCORES), hs.integers(0, 3))
 @settings(max_examples=150, deadline=None)
 def test_smallest_states_exactly(table, kind, seed):
     result, asked = search(table, kind, Anytime(seed=seed))
@@ -89,7 +88,7 @@ def assert_honest(result, table):
         assert certificate.complete == "yes"
 
 
-@given(predicates.tables(6), hs.sampled_from(SCORES))
+@given(oracles.tables(6), hs.sampled_from(SCORES))
 @settings(max_examples=60, deadline=None)
 def test_every_budget_claims_only_what_was_checked(table, kind):
     for budget in range(1, len(table) + 1):
@@ -99,7 +98,7 @@ def test_every_budget_claims_only_what_was_checked(table, kind):
         assert (result.certificate.stopped == "max_evaluations") == (result.certificate.complete == "no")
 
 
-@given(predicates.tables(6), hs.sampled_from(SCORES), hs.integers(1, 70))
+@given(oracles.tables(6), hs.sampled_from(SCORES), hs.integers(1, 70))
 @settings(max_examples=100, deadline=None)
 def test_interrupted_at_any_point(table, kind, last):
     num_regions = (len(table) - 1).bit_length()
@@ -124,7 +123,7 @@ def entries_asked_by(run):
     return [int(i) for i in oracles.entries(evaluated.states)]
 
 
-@given(predicates.tables(7), hs.sampled_from(SCORES), hs.integers(1, 100))
+@given(oracles.tables(7), hs.sampled_from(SCORES), hs.integers(1, 100))
 @settings(max_examples=30, deadline=None)
 def test_the_same_seed_asks_the_same(table, kind, budget):
     first, again = (search(table, kind, Anytime(seed=5), max_evaluations=budget)[1].order for _ in range(2))

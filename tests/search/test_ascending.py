@@ -5,7 +5,6 @@ from math import comb
 
 import numpy as np
 import oracles
-import predicates
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hs
@@ -22,7 +21,7 @@ def search(table, strategy=None, **budget):
     return enumerate_final_states(asked, num_regions, strategy or Ascending(), **budget), asked
 
 
-@given(predicates.tables(8))
+@given(oracles.tables(8))
 @settings(max_examples=150, deadline=None)
 def test_minimal_states_exactly(table):
     result, _ = search(table)
@@ -31,7 +30,7 @@ def test_minimal_states_exactly(table):
     assert (certificate.reading, certificate.complete, certificate.irreducible) == ("minimal", "yes", True)
 
 
-@given(predicates.tables(8))
+@given(oracles.tables(8))
 @settings(max_examples=150, deadline=None)
 def test_smallest_states_exactly(table):
     result, asked = search(table, Ascending(stop="smallest"))
@@ -42,7 +41,7 @@ def test_smallest_states_exactly(table):
     assert everything.certificate.evaluations >= result.certificate.evaluations
 
 
-@given(predicates.tables(8))
+@given(oracles.tables(8))
 @settings(max_examples=100, deadline=None)
 def test_asks_the_whole_and_every_uncovered_set_once(table):
     result, asked = search(table)
@@ -53,7 +52,7 @@ def test_asks_the_whole_and_every_uncovered_set_once(table):
     assert result.certificate.evaluations == len(asked.seen) == len(wanted)
 
 
-@given(predicates.tables(6), hs.sampled_from([None, "smallest"]))
+@given(oracles.tables(6), hs.sampled_from([None, "smallest"]))
 @settings(max_examples=60, deadline=None)
 def test_every_budget_claims_only_what_was_checked(table, stop):
     exact = oracles.smallest(table) if stop else oracles.minimal(table)
@@ -70,7 +69,7 @@ def test_every_budget_claims_only_what_was_checked(table, stop):
         assert (certificate.stopped == "max_evaluations") == (certificate.complete == "no")
 
 
-@given(predicates.tables(7), hs.integers(0, 8))
+@given(oracles.tables(7), hs.integers(0, 8))
 @settings(max_examples=100, deadline=None)
 def test_max_size(table, max_size):
     result, _ = search(table, Ascending(max_size=max_size))

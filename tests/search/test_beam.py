@@ -2,7 +2,6 @@
 
 import numpy as np
 import oracles
-import predicates
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hs
@@ -37,7 +36,7 @@ def plain_beam(table, score, areas, width, scope):
 
 @hs.composite
 def scored(draw):
-    table = draw(predicates.tables(7))
+    table = draw(oracles.tables(7))
     rng = np.random.default_rng(draw(hs.integers(0, 2**32 - 1)))
     num_regions = (len(table) - 1).bit_length()
     levels = draw(hs.sampled_from([1, 3, 1000]))
@@ -64,7 +63,7 @@ def test_the_plain_loop_agrees(problem, width, scope):
         assert result.certificate.evaluations <= 1 + len(areas) + width * len(areas) ** 2
 
 
-@given(predicates.tables(7))
+@given(oracles.tables(7))
 @settings(max_examples=60, deadline=None)
 def test_a_beam_that_never_prunes_is_exhaustive(table):
     num_regions = (len(table) - 1).bit_length()
@@ -73,7 +72,7 @@ def test_a_beam_that_never_prunes_is_exhaustive(table):
     assert oracles.states_of(result) == oracles.irreducible(table)
 
 
-@given(predicates.tables(6), hs.sampled_from(["state", "level"]))
+@given(oracles.tables(6), hs.sampled_from(["state", "level"]))
 @settings(max_examples=40, deadline=None)
 def test_every_budget_gives_irreducible_states(table, scope):
     num_regions = (len(table) - 1).bit_length()

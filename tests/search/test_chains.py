@@ -6,7 +6,6 @@ from functools import cache
 
 import numpy as np
 import oracles
-import predicates
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hs
@@ -93,7 +92,7 @@ def end_probabilities(table):
     return dict(zip(entry[ends].tolist(), mass[ends].tolist(), strict=True))
 
 
-@given(predicates.tables(6))
+@given(oracles.tables(6))
 @settings(max_examples=30, deadline=None)
 def test_the_two_ways_to_exact_probabilities_agree(table):
     table = table.copy()
@@ -101,7 +100,7 @@ def test_the_two_ways_to_exact_probabilities_agree(table):
     assert end_probabilities(table) == pytest.approx(end_probabilities_by_definition(table))
 
 
-@given(predicates.tables(7), hs.integers(0, 5), hs.sampled_from([1, 3, 128]))
+@given(oracles.tables(7), hs.integers(0, 5), hs.sampled_from([1, 3, 128]))
 @settings(max_examples=60, deadline=None)
 def test_ends_are_irreducible_and_the_search_ends(table, seed, width):
     result, asked = search(table, Chains(seed=seed, width=width))
@@ -181,7 +180,7 @@ def test_upper_bound_is_where_the_binomial_tail_equals_the_error(misses, count, 
     assert upper_bound(count, count, error) == 1.0
 
 
-@given(predicates.tables(6))
+@given(oracles.tables(6))
 @settings(max_examples=30, deadline=None)
 def test_every_budget_gives_irreducible_states(table):
     exact = oracles.irreducible(table)

@@ -4,7 +4,6 @@ from unittest import mock
 
 import numpy as np
 import oracles
-import predicates
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hs
@@ -20,7 +19,7 @@ def representations(draw):
     return mock.patch.multiple(exhaustive, BITMAP_REGIONS=regions, CHUNK=chunk)
 
 
-@given(predicates.tables(9), representations())
+@given(oracles.tables(9), representations())
 @settings(max_examples=200, deadline=None)
 def test_final_states_exactly(table, representation):
     asked = oracles.Asked(table)
@@ -35,7 +34,7 @@ def test_final_states_exactly(table, representation):
     assert certificate.violations == oracles.violations(entries, table)
 
 
-@given(predicates.tables(6), representations())
+@given(oracles.tables(6), representations())
 @settings(max_examples=80, deadline=None)
 def test_every_budget_keeps_all_states_whose_children_are_judged(table, representation):
     num_regions = (len(table) - 1).bit_length()

@@ -3,7 +3,6 @@
 import numpy as np
 import oracles
 import photo_tables
-import predicates
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hs
@@ -18,7 +17,7 @@ def search(table, strategy=None, **budget):
     return enumerate_final_states(asked, num_regions, strategy or Frugal(), **budget), asked
 
 
-@given(predicates.monotone_tables(8))
+@given(oracles.monotone_tables(8))
 @settings(max_examples=60, deadline=None)
 def test_a_monotone_predicate_costs_what_hitting_sets_cost(table):
     result, asked = search(table)
@@ -27,7 +26,7 @@ def test_a_monotone_predicate_costs_what_hitting_sets_cost(table):
     assert asked.order == search(table, HittingSets(width=1))[1].order
 
 
-@given(hs.one_of(predicates.arbitrary_tables(7), predicates.noisy_tables(7)))
+@given(hs.one_of(oracles.arbitrary_tables(7), oracles.noisy_tables(7)))
 @settings(max_examples=60, deadline=None)
 def test_a_contradiction_leads_to_random_orders(table):
     result, asked = search(table)

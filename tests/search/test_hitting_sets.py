@@ -2,7 +2,6 @@
 
 import numpy as np
 import oracles
-import predicates
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as hs
@@ -24,7 +23,7 @@ def absorbed(terms):
     return {term for term in terms if not any(other < term for other in terms)}
 
 
-@given(predicates.monotone_tables(9), hs.integers(0, 3), hs.sampled_from([1, 4, 64]))
+@given(oracles.monotone_tables(9), hs.integers(0, 3), hs.sampled_from([1, 4, 64]))
 @settings(max_examples=150, deadline=None)
 @example(oracles.dnf_table([range(8)], 8), 0, 64)
 @example(oracles.dnf_table([[0, 2, 4, 6], [1, 3, 5, 7]], 8), 0, 64)
@@ -40,7 +39,7 @@ def test_monotone_predicates_exactly_and_within_the_bound(table, seed, width):
     assert len(asked.seen) <= 2 * (len(oracles.maximal_invalid(table)) + len(final) * num_regions)
 
 
-@given(hs.one_of(predicates.arbitrary_tables(8), predicates.noisy_tables(8)), hs.integers(0, 3))
+@given(hs.one_of(oracles.arbitrary_tables(8), oracles.noisy_tables(8)), hs.integers(0, 3))
 @settings(max_examples=150, deadline=None)
 def test_other_predicates_end_with_irreducible_states_and_every_contradiction(table, seed):
     result, _ = search(table, HittingSets(seed=seed))
@@ -60,7 +59,7 @@ def test_other_predicates_end_with_irreducible_states_and_every_contradiction(ta
         assert not result.certificate.reached
 
 
-@given(predicates.tables(6))
+@given(oracles.tables(6))
 @settings(max_examples=30, deadline=None)
 def test_every_budget_gives_irreducible_states(table):
     locally = oracles.locally_irreducible(table)
@@ -97,7 +96,7 @@ def test_more_than_one_word():
     assert result.certificate.evaluations <= 2 * (3 * 2 * 4 + 3 * 130)
 
 
-@given(predicates.tables(8), hs.integers(0, 2**32 - 1), hs.floats(0, 12))
+@given(oracles.tables(8), hs.integers(0, 2**32 - 1), hs.floats(0, 12))
 @settings(max_examples=150, deadline=None)
 def test_shrinking_ends_in_an_irreducible_subset(table, seed, expected):
     num_regions = (len(table) - 1).bit_length()

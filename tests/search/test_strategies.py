@@ -8,7 +8,6 @@ from unittest import mock
 
 import numpy as np
 import oracles
-import predicates
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hs
@@ -102,7 +101,7 @@ def test_any_number_of_regions_under_any_budget(strategy, num_regions, budget):
 
 
 @every_strategy
-@given(table=predicates.tables(7), data=hs.data())
+@given(table=oracles.tables(7), data=hs.data())
 @settings(max_examples=25, deadline=None)
 def test_chunks_outstanding_change_nothing(strategy, table, data):
     """Handing out batches of any sizes, several at a time, gives what one state after another gives."""
@@ -132,7 +131,7 @@ def test_chunks_outstanding_change_nothing(strategy, table, data):
 
 
 @every_strategy
-@given(table=predicates.tables(7), last=hs.integers(1, 12))
+@given(table=oracles.tables(7), last=hs.integers(1, 12))
 @settings(max_examples=20, deadline=None)
 def test_an_interrupted_model_leaves_an_honest_result(strategy, table, last):
     num_regions = (len(table) - 1).bit_length()
@@ -244,7 +243,7 @@ def test_a_lying_model_neither_crashes_nor_hangs_a_search(strategy, seed, num_re
 
 
 @every_strategy
-@given(table=predicates.tables(6))
+@given(table=oracles.tables(6))
 @settings(max_examples=15, deadline=None)
 def test_a_known_start_is_not_asked_again(strategy, table):
     num_regions = (len(table) - 1).bit_length()

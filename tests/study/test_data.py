@@ -11,7 +11,8 @@ from torchvision.datasets import ImageFolder
 
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 
-from makers import GRID, SIDE, Brightest, save_images
+from studies import GRID, SIDE, save_images
+from tiny_models import Brightest
 
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.demo.scenes import draw_scene

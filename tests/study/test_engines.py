@@ -13,7 +13,8 @@ pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 ray = pytest.importorskip("ray", reason="needs ray (the ray extra)")
 pytest.importorskip("ray.data", reason="needs ray[data] (the ray extra)")
 
-from makers import GRID, Brightest, patch_items  # noqa: E402
+from studies import GRID, patch_items  # noqa: E402
+from tiny_models import Brightest  # noqa: E402
 
 from captum_focalogic.classifier import Classifier  # noqa: E402
 from captum_focalogic.demo import load_model  # noqa: E402

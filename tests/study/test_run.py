@@ -14,17 +14,9 @@ import torch
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 
-from makers import (
-    GRID,
-    SIDE,
-    Brightest,
-    kill_process,
-    patch_items,
-    patches,
-    save_images,
-    start_python,
-    wait_for_shards,
-)
+from makers import kill_process, start_python
+from studies import GRID, SIDE, patch_items, patches, save_images, wait_for_shards
+from tiny_models import Brightest
 
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import BrokenModelError, InputError

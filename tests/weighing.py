@@ -1,12 +1,16 @@
-"""Models whose final states can be worked out by hand, and an oracle that works them out by brute force."""
+"""Models whose final states can be worked out by hand, and what attribution methods should answer about them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache
-from itertools import combinations
+from typing import Any
 
+import numpy as np
 import torch
+from captum.attr import Attribution, FeatureAblation
+from oracles import bits, irreducible
 from torch import Tensor, nn
+
+from captum_focalogic import FocaLogic
 
 
 class Weighing(nn.Module):
@@ -97,17 +101,9 @@ def shares(regions: Iterable[int], is_valid: Callable[[frozenset[int]], bool]) -
 
     A region set counts if deletions that keep it valid lead to it from the whole, and none is left to make.
     """
-    whole = frozenset(regions)
-    valid = cache(is_valid)
-    reached, final = {whole} if valid(whole) else set(), []
-    for size in range(len(whole), -1, -1):
-        for state in [frozenset(chosen) for chosen in combinations(sorted(whole), size)]:
-            if state not in reached:
-                continue
-            children = [state - {region} for region in state if valid(state - {region})]
-            reached.update(children)
-            if not children:
-                final.append(state)
+    whole = sorted(regions)
+    sets = [frozenset(whole[j] for j in bits(entry)) for entry in range(1 << len(whole))]
+    final = [sets[entry] for entry in irreducible(np.array([is_valid(kept) for kept in sets], dtype=bool))]
     return {region: sum(region in state for state in final) / len(final) if final else 0.0 for region in whole}
 
 
@@ -130,3 +126,56 @@ def four_scalars(rows: int = 2, target: tuple[int | None, ...] | None = None) ->
     inputs = torch.tensor([[1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 2.0, 1.0]])[[row % 2 for row in range(rows)]]
     weights = torch.tensor([5.0, 3.0, 2.0, 1.0])
     return Question((weights,), 6.5, (inputs,), scalars(inputs), target=target or (1,) * rows)
+
+
+@dataclass(frozen=True)
+class Method:
+    """An attribution method under test.
+
+    ``regions`` answers, for one row of a question, the value of each region.
+    """
+
+    kind: type[Attribution]
+    regions: Callable[[Question, int], dict[int, float]]
+
+    @property
+    def name(self) -> str:
+        return self.kind.__name__
+
+    def __call__(self, forward: Any) -> Attribution:
+        return self.kind(forward)
+
+    def expected(self, question: Question) -> tuple[Tensor, ...]:
+        """The attributions of each input, (N, ...) float64."""
+        rows = [question.spread(row, self.regions(question, row)) for row in range(len(question.inputs[0]))]
+        return tuple(torch.stack(parts) for parts in zip(*rows, strict=True))
+
+
+def agree(given: Any, expected: tuple[Tensor, ...], tolerance: float = 1e-6) -> None:
+    """Attributions are what was worked out, tensor by tensor."""
+    given = given if isinstance(given, tuple) else (given,)
+    assert [tuple(tensor.shape) for tensor in given] == [tuple(tensor.shape) for tensor in expected]
+    for tensor, values in zip(given, expected, strict=True):
+        torch.testing.assert_close(tensor.double().cpu(), values, atol=tolerance, rtol=0)
+
+
+def final_state_shares(question: Question, row: int) -> dict[int, float]:
+    """FocaLogic: the share of final states that keep each region."""
+    base, added = question.contributions(row)
+
+    def decision(kept: frozenset[int]) -> int:
+        return int(base + sum(added[region] for region in kept) > question.threshold)
+
+    target = question.target[row]
+    explained = decision(frozenset(added)) if target is None else target
+    return shares(added, lambda kept: decision(kept) == explained)
+
+
+def drops(question: Question, row: int) -> dict[int, float]:
+    """FeatureAblation: how much the score of class 1 falls when the region goes (class 0's never does)."""
+    _, added = question.contributions(row)
+    return added if question.target[row] != 0 else dict.fromkeys(added, 0.0)
+
+
+FOCALOGIC = Method(FocaLogic, final_state_shares)
+FEATURE_ABLATION = Method(FeatureAblation, drops)

@@ -1,10 +1,10 @@
-"""Verdicts of real networks on all region sets of photographs (made by make_photo_tables.py)."""
+"""Verdicts of real networks on all region sets of photographs (made by search/make_photo_tables.py)."""
 
 from pathlib import Path
 
 import numpy as np
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "search" / "data"
 
 
 def load(file="photo_tables"):
