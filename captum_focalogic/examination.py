@@ -14,7 +14,15 @@ from captum_focalogic.focus import Focus
 from captum_focalogic.logic import TruncatedWarning, necessary_states
 from captum_focalogic.masked_model import MaskedModel, listed
 from captum_focalogic.search import states as st
-from captum_focalogic.search.critical import CriticalSets, Inquiry, critical_sets, needed_sets
+from captum_focalogic.search.critical import (
+    CriticalSearch,
+    CriticalSets,
+    Inquiry,
+    Questions,
+    critical_sets,
+    needed_sets,
+)
+from captum_focalogic.search.record import Evaluated
 from captum_focalogic.trust import SAMPLE, Repeats, SecondFill, Trust, draw_sample, measure
 
 PRINTED = 4
@@ -25,6 +33,9 @@ _NEAREST = 6
 
 _FURTHER = 2 * PRINTED + _NEAREST + 1
 """Evaluations of the second fill and of what is asked again."""
+
+_LISTED = 400
+"""Final states whose answers are kept with their classes, and whose complements are asked."""
 
 _LEAST_SAMPLE = 10
 """Of a smaller sample of region sets nothing can be said."""
@@ -37,19 +48,21 @@ class Shares:
     search: int | None
     critical: int | None
     sample: int
+    further: int
 
 
 def shares_of(max_evaluations: int | None, num_regions: int) -> Shares:
-    """The search gets what critical sets and trust leave, and never less than half."""
+    """The search gets what critical sets, trust and what-if leave, and never less than half."""
     if max_evaluations is None:
-        return Shares(None, 2 * num_regions, SAMPLE)
+        return Shares(None, 2 * num_regions, SAMPLE, 3 * num_regions)
     room = max_evaluations // 2
     critical = min(2 * num_regions, room) if room >= num_regions else 0
     room -= critical
     sample = min(SAMPLE, (room - _FURTHER) // 2)
     sample = sample if sample >= _LEAST_SAMPLE else 0
     spent = critical + (2 * sample + _FURTHER if sample else 0)
-    return Shares(max_evaluations - spent, critical, sample)
+    further = min(3 * num_regions, max_evaluations // 2 - spent)
+    return Shares(max_evaluations - spent - further, critical, sample, further)
 
 
 class Examination:
@@ -91,14 +104,12 @@ class Examination:
         self._model, self._focus, self._label_of = model, focus, label_of
         self._second, values = second
         self.inquiries: list[tuple[MaskedModel, Inquiry[Any]]] = []
-        whole = bool(focus.evaluated.valid[:1].any())
-        self._critical: Inquiry[Any] | None = None
+        self._share = share
+        self._looked_at: list[st.Packed] = []
         self._sampled: Inquiry[Any] | None = None
         self._filled: Inquiry[Any] | None = None
         self._repeated: Inquiry[Any] | None = None
-        if whole and share.critical != 0:
-            hitting = partial(_hitting, focus.final_states)
-            self._critical = self._ask(model, critical_sets(focus.num_regions, hitting, share.critical))
+        self._beside = self._ask(model, self._questions())
         if not share.sample:
             return
         self._sample = draw_sample(focus.final_states, share.sample, seed)
@@ -109,6 +120,30 @@ class Examination:
         if again:
             self._again = self._states_again()
             self._repeated = self._ask(model.forgetful(), listed(self._again))
+
+    def _questions(self) -> "Questions[CriticalSearch | None]":
+        """Those of the critical sets; then those that a reader would ask, who takes regions away and puts them back."""
+        focus, share = self._focus, self._share
+        found: CriticalSearch | None = None
+        if bool(focus.evaluated.valid[:1].any()) and share.critical != 0:
+            hitting = partial(_hitting, focus.final_states)
+            asked = critical_sets(focus.num_regions, hitting, share.critical)
+            found = yield from _heard(asked, self._looked_at)
+        likely = self._likely(found)
+        unknown = np.flatnonzero(~self._model.memory.holds(likely))
+        left_out = unknown[share.further :]
+        self._looked_at.append(np.delete(likely, left_out, axis=0))
+        yield self._looked_at[-1]
+        return found
+
+    def _likely(self, found: "CriticalSearch | None") -> st.Packed:
+        """Single deletions, single regions, what is left without a final state, and critical sets alone."""
+        focus = self._focus
+        single = np.eye(focus.num_regions, dtype=np.bool_)
+        without = ~focus.final_states[focus.strongest[:_LISTED]]
+        alone = single[:0] if found is None else found.states
+        nothing = np.zeros((1, focus.num_regions), dtype=np.bool_)
+        return _distinct(st.pack(np.concatenate([~nothing, ~single, single, nothing, without, alone])))
 
     def _ask(self, model: MaskedModel, questions: Any) -> Inquiry[Any]:
         inquiry: Inquiry[Any] = Inquiry(questions)
@@ -127,12 +162,34 @@ class Examination:
     def focus(self) -> Focus:
         """The explanation with what was found."""
         focus = self._focus
-        if self._critical is not None:
-            focus = replace(focus, critical=self._critical_sets(_result(self._critical)))
+        found = _result(self._beside)
+        if found is not None:
+            focus = replace(focus, critical=self._critical_sets(found))
         if self._sampled is not None:
             soundness, coverage, constant = measure(self._sample, _result(self._sampled).valid)
             focus = replace(focus, trust=Trust(soundness, coverage, constant, self._fill(), self._repeats()))
-        return focus
+        return replace(focus, further=self._further())
+
+    def _further(self) -> Evaluated:
+        """The answers to all states that were asked beside the search, and to the final ones, with their classes."""
+        strongest = self._focus.final_states[self._focus.strongest[:_LISTED]]
+        sampled = st.empty(self._focus.num_regions) if self._sampled is None else st.pack(self._sample.states)
+        packed = _distinct(np.concatenate([*self._looked_at, st.pack(strongest), sampled]))
+        answers = self._model.answers(packed)
+        classes = np.unique(answers.top if answers.predicted is None else np.append(answers.top, answers.predicted))
+        named = ((index, self._label_of(index)) for index in classes.tolist())
+        return Evaluated(
+            packed=packed,
+            valid=answers.valid,
+            score=answers.score,
+            num_regions=self._focus.num_regions,
+            total=len(packed),
+            predicted=answers.predicted,
+            probability=answers.probability,
+            top=answers.top,
+            top_probability=answers.top_probability,
+            class_names={index: name for index, name in named if name is not None},
+        )
 
     def _critical_sets(self, found: Any) -> CriticalSets:
         answers = self._model.answers(st.pack(~found.states))
@@ -169,6 +226,26 @@ class Examination:
             st.sort_keys(self._again), st.sort_keys(np.concatenate([self._strongest, st.full(self._focus.num_regions)]))
         )
         return Repeats(len(self._again), int(differed.sum()), certain=not bool((differed & shown).any()))
+
+
+def _heard(questions: "Questions[CriticalSearch]", heard: list[st.Packed]) -> "Questions[CriticalSearch]":
+    """The same questions, whose states are kept."""
+    states = next(questions)
+    while True:
+        heard.append(states)
+        verdicts = yield states
+        try:
+            states = questions.send(verdicts)
+        except StopIteration as end:
+            found: CriticalSearch = end.value
+            return found
+
+
+def _distinct(packed: st.Packed) -> st.Packed:
+    """Each state once, where it comes first."""
+    _, first = np.unique(st.sort_keys(packed), return_index=True)
+    distinct: st.Packed = packed[np.sort(first)]
+    return distinct
 
 
 def _result(inquiry: Inquiry[Any]) -> Any:

@@ -69,6 +69,9 @@ class Focus:
         What the decision does not survive the loss of, where that was asked.
     trust : Trust or None
         What the formula is worth, where that was asked.
+    further : Evaluated or None
+        Answers to states that people are likeliest to look at, with their highest classes: those asked beside the
+        search, and the final states.
     parents : mapping of int to int
         Where regions are parts of coarser ones: the region that each is a part of. Parents may be parts themselves;
         they are no regions of the partition.
@@ -90,6 +93,7 @@ class Focus:
     parents: Mapping[int, int] = field(default_factory=dict)
     critical: CriticalSets | None = None
     trust: Trust | None = None
+    further: Evaluated | None = None
 
     def __post_init__(self) -> None:
         num_regions = np.size(self.region_ids)
@@ -120,6 +124,8 @@ class Focus:
             raise InputError("image must be (H, W, 3) uint8 of the label map's size, and needs a label map beside it")
         if self.evaluated.num_regions != num_regions or self.certificate.num_regions != num_regions:
             raise InputError(f"evaluated and certificate must be about the same {num_regions} regions as region_ids")
+        if self.further is not None and self.further.num_regions != num_regions:
+            raise InputError(f"further must be about the same {num_regions} regions as region_ids")
         _check_tree(self.parents, self.region_ids)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import math
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from dataclasses import fields as fields_of
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -63,7 +63,6 @@ def write_fields(focus: "Focus") -> Fields:
     InputError
         If its label map holds regions that it does not have.
     """
-    evaluated = focus.evaluated
     fields: Fields = {
         "format": FORMAT,
         "target": list(focus.target) if isinstance(focus.target, tuple) else focus.target,
@@ -78,16 +77,10 @@ def write_fields(focus: "Focus") -> Fields:
         "parents": {str(part): int(whole) for part, whole in focus.parents.items()},
         "provenance": {part.name: getattr(focus.provenance, part.name) for part in fields_of(Provenance)},
         "certificate": focus.certificate.to_dict(),
-        "evaluated": {
-            "total": evaluated.total,
-            "packed": _encode(evaluated.packed, "<u8"),
-            "valid": _encode(evaluated.valid, "|b1"),
-            "score": _encode(evaluated.score, "<f4"),
-            "predicted": None if evaluated.predicted is None else _encode(evaluated.predicted, "<i8"),
-            "probability": None if evaluated.probability is None else _encode(evaluated.probability, "<f4"),
-        },
+        "evaluated": _write_evaluated(focus.evaluated),
         "critical": None if focus.critical is None else _write_critical(focus.critical, focus.region_ids),
         "trust": None if focus.trust is None else asdict(focus.trust),
+        "further": None if focus.further is None else _write_evaluated(focus.further),
         "label_map": None if focus.label_map is None else _encode_map(focus.label_map, focus.region_ids),
         "image": None if focus.image is None else _encode(focus.image, "|u1"),
     }
@@ -149,6 +142,7 @@ def read_fields(fields: Any) -> Fields:
             "parents": _field(fields, "parents", lambda stored: {_read_id(k): _whole(v) for k, v in stored.items()}),
             "critical": _field(fields, "critical", lambda stored: _read_critical(stored, region_ids)),
             "trust": _field(fields, "trust", _read_trust),
+            "further": _field({"further": None, **fields}, "further", lambda stored: _read_further(stored, region_ids)),
             "unfinished": _field(fields, "unfinished", lambda stored: _read_flags(stored, len(final_states))),
         }
     return read
@@ -234,6 +228,43 @@ def _read_map(stored: Any, region_ids: NDArray[np.int64], newest: bool) -> NDArr
         raise InputError("it holds regions that region_ids does not")
     found: NDArray[np.int64] = region_ids[columns]
     return found
+
+
+def _write_evaluated(evaluated: Evaluated) -> Fields:
+    fields = {
+        "total": evaluated.total,
+        "packed": _encode(evaluated.packed, "<u8"),
+        "valid": _encode(evaluated.valid, "|b1"),
+        "score": _encode(evaluated.score, "<f4"),
+        "predicted": None if evaluated.predicted is None else _encode(evaluated.predicted, "<i8"),
+        "probability": None if evaluated.probability is None else _encode(evaluated.probability, "<f4"),
+    }
+    if evaluated.top is not None and evaluated.top_probability is not None:
+        fields["top"] = _encode(evaluated.top, "<i8")
+        fields["top_probability"] = _encode(evaluated.top_probability, "<f4")
+        fields["class_names"] = {str(index): name for index, name in evaluated.class_names.items()}
+    return fields
+
+
+def _read_further(stored: Any, region_ids: NDArray[np.int64]) -> Evaluated | None:
+    """States with their highest classes."""
+    if stored is None:
+        return None
+    evaluated = _read_evaluated(stored, len(region_ids))
+    if stored.get("top") is None:
+        return evaluated
+    shape = _shape(stored["top"])
+    if len(shape) != 2 or shape[0] != len(evaluated) or shape[1] > MAX_TOP:
+        raise InputError(f"{len(evaluated)} states need at most {MAX_TOP} classes each; got the shape {shape}")
+    share = _decode(stored["top_probability"], "<f4", shape)
+    if not ((share >= -1) & (share <= 1 + 1e-4)).all():
+        raise InputError("the classes' probabilities must lie between 0 and 1")
+    return replace(
+        evaluated,
+        top=_decode(stored["top"], "<i8", shape),
+        top_probability=share,
+        class_names={_read_id(key): _text(name) for key, name in stored["class_names"].items()},
+    )
 
 
 def _read_evaluated(stored: Any, num_regions: int) -> Evaluated:
@@ -379,6 +410,12 @@ def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InputError(f"it must hold numbers; got {value!r}")
     return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"it must hold text; got {value!r}")
+    return value
 
 
 def _text_or_none(value: Any) -> str | None:

@@ -20,6 +20,7 @@ from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.rules import CLASS_NAMES
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import FocaLogicWarning, InputError
+from captum_focalogic.examination import Shares, shares_of
 from captum_focalogic.logic import equivalent
 from captum_focalogic.search import Exhaustive, enumerate_final_states
 from captum_focalogic.verify import verify
@@ -281,6 +282,47 @@ def test_critical_sets_are_asked_of_the_model() -> None:
         assert critical.predicted[row] == scores.argmax()
         assert critical.names[row] == CLASS_NAMES[int(scores.argmax())]
         assert critical.probability[row] == pytest.approx(float(scores.softmax(0)[1]), rel=1e-3)
+
+
+def test_what_readers_will_ask_is_asked_beforehand() -> None:
+    model = load_model()
+    answer = explain_image(model, SCENE.image, labels=CLASS_NAMES, segmenter=SCENE.labels)
+    focus, further = answer.focus, answer.focus.further
+    assert further is not None
+    assert answer.critical is not None
+    known = {state.tobytes(): row for row, state in enumerate(further.states)}
+    assert len(known) == len(further)
+    single = np.eye(focus.num_regions, dtype=bool)
+    for states in (single, focus.final_states, answer.critical.states):
+        for state in (*states, *~states):
+            assert state.tobytes() in known
+    image = torch.from_numpy(SCENE.image)
+    fill = image.mean((1, 2), keepdim=True)
+    kept = ~single[0]
+    pixels = torch.from_numpy(np.isin(SCENE.labels, focus.region_ids[kept]))
+    with torch.no_grad():
+        shares = model(torch.where(pixels, image, fill)[None])[0].softmax(0)
+    row = known[kept.tobytes()]
+    assert further.predicted is not None
+    assert further.top is not None
+    assert further.top_probability is not None
+    assert further.predicted[row] == further.top[row, 0] == shares.argmax()
+    assert further.top_probability[row].tolist() == pytest.approx(shares.sort(descending=True)[0].tolist(), abs=1e-4)
+    assert {further.class_names[index] for index in further.top[row].tolist()} == set(CLASS_NAMES)
+
+
+@pytest.mark.parametrize("regions", [4, 12, 40, 200])
+@pytest.mark.parametrize("budget", [3, 60, 300, 1000, None])
+def test_the_search_keeps_half_of_the_budget(regions: int, budget: int | None) -> None:
+    shares = shares_of(budget, regions)
+    assert 0 <= shares.further <= 3 * regions
+    if budget is None:
+        assert shares == Shares(None, 2 * regions, 60, 3 * regions)
+    else:
+        assert shares.search is not None
+        assert shares.search >= budget // 2
+    if (regions, budget) == (12, 1000):
+        assert shares == Shares(1000 - 24 - 120 - 15 - 36, 24, 60, 36)
 
 
 def test_trust_is_measured_on_all_region_sets_where_there_are_few() -> None:

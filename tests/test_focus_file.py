@@ -16,8 +16,9 @@ from hypothesis import strategies as hs
 
 from captum_focalogic import FocaLogic, Focus
 from captum_focalogic.errors import InputError
-from captum_focalogic.focus_file import FORMAT, OLD_FORMAT, seal
+from captum_focalogic.focus_file import FORMAT, OLD_FORMAT, _encode, seal
 from captum_focalogic.provenance import Prediction, Provenance
+from captum_focalogic.search.record import Evaluated
 
 OLD: dict[str, Any] = json.loads("""
 {
@@ -100,6 +101,13 @@ OLD: dict[str, Any] = json.loads("""
 """)
 
 
+def with_classes(evaluated: Evaluated) -> Evaluated:
+    """The same answers, with two classes each."""
+    top = np.tile(np.array([[1, 0]]), (len(evaluated), 1))
+    share = np.tile(np.array([[0.75, 0.25]], dtype=np.float32), (len(evaluated), 1))
+    return replace(evaluated, top=top, top_probability=share, class_names={1: "bright"})
+
+
 def explained(height: int = 4, width: int = 6) -> Focus:
     """A focus of an image that knows everything."""
 
@@ -117,6 +125,7 @@ def explained(height: int = 4, width: int = 6) -> Focus:
         parents={-1: 9, 0: 9, 9: 10},
         unfinished=np.arange(len(focus.final_states)) == 0,
         provenance=replace(focus.provenance, baseline="mean", preprocess="crop", seed=3),
+        further=with_classes(focus.evaluated),
     )
 
 
@@ -138,6 +147,34 @@ def test_everything_comes_back() -> None:
     assert np.array_equal(back.evaluated.predicted, FOCUS.evaluated.predicted)
     assert np.array_equal(back.probabilities, FOCUS.probabilities)
     assert np.array_equal(back.label_map, FOCUS.label_map)
+    assert back.further is not None
+    assert np.array_equal(back.further.states, FOCUS.evaluated.states)
+    assert np.array_equal(back.further.top, [[1, 0]] * len(FOCUS.evaluated))
+    assert back.further.top_probability is not None
+    assert back.further.top_probability.tolist() == [[0.75, 0.25]] * len(FOCUS.evaluated)
+    assert back.further.class_names == {1: "bright"}
+
+
+def test_answers_beside_the_search_may_be_missing() -> None:
+    fields = {name: value for name, value in FOCUS.to_dict().items() if name not in ("further", "checksums")}
+    assert read(seal(fields)).further is None
+    assert read(seal({**fields, "further": None})).further is None
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("top", {"shape": [7, 6], "zlib": ""}, "at most 5 classes each"),
+        ("top", {"shape": [1, 2], "zlib": ""}, "at most 5 classes each"),
+        ("top_probability", _encode(np.full((7, 2), 7.0), "<f4"), "between 0 and 1"),
+        ("class_names", {"1": 3}, "must hold text"),
+    ],
+)
+def test_answers_beside_the_search_are_checked(part: str, value: Any, message: str) -> None:
+    fields = FOCUS.to_dict()
+    assert len(FOCUS.evaluated) == 7
+    with pytest.raises(InputError, match=f"further.*{message}"):
+        read(seal({**fields, "further": {**fields["further"], part: value}}))
 
 
 def test_it_pickles() -> None:

@@ -160,6 +160,12 @@ class Memory:
                 raise KeyError("a state that was not asked")
             return verdicts.valid[rows], verdicts.score[rows]
 
+    def holds(self, packed: Packed) -> Bools:
+        """Which of these states are answered, (B,)."""
+        with self.changed:
+            known: Bools = self._index.find(packed) >= 0
+            return known
+
     def valid_states(self, criterion: Hashable) -> Packed:
         """All states asked so far that are valid."""
         with self.changed:

@@ -1,6 +1,7 @@
 """The memory of one search: every state asked with its verdict, and the pairs of verdicts no monotone model gives."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,10 @@ class Evaluated:
         The class that the model named; None where it is not known.
     probability : (B,) float32 or None
         The target's probability, NaN where there is none; None where it is not known for any state.
+    top, top_probability : (B, K) int64 and float32, or None
+        The K highest classes, K at most five, and their probabilities; None where they are not known.
+    class_names : mapping of int to str
+        What these classes are called, where known.
     """
 
     packed: Packed
@@ -41,6 +46,9 @@ class Evaluated:
     total: int
     predicted: NDArray[np.int64] | None = None
     probability: NDArray[np.float32] | None = None
+    top: NDArray[np.int64] | None = None
+    top_probability: NDArray[np.float32] | None = None
+    class_names: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def states(self) -> Bools:
