@@ -314,3 +314,26 @@ def noisy_tables(draw, max_regions=7):
 def tables(max_regions=7):
     """Any of these."""
     return st.one_of(monotone_tables(max_regions), arbitrary_tables(max_regions), noisy_tables(max_regions))
+
+
+# Names of regions that hypothesis draws.
+
+NASTY_NAMES = [
+    "and",
+    "true",
+    "x",
+    "car wheel",
+    'a"b',
+    "a'b",
+    "a\\b",
+    "ü|",
+    "-x",
+    "%41",
+    "#",
+    ".i",
+    "1",
+    "I_m0",
+    "I01",
+    "e|&amp;<b>",
+]
+PRINTABLE = st.text(min_size=1, max_size=20).filter(lambda s: s.isprintable() and s.strip() == s)
