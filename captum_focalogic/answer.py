@@ -202,7 +202,7 @@ class Answer:
         )
 
     def show(self) -> None:
-        """Show the image with its final states: here in a notebook, else in a window."""
+        """Show the headline: here in a notebook, with what is said, else in a window."""
         try:
             from IPython import display, get_ipython
         except ImportError:
@@ -211,17 +211,28 @@ class Answer:
             if get_ipython() is not None:
                 display.display(self)  # type: ignore[no-untyped-call]
                 return
-        self.overlay().show()
+        self.headline().show()
+
+    def headline(self) -> Image.Image:
+        """The answer at a glance: the strongest sufficient set in its own colours, others, and what cannot go."""
+        from captum_focalogic.figures.headline import headline
+
+        self._need_image()
+        return headline(self.focus, fill=self.fill, against=self.against)
 
     def overlay(self, *, colour_blind: bool = False) -> Image.Image:
         """All final states in one image: red regions are in every one, white ones in some (the paper's figure 4)."""
         from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER, overlay
 
-        focus = self.focus
-        if focus.image is None or focus.label_map is None:
-            raise InputError("this answer is not about an image, so there is none to show")
+        focus = self._need_image()
         palette = COLOUR_BLIND if colour_blind else PAPER
-        return overlay(focus.image, focus.label_map, focus.region_ids, focus.final_states, palette=palette)
+        image, label_map = np.asarray(focus.image), np.asarray(focus.label_map)
+        return overlay(image, label_map, focus.region_ids, focus.final_states, palette=palette)
+
+    def _need_image(self) -> Focus:
+        if self.focus.image is None or self.focus.label_map is None:
+            raise InputError("this answer is not about an image, so there is none to show")
+        return self.focus
 
     def report(self, path: str | Path, **how: Any) -> Path:
         """Write an interactive page, one HTML file; ``how`` as for :meth:`Focus.report`."""
@@ -235,7 +246,11 @@ class Answer:
         self.focus.save(path)
 
     def _repr_html_(self) -> str:
-        return self.focus._repr_html_()
+        if self.focus.image is None or self.focus.label_map is None:
+            return self.focus._repr_html_()
+        from captum_focalogic.report.notebook import answer_html
+
+        return answer_html(self.summary(), self.headline())
 
 
 def explain_image(

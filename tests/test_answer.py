@@ -241,7 +241,9 @@ def test_an_answer_can_be_pickled_saved_and_shown_and_holds_no_model(tmp_path, m
 
     monkeypatch.setattr(Image.Image, "show", show)
     answer.show()
-    assert [image.size for image in shown] == [answer.overlay().size]
+    assert [image.tobytes() for image in shown] == [answer.headline().tobytes()]
+    assert 'src="data:image/' in answer._repr_html_()
+    assert "Enough" in answer._repr_html_()
 
 
 def test_printed_is_what_is_enough_what_cannot_go_and_what_was_checked() -> None:
@@ -406,3 +408,29 @@ def test_the_names_load_on_first_use() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_class_is_held_against_another_and_no_more_is_said_than_that() -> None:
+    how = {"labels": ["dark", "bright", "brightish"], "segmenter": "grid:2x2", "baseline": "black"}
+    answer = explain_image(Corners(), quarters(), against="dark", **how)
+    assert answer.focus.provenance.criterion == "over:0"
+    assert "1 and 2 alone keep bright ahead of dark, by at least half of its lead: 50 % of the image" in str(answer)
+    assert "Without      1, all else kept, bright keeps less than half of its lead over dark (the model says " in str(
+        answer
+    )
+    assert "keep it alone" not in str(answer)
+    np.testing.assert_array_equal(
+        explain_image(Corners(), quarters(), criterion="over:0", **how).focus.final_states, answer.focus.final_states
+    )
+    with pytest.raises(InputError, match="criterion 'top1' and against='dark' both say what is enough"):
+        explain_image(Corners(), quarters(), against="dark", criterion="top1", **how)
+
+
+@pytest.mark.parametrize(("baseline", "shape"), [("mean", (1, 1, 3)), ("blur:3", (8, 8, 3))])
+def test_what_regions_were_filled_with_is_kept_as_an_image(baseline, shape) -> None:
+    image = quarters(1.0, 0.2)
+    fill = explain_image(Corners(), image, segmenter="grid:2x2", baseline=baseline).fill
+    assert fill is not None
+    assert (fill.shape, fill.dtype) == (shape, np.uint8)
+    if baseline == "mean":
+        assert fill.ravel().tolist() == [153, 153, 153]

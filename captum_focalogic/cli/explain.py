@@ -67,8 +67,10 @@ def explain(
 
     Without arguments, explains the embedded model on an embedded scene, whose true reason is known.
 
-    Writes to --out: overlay.png (red: regions that every final state keeps; white: those that some keep), regions.png,
-    tiles/ (one image a final state), formula.svg, labels.png (the regions, for --mask) and focus.json.
+    Writes to --out: headline.png (what is enough in its own colours, others, and what the model says without some),
+    overlay.png (red: regions that every final state keeps; white: those that some keep), regions.png, tiles/ (one image
+    a final state), formula.svg, labels.png (the regions, for --mask) and focus.json; what an earlier run wrote there
+    is removed.
 
     MODEL is one of: demo, the embedded network; torchvision:NAME, such as torchvision:resnet18; cascade:face, a face
     detector that is no neural network; PATH/MODULE.py:NAME, where NAME is an nn.Module, or a function of images
@@ -170,9 +172,10 @@ def write_files(folder: Path, answer: "Answer", *, most_tiles: int, colour_blind
     focus = answer.focus
     if focus.image is None or focus.label_map is None:
         return []
+    write_image(folder / "headline.png", answer.headline())
     write_image(folder / "overlay.png", answer.overlay(colour_blind=colour_blind))
     write_image(folder / "regions.png", regions_image(focus.image, focus.label_map, names=focus.names))
-    written = [f"{folder / 'overlay.png'}", "regions.png"]
+    written = [f"{folder / 'headline.png'}", "overlay.png", "regions.png"]
     tiles = make_folder(folder / "tiles")
     captions = state_captions(focus, most_tiles)
     palette = COLOUR_BLIND if colour_blind else PAPER

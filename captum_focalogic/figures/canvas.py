@@ -70,6 +70,15 @@ class Canvas:
         grey = self._pixels[where] @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
         self._pixels[where] = _DIMMED * (0.25 * self._pixels[where] + 0.75 * grey[:, None])
 
+    def mute(self, where: Bools, contrast: float, lift: float) -> None:
+        """Grey, of less contrast, and neither black nor white."""
+        grey = np.rint(self._pixels[where] @ np.array([0.299, 0.587, 0.114], dtype=np.float32))
+        self._pixels[where] = (contrast * grey + lift)[:, None]
+
+    def paste(self, where: Bools, pixels: NDArray[np.uint8]) -> None:
+        """Other pixels in place of those of an area."""
+        self._pixels[where] = pixels[where]
+
     def tint(self, where: Bools, colour: Colour, strength: float) -> None:
         """Mix a colour in."""
         self._pixels[where] = (1 - strength) * self._pixels[where] + strength * np.array(colour, dtype=np.float32)
@@ -95,6 +104,12 @@ class Canvas:
         line = self._widened(inner, width) & where
         self.tint(self._widened(line, 1) & ~where, LINE, 0.7)
         self.tint(line, colour, 1)
+
+    def frame(self, where: Bools, width: float = 2) -> None:
+        """A light line around an area, with a dark one around that; nothing in the area itself."""
+        light = self._widened(where, width)
+        self.tint(self._widened(light, 1) & ~light, LINE, 0.8)
+        self.tint(light & ~where, PAGE, 1)
 
     def finish(self) -> Image.Image:
         """The image."""
@@ -130,12 +145,12 @@ def print_ids(image: Image.Image, canvas: Canvas, region_ids: Ints, names: Mappi
         y, x = np.unravel_index(int(depth.argmax()), depth.shape)
         name = "" if names is None else names.get(region, "")
         # With a name below it, the number moves up by half a line.
-        _haloed(draw, (float(x), float(y)), str(region), font, "md" if name else "mm")
+        haloed(draw, (float(x), float(y)), str(region), font, "md" if name else "mm")
         if name:
-            _haloed(draw, (float(x), float(y)), name, small, "ma")
+            haloed(draw, (float(x), float(y)), name, small, "ma")
 
 
-def _haloed(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, font: Any, anchor: str) -> None:
+def haloed(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, font: Any, anchor: str) -> None:
     halo = max(1, round(font.size / 9))
     draw.text(place, text, fill=PAGE, font=font, anchor=anchor, stroke_width=halo, stroke_fill=(0, 0, 0))
 
@@ -144,7 +159,7 @@ def with_caption(image: Image.Image, caption: str) -> Image.Image:
     """The image above a line of text, broken where it is too long."""
     font = font_of(image.width / 26)
     margin = round(image.width / 40)
-    text = _wrapped(caption, font, image.width - 2 * margin)
+    text = wrapped(caption, font, image.width - 2 * margin)
     box = ImageDraw.Draw(image).multiline_textbbox((0, 0), text, font=font)
     page = Image.new("RGB", (image.width, image.height + math.ceil(box[3]) + 2 * margin), PAGE)
     page.paste(image, (0, 0))
@@ -152,7 +167,8 @@ def with_caption(image: Image.Image, caption: str) -> Image.Image:
     return page
 
 
-def _wrapped(text: str, font: Any, width: int) -> str:
+def wrapped(text: str, font: Any, width: int) -> str:
+    """A text, broken into lines between words."""
     lines: list[str] = []
     for word in text.split(" "):
         if lines and font.getlength(f"{lines[-1]} {word}") <= width:

@@ -1,7 +1,10 @@
 """A focus at a glance, for the output cell of a notebook: one image, the formula, what is known about it."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from markupsafe import Markup
+from PIL import Image
 
 from captum_focalogic.figures.canvas import backdrop
 from captum_focalogic.figures.overlays import overlay
@@ -12,6 +15,23 @@ from captum_focalogic.report.html import data_uri
 
 _LONGEST = 1200
 _WIDTH = 320
+
+
+def answer_html(said: Mapping[str, str], shown: Image.Image) -> str:
+    """An answer's image above its lines; of the same kind as :func:`compact_html`."""
+    style = "text-align:left;vertical-align:top;padding:.15em 1em .15em 0"
+    rows = [
+        Markup('<tr><th style="{}">{}</th><td style="{};white-space:pre-line">{}</td></tr>').format(
+            style, label, style, text
+        )
+        for label, text in said.items()
+    ]
+    return str(
+        Markup(
+            '<div style="max-width:60em"><img alt="What is enough, and what cannot go" src="{}" '
+            'style="width:100%;max-width:{}px;border-radius:6px"><table>{}</table></div>'
+        ).format(data_uri(shown), shown.width, Markup("").join(rows))
+    )
 
 
 def compact_html(focus: Focus) -> str:

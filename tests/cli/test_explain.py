@@ -219,6 +219,7 @@ def test_it_prints_at_most_fifteen_lines(run, tmp_path, photo, module):
     assert said(scene, "More") == [
         "--all prints all states, the whole certificate and a command that checks them; --max-evaluations 5000 asks on"
     ]
+    assert said(scene, "Files")[0].startswith(f"{tmp_path / 'scene' / 'headline.png'}, overlay.png, ")
     for model in ("demo", f"{module}:load"):
         for reading in ("smallest", "irreducible"):
             options = ("--model", model, "--reading", reading, "--max-evaluations", 1_200)
@@ -285,5 +286,6 @@ def test_old_pages_do_not_stay_beside_new_images(run, tmp_path, red, module):
     page = (tmp_path / "out" / "report.html").read_text()
     assert "report.html" not in run(*common, "--segmenter", "grid:1x2")[0]
     assert not (tmp_path / "out" / "report.html").exists()
+    assert (tmp_path / "out" / "headline.png").exists()
     run(*common, "--segmenter", "grid:1x2", "--report")
     assert (tmp_path / "out" / "report.html").read_text() != page
