@@ -94,7 +94,7 @@ def demo(tmp_path_factory):
     from captum_focalogic.cli import app
 
     folder = tmp_path_factory.mktemp("demo")
-    result = CliRunner().invoke(app, ["explain", "--all", "--out", str(folder), "--no-progress"])
+    result = CliRunner().invoke(app, ["explain", "--model", "demo", "--all", "--out", str(folder), "--no-progress"])
     assert result.exit_code == 0, result.output
     return result.stdout, folder
 

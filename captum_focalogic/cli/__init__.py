@@ -11,7 +11,7 @@ from captum_focalogic.cli.allocator import keep_freed_memory
 from captum_focalogic.cli.compare import compare
 from captum_focalogic.cli.errors import UsageError, say
 from captum_focalogic.cli.experiment import experiment
-from captum_focalogic.cli.explain import explain
+from captum_focalogic.cli.explain import demo, explain
 from captum_focalogic.cli.logic import app as logic
 from captum_focalogic.cli.report import report
 from captum_focalogic.cli.segment import segment
@@ -27,6 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command()(explain)
+app.command()(demo)
 app.command()(segment)
 app.command()(verify)
 app.command()(compare)

@@ -34,7 +34,7 @@ class FigureFormat(StrEnum):
 def compare(
     context: typer.Context,
     image: options.ImageFile = None,
-    model: options.Model = "demo",
+    model: options.Model = options.USUAL_MODEL,
     weights: options.Weights = None,
     segmenter: options.Segmenter = None,
     mask: options.Mask = None,

@@ -3,12 +3,13 @@
 import shlex
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import reports_errors, say
+from captum_focalogic.cli.options import USUAL_MODEL
 from captum_focalogic.cli.output import command_text, given, print_lines, write_labels
 from captum_focalogic.cli.verify import verify
 from captum_focalogic.files import make_folder
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from captum_focalogic.answer import Answer, Session
 
 _MOST_LITERALS = 300
+_TILES = 100
 _TILE_NAME = "state-{:03d}.png"
 _WRITTEN = (
     "headline.png",
@@ -34,7 +36,7 @@ _WRITTEN = (
 def explain(
     context: typer.Context,
     image: options.ImageFile = None,
-    model: options.Model = "demo",
+    model: options.Model = USUAL_MODEL,
     weights: options.Weights = None,
     segmenter: options.Segmenter = None,
     mask: options.Mask = None,
@@ -54,7 +56,7 @@ def explain(
     seed: options.Seed = 22,
     tiles: Annotated[
         int, typer.Option(min=0, metavar="NUMBER", help="Most final states to print and to draw a tile of.")
-    ] = 100,
+    ] = _TILES,
     colour_blind: options.ColourBlind = False,
     report: options.Report = False,
     everything: Annotated[
@@ -65,20 +67,21 @@ def explain(
 ) -> None:
     """Say in logic why a model decides as it does.
 
-    Without arguments, explains the embedded model on an embedded scene, whose true reason is known.
+    Without arguments, explains a real network on a photograph of a cat; focalogic demo explains an embedded scene,
+    whose true reason is known.
 
     Writes to --out: headline.png (what is enough in its own colours, others, and what the model says without some),
     overlay.png (red: regions that every final state keeps; white: those that some keep), regions.png, tiles/ (one image
     a final state), formula.svg, labels.png (the regions, for --mask) and focus.json; what an earlier run wrote there
     is removed.
 
-    MODEL is one of: demo, the embedded network; torchvision:NAME, such as torchvision:resnet18; cascade:face, a face
+    MODEL is one of: efficientnet-lite0, a classifier of ImageNet's 1,000 classes (with the extra imagenet); demo, the
+    embedded network; torchvision:NAME, such as torchvision:resnet18; cascade:face, a face
     detector that is no neural network; PATH/MODULE.py:NAME, where NAME is an nn.Module, or a function of images
     (N, 3, H, W) in [0, 1], or a function or class that needs no argument and returns one of these. The module may
     define preprocess(image), which returns the image (3, H, W) in [0, 1] that the model sees, and labels, a list of
     class names or a function that returns it.
     """
-    from captum_focalogic.answer import explain_sessions
     from captum_focalogic.cli.session import choose_segmenter, open_session, read_batch, read_class
 
     rows = read_batch(batch)
@@ -96,8 +99,8 @@ def explain(
         seed=seed,
     )
     with opened as session:
-        (answer,) = explain_sessions(
-            [session],
+        answer = _answer(
+            session,
             search=search,
             reading=reading.value,
             criterion=criterion,
@@ -108,21 +111,71 @@ def explain(
             perturbations_per_eval=rows,
             show_progress=progress,
         )
-    print_lines({**(_everything(answer, tiles) if everything else answer.summary()), **_known_rule(session, answer)})
-    clear_files(folder)
-    written = write_files(folder, answer, most_tiles=tiles, colour_blind=colour_blind)
-    if report:
-        from captum_focalogic.cli.report import entry_of
-        from captum_focalogic.report.page import write_report
-
-        entry = entry_of(session, answer.focus, command_text(context))
-        written.append(write_report(folder / "report.html", [entry]).name)
-    print_lines({"Files": ", ".join(written)})
+    _tell(session, answer, everything, tiles)
+    page = command_text(context) if report else None
+    _write(session, answer, folder, tiles=tiles, colour_blind=colour_blind, command=page)
     if everything:
         check = ["focalogic", "verify", str(folder / "focus.json"), *given(context, signature(verify).parameters)]
         print_lines({"Check": shlex.join(check)})
     else:
         print_lines({"More": _more_text(max_evaluations)})
+
+
+@reports_errors
+def demo(
+    context: typer.Context,
+    seed: options.Seed = 22,
+    out: options.Out = Path("focalogic-out"),
+    report: options.Report = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Print all there is to say, final states and certificate in full.")
+    ] = False,
+    progress: options.Progress = True,
+    traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
+) -> None:
+    """Explain the embedded model on an embedded scene: the answer whose true reason is known.
+
+    The same as explain --model demo, which takes further options.
+    """
+    from captum_focalogic.answer import BASELINE, CRITERION
+    from captum_focalogic.cli.session import open_session
+
+    folder = make_folder(out)
+    opened = open_session(
+        image=None, model="demo", weights=None, baseline=BASELINE, criterion=CRITERION, device="auto", seed=seed
+    )
+    with opened as session:
+        answer = _answer(session, show_progress=progress)
+    _tell(session, answer, everything, _TILES)
+    _write(session, answer, folder, tiles=_TILES, colour_blind=False, command=command_text(context) if report else None)
+    further = "focalogic explain --model demo takes further options"
+    print_lines({"More": further if everything else f"--all prints everything; {further}"})
+
+
+def _answer(session: "Session", **how: Any) -> "Answer":
+    from captum_focalogic.answer import explain_sessions
+
+    (answer,) = explain_sessions([session], **how)
+    return answer
+
+
+def _tell(session: "Session", answer: "Answer", everything: bool, tiles: int) -> None:
+    """Print what was found, in short or all of it."""
+    print_lines({**(_everything(answer, tiles) if everything else answer.summary()), **_known_rule(session, answer)})
+
+
+def _write(
+    session: "Session", answer: "Answer", folder: Path, *, tiles: int, colour_blind: bool, command: str | None
+) -> None:
+    """Write the files, and the page where there is a command to put on it; say which."""
+    clear_files(folder)
+    written = write_files(folder, answer, most_tiles=tiles, colour_blind=colour_blind)
+    if command is not None:
+        from captum_focalogic.cli.report import entry_of
+        from captum_focalogic.report.page import write_report
+
+        written.append(write_report(folder / "report.html", [entry_of(session, answer.focus, command)]).name)
+    print_lines({"Files": ", ".join(written)})
 
 
 def _everything(answer: "Answer", most_states: int) -> dict[str, str]:

@@ -8,6 +8,9 @@ import typer
 
 from captum_focalogic.search.strategies import SEARCHES
 
+USUAL_MODEL = "efficientnet-lite0"
+"""What explains an image unless another model is named: a real classifier that needs no hub."""
+
 
 class ReadingName(StrEnum):
     """What is meant by a final state."""
@@ -19,12 +22,23 @@ class ReadingName(StrEnum):
 
 ImageFile = Annotated[
     Path | None,
-    typer.Argument(metavar="[IMAGE]", help="An image; without one, an embedded scene (for cascade:face, a face)."),
+    typer.Argument(metavar="[IMAGE]", help="An image; without one, an example that belongs to the model."),
 ]
 FocusFile = Annotated[Path, typer.Argument(metavar="FOCUS.json", help="What focalogic explain wrote.")]
 Model = Annotated[
     str,
-    typer.Option("--model", "-m", metavar="MODEL", help="demo, torchvision:NAME, cascade:face, MODULE.py:NAME."),
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="efficientnet-lite0, demo, torchvision:NAME, cascade:face, MODULE.py:NAME.",
+    ),
+]
+StoredModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="MODEL", help="As for explain; by default the one that the explanation names."
+    ),
 ]
 Weights = Annotated[
     str | None,

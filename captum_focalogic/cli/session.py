@@ -176,6 +176,11 @@ def _example(classifier: Classifier, seed: int) -> SeenImage:
 
         face = Image.fromarray(example_image())
         return SeenImage("the astronaut Eileen Collins", image_tensor(face), face.size, segmenter=Grid(4, 3))
+    if classifier.name.startswith("efficientnet-lite"):
+        from skimage import data
+
+        cat: Any = data
+        return answer.see_image(Image.fromarray(cat.chelsea()), classifier, "chelsea, the cat of scikit-image")
     raise CommandError(
         f"{classifier.name} has no example of its own; name an image: focalogic explain IMAGE --model ..."
     )

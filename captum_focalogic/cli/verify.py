@@ -13,7 +13,7 @@ from captum_focalogic.cli.output import print_lines
 def verify(
     focus: options.FocusFile,
     image: options.ImageFile = None,
-    model: options.Model = "demo",
+    model: options.StoredModel = None,
     weights: options.Weights = None,
     criterion: options.StoredCriterion = None,
     baseline: options.StoredBaseline = None,
@@ -40,7 +40,7 @@ def verify(
         stored,
         focus,
         image=image,
-        model=model,
+        model=model or stored.provenance.model or options.USUAL_MODEL,
         weights=weights,
         baseline=baseline,
         criterion=judged_by,

@@ -19,7 +19,7 @@ def run(*arguments: object) -> int:
 
 def test_compare_the_embedded_scene(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     methods = "FocaLogic, GradCAM, FeatureAblation, ReX"
-    assert run("compare", "--methods", methods, "--equal-budget", "--report", "--out", tmp_path) == 0
+    assert run("compare", "--model", "demo", "--methods", methods, "--equal-budget", "--report", "--out", tmp_path) == 0
     said = capsys.readouterr().out
     assert "exact rule" in said
     assert "ReX was skipped" in said
@@ -34,7 +34,7 @@ def test_compare_the_embedded_scene(tmp_path: Path, capsys: pytest.CaptureFixtur
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Beside other methods" in page
     assert "GradCAM" in page
-    assert "focalogic compare --methods &#39;FocaLogic, GradCAM" in page
+    assert "focalogic compare --model demo --methods &#39;FocaLogic, GradCAM" in page
     assert Focus.load(tmp_path / "focus.json").names[1] == "red disc"
 
 
@@ -58,7 +58,7 @@ def test_compare_a_picture_with_a_function(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("compare", "--methods", "list") == 0
+    assert run("compare", "--model", "demo", "--methods", "list") == 0
     said = capsys.readouterr().out
     assert all(name in said for name in METHODS)
 
@@ -76,5 +76,5 @@ def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_compare_says_what_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
-    assert run("compare", "--out", tmp_path, *options) == 2
+    assert run("compare", "--model", "demo", "--out", tmp_path, *options) == 2
     assert message in capsys.readouterr().err

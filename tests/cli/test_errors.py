@@ -101,24 +101,36 @@ def files(tmp_path_factory):
 
 
 CASES = {
-    "no such image": (["explain", "missing.png"], "missing.png cannot be read"),
-    "no image": (["explain", "text.png"], "text.png is no image that can be read"),
-    "empty file": (["explain", "empty.png"], "empty.png is no image that can be read"),
-    "truncated JPEG": (["explain", "cut.jpg"], "cut.jpg cannot be read: "),
-    "truncated PNG": (["explain", "cut.png"], "cut.png cannot be read: "),
-    "a folder": (["explain", "."], "cannot be read"),
+    "no such image": (["explain", "--model", "demo", "missing.png"], "missing.png cannot be read"),
+    "no image": (["explain", "--model", "demo", "text.png"], "text.png is no image that can be read"),
+    "empty file": (["explain", "--model", "demo", "empty.png"], "empty.png is no image that can be read"),
+    "truncated JPEG": (["explain", "--model", "demo", "cut.jpg"], "cut.jpg cannot be read: "),
+    "truncated PNG": (["explain", "--model", "demo", "cut.png"], "cut.png cannot be read: "),
+    "a folder": (["explain", "--model", "demo", "."], "cannot be read"),
     "mask of another size": (
-        ["explain", "good.png", "--mask", "small_mask.png"],
+        ["explain", "--model", "demo", "good.png", "--mask", "small_mask.png"],
         "is 10x12 pixels (width x height); expected 60x40 (the image's size) or 96x96 (what the model sees)",
     ),
-    "mask of another size than the scene": (["explain", "--mask", "small_mask.png"], "expected 96x96"),
-    "mask in colour": (["explain", "good.png", "--mask", "colour_mask.png"], "is a colour image"),
-    "mask without pixels": (["explain", "good.png", "--mask", "no_regions.npy"], "has no pixels"),
-    "mask that is missing": (["explain", "good.png", "--mask", "missing.png"], "missing.png cannot be read"),
-    "two ways to cut": (["explain", "--mask", "small_mask.png", "--segmenter", "slic"], "give one of them"),
-    "no regions": (["explain", "--segmenter", "slic:0"], "n_segments must be at least 1; got 0"),
-    "no cells": (["explain", "--segmenter", "grid:0x3"], "at least 1 row"),
-    "more cells than pixels": (["explain", "--segmenter", "grid:200x3"], "does not fit an image of 96x96 pixels"),
+    "mask of another size than the scene": (
+        ["explain", "--model", "demo", "--mask", "small_mask.png"],
+        "expected 96x96",
+    ),
+    "mask in colour": (["explain", "--model", "demo", "good.png", "--mask", "colour_mask.png"], "is a colour image"),
+    "mask without pixels": (["explain", "--model", "demo", "good.png", "--mask", "no_regions.npy"], "has no pixels"),
+    "mask that is missing": (
+        ["explain", "--model", "demo", "good.png", "--mask", "missing.png"],
+        "missing.png cannot be read",
+    ),
+    "two ways to cut": (
+        ["explain", "--model", "demo", "--mask", "small_mask.png", "--segmenter", "slic"],
+        "give one of them",
+    ),
+    "no regions": (["explain", "--model", "demo", "--segmenter", "slic:0"], "n_segments must be at least 1; got 0"),
+    "no cells": (["explain", "--model", "demo", "--segmenter", "grid:0x3"], "at least 1 row"),
+    "more cells than pixels": (
+        ["explain", "--model", "demo", "--segmenter", "grid:200x3"],
+        "does not fit an image of 96x96 pixels",
+    ),
     "NaN in the input": (["explain", "good.png", "--model", "nan.py:good"], "[nan, nan]"),
     "model that raises": (
         ["explain", "good.png", "--model", "models.py:raises"],
@@ -153,25 +165,40 @@ CASES = {
         ["explain", "good.png", "--model", "models.py:good", "--weights", "x"],
         "--weights needs an nn.Module",
     ),
-    "weights that are none": (["explain", "--weights", "text.png"], "text.png cannot be read"),
-    "target out of range": (["explain", "--target", "7"], "target 7 is out of range"),
-    "unknown option": (["explain", "--frobnicate"], "No such option: --frobnicate"),
+    "weights that are none": (["explain", "--model", "demo", "--weights", "text.png"], "text.png cannot be read"),
+    "target out of range": (["explain", "--model", "demo", "--target", "7"], "target 7 is out of range"),
+    "unknown option": (["explain", "--model", "demo", "--frobnicate"], "No such option: --frobnicate"),
     "unknown command": (["explian"], "No such command 'explian'"),
     "missing argument": (["segment"], "Missing argument 'IMAGE'"),
     "option without value": (["segment", "good.png", "--model"], "--model"),
-    "value of another type": (["explain", "--target", "cat"], "--target"),
-    "unknown segmenter": (["explain", "--segmenter", "magic"], "unknown segmenter 'magic'; choose slic"),
-    "segmenter without its weights": (["explain", "--segmenter", "sam:missing.pth"], "missing.pth cannot be read"),
-    "unknown baseline": (["explain", "--baseline", "magic"], "unknown baseline 'magic'; choose mean"),
-    "unknown criterion": (["explain", "--criterion", "magic"], "unknown criterion 'magic'; choose top1"),
-    "unknown search": (["explain", "--search", "magic"], "unknown search 'magic'; choose auto"),
-    "search that cannot": (["explain", "--search", "ascending", "--reading", "irreducible"], "reading='minimal'"),
-    "unknown reading": (["explain", "--reading", "magic"], "irreducible"),
-    "unknown device": (["explain", "--device", "abacus"], "no device 'abacus'"),
-    "batch of nothing": (["explain", "--batch", "0"], "--batch must be auto or a number of images"),
-    "no time": (["explain", "--time-limit", "0"], "time_limit must be a positive number"),
-    "negative seed": (["explain", "--seed", "-1"], "--seed"),
-    "folder that cannot be": (["explain", "--out", "good.png/sub"], "cannot be made"),
+    "value of another type": (["explain", "--model", "demo", "--target", "cat"], "--target"),
+    "unknown segmenter": (
+        ["explain", "--model", "demo", "--segmenter", "magic"],
+        "unknown segmenter 'magic'; choose slic",
+    ),
+    "segmenter without its weights": (
+        ["explain", "--model", "demo", "--segmenter", "sam:missing.pth"],
+        "missing.pth cannot be read",
+    ),
+    "unknown baseline": (
+        ["explain", "--model", "demo", "--baseline", "magic"],
+        "unknown baseline 'magic'; choose mean",
+    ),
+    "unknown criterion": (
+        ["explain", "--model", "demo", "--criterion", "magic"],
+        "unknown criterion 'magic'; choose top1",
+    ),
+    "unknown search": (["explain", "--model", "demo", "--search", "magic"], "unknown search 'magic'; choose auto"),
+    "search that cannot": (
+        ["explain", "--model", "demo", "--search", "ascending", "--reading", "irreducible"],
+        "reading='minimal'",
+    ),
+    "unknown reading": (["explain", "--model", "demo", "--reading", "magic"], "irreducible"),
+    "unknown device": (["explain", "--model", "demo", "--device", "abacus"], "no device 'abacus'"),
+    "batch of nothing": (["explain", "--model", "demo", "--batch", "0"], "--batch must be auto or a number of images"),
+    "no time": (["explain", "--model", "demo", "--time-limit", "0"], "time_limit must be a positive number"),
+    "negative seed": (["explain", "--model", "demo", "--seed", "-1"], "--seed"),
+    "folder that cannot be": (["explain", "--model", "demo", "--out", "good.png/sub"], "cannot be made"),
     "segment without an image": (["segment", "text.png"], "text.png is no image"),
     "verify without a focus": (["verify", "missing.json"], "missing.json cannot be read"),
     "verify with something else": (["verify", "text.png"], "JSON"),
@@ -227,7 +254,7 @@ def test_our_own_mistakes_are_called_so(monkeypatch, capsys, tmp_path):
 
     monkeypatch.setattr(sys.modules["captum_focalogic.cli.explain"], "write_files", mistaken)
     with pytest.raises(SystemExit) as left:
-        main(["explain", "--out", str(tmp_path), "--no-progress", "--reading", "smallest"])
+        main(["explain", "--model", "demo", "--out", str(tmp_path), "--no-progress", "--reading", "smallest"])
     assert left.value.code == 1
     assert capsys.readouterr().err == (
         "focalogic: internal error, ZeroDivisionError: division by zero; --traceback shows where\n"

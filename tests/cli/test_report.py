@@ -19,15 +19,15 @@ def run(*arguments: object) -> int:
 @pytest.fixture(scope="module")
 def explained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("explained")
-    assert run("explain", "--out", folder / "first", "--report", "--no-progress") == 0
-    assert run("explain", "--out", folder / "second", "--seed", 23, "--no-progress") == 0
+    assert run("explain", "--model", "demo", "--out", folder / "first", "--report", "--no-progress") == 0
+    assert run("explain", "--model", "demo", "--out", folder / "second", "--seed", 23, "--no-progress") == 0
     return folder
 
 
 def test_explain_writes_a_report(explained: Path) -> None:
     page = (explained / "first" / "report.html").read_text(encoding="utf-8")
     assert "red disc" in page
-    assert f"focalogic explain --out {explained / 'first'} --report --no-progress" in page
+    assert f"focalogic explain --model demo --out {explained / 'first'} --report --no-progress" in page
     assert "Precision" in page, "the truth of an embedded scene is known"
     assert not (explained / "second" / "report.html").exists()
 

@@ -14,6 +14,7 @@ def test_segment_writes_regions_that_explain_takes_as_a_mask(module, red, run, t
     Image.fromarray(labels).save(tmp_path / "edited.png")
     out, _ = run(
         "explain",
+        "--all",
         red,
         "--model",
         f"{module}:load",

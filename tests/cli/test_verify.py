@@ -27,7 +27,7 @@ def test_verify_needs_an_image_of_the_same_size(demo, run, red, module):
 
 def test_criterion_and_baseline_are_those_of_the_explanation_unless_others_are_named(run, tmp_path):
     common = ("--baseline", "white", "--criterion", "probability:0.9", "--no-progress")
-    run("explain", "--out", tmp_path, *common)
+    run("explain", "--model", "demo", "--out", tmp_path, *common)
     out, _ = run("verify", tmp_path / "focus.json")
     assert "FAILS" not in out
     out, _ = run("verify", tmp_path / "focus.json", "--criterion", "probability:1", code=1)
