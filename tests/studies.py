@@ -1,5 +1,6 @@
 """Studies and experiments of seconds: images that are worked out by hand, and rows that nobody had to make."""
 
+import math
 import subprocess
 import time
 from collections.abc import Sequence
@@ -149,3 +150,22 @@ def table_of(columns: dict[str, Sequence[Any]]) -> Any:
         {"index": place, "id": f"image-{place}", **{name: values[place] for name, values in columns.items()}}
         for place in range(count)
     )
+
+
+def summary_row(index: int, precision: float | None, recall: float | None = 0.5, **more: Any) -> dict[str, Any]:
+    """A row with the measures of both readings, as summaries take it."""
+    known: dict[str, Any] = {"count": 2, "size": 1.5, "precision": precision, "recall": recall, "divergence": 0.02}
+    known["behaviour"] = None if precision is None else "narrow" if precision >= 0.5 else "misled"
+    values = {f"{reading}_{name}": value for reading in ("irreducible", "smallest") for name, value in known.items()}
+    plain = {"index": index, "id": f"i{index}", "label": index % 2, "prediction": 0, "correct": index % 2 == 0}
+    return {**plain, **values, "reading": "irreducible", "certificate_complete": "yes", **more}
+
+
+PRECISIONS = [0.1, 0.9, 0.4, math.nan, 0.8, 1.0]
+
+
+def summary_rows() -> Any:
+    """Rows with these precisions, one that failed, and one of an image whose object is not known."""
+    failed = {"index": 6, "id": "i6", "label": 1, "error": "OSError: torn"}
+    unknown = summary_row(7, None, None)
+    return as_table([*(summary_row(index, value) for index, value in enumerate(PRECISIONS)), failed, unknown])

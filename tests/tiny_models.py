@@ -1,5 +1,7 @@
 """Models whose every answer can be worked out by hand, and models that look verdicts up in a truth table."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -7,6 +9,9 @@ from torch import Tensor, nn
 from captum_focalogic.masking import Example
 from captum_focalogic.oracle import Forward, Memory, References, Summaries
 from captum_focalogic.regions import partition_from_masks
+
+if TYPE_CHECKING:
+    from captum_focalogic.compare.decision import Decision
 
 LABELS = torch.tensor([[5, 5, 7, 7], [5, 5, 7, 7], [-1, -1, 9, 9], [-1, -1, 9, 9]])
 """Four regions of equal size; columns: -1, 5, 7, 9."""
@@ -34,6 +39,15 @@ class Rule(nn.Module):
         left, right, _, lower = (images.mean(1)[:, y, x] > 0.5 for y, x in ((0, 0), (0, 2), (2, 0), (2, 2)))
         holds = (left & (right | lower)).float()
         return torch.stack([1 - holds, 4 * holds], dim=1)
+
+
+def rule_decision() -> "Decision":
+    """That all of a white image is of class 1, by the rule."""
+    from captum_focalogic.compare.decision import Decision
+    from captum_focalogic.criteria import Top1
+
+    model, image = Rule(), torch.ones(1, 3, 4, 4)
+    return Decision(model, image, torch.zeros_like(image), LABELS.numpy(), 1, model(image), Top1())
 
 
 class Convolutional(nn.Module):

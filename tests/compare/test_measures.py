@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import sympy
 import torch
-from tiny_models import LABELS, Rule
+from tiny_models import LABELS, Rule, rule_decision
 
 from captum_focalogic import FocaLogic
-from captum_focalogic.compare.decision import Decision, class_scores
+from captum_focalogic.compare.decision import Decision
 from captum_focalogic.compare.measures import chosen_regions, curves, f1, jaccard, measure, pointing_game, ranking
 from captum_focalogic.compare.method import Attribution, from_regions
-from captum_focalogic.criteria import Top1
 
 IMAGE = torch.ones(1, 3, 4, 4)
 RULE = sympy.sympify("I5 & (I7 | I9)")
@@ -20,8 +19,7 @@ RULE = sympy.sympify("I5 & (I7 | I9)")
 
 @pytest.fixture
 def decision() -> Decision:
-    model = Rule()
-    return Decision(model, IMAGE, torch.zeros_like(IMAGE), LABELS.numpy(), 1, class_scores(model, IMAGE), Top1())
+    return rule_decision()
 
 
 def of(decision: Decision, *scores: float) -> Attribution:

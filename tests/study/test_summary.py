@@ -12,34 +12,17 @@ from scipy import stats
 
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 
+from studies import summary_row, summary_rows
+
 from captum_focalogic.errors import InputError
 from captum_focalogic.metrics import Thresholds
 from captum_focalogic.study import compare_rows, mean_of, summarise
 from captum_focalogic.study.rows import as_table
-from captum_focalogic.study.tables import comparison_csv, comparison_latex, csv_table, latex_table
-
-NAN = math.nan
-
-
-def row(index: int, precision: float | None, recall: float | None = 0.5, **more: Any) -> dict[str, Any]:
-    known: dict[str, Any] = {"count": 2, "size": 1.5, "precision": precision, "recall": recall, "divergence": 0.02}
-    known["behaviour"] = None if precision is None else "narrow" if precision >= 0.5 else "misled"
-    values = {f"{reading}_{name}": value for reading in ("irreducible", "smallest") for name, value in known.items()}
-    plain = {"index": index, "id": f"i{index}", "label": index % 2, "prediction": 0, "correct": index % 2 == 0}
-    return {**plain, **values, "reading": "irreducible", "certificate_complete": "yes", **more}
-
-
-PRECISIONS = [0.1, 0.9, 0.4, NAN, 0.8, 1.0]
-
-
-def rows() -> Any:
-    failed = {"index": 6, "id": "i6", "label": 1, "error": "OSError: torn"}
-    unknown = row(7, None, None)
-    return as_table([*(row(index, value) for index, value in enumerate(PRECISIONS)), failed, unknown])
+from captum_focalogic.study.tables import comparison_csv, comparison_latex
 
 
 def test_means_count_what_they_leave_out() -> None:
-    summary = summarise(rows())
+    summary = summarise(summary_rows())
     precision = summary["irreducible_precision"]
     assert precision.value == pytest.approx((0.1 + 0.9 + 0.4 + 0.8 + 1.0) / 5)
     assert (precision.count, precision.undefined) == (5, 1)
@@ -53,7 +36,7 @@ def test_means_count_what_they_leave_out() -> None:
 
 
 def test_groups_are_what_they_say() -> None:
-    lines = {(line.grouping, line.name): line for line in summarise(rows(), class_names=["cat", "dog"]).lines}
+    lines = {(line.grouping, line.name): line for line in summarise(summary_rows(), class_names=["cat", "dog"]).lines}
     assert list(lines) == [
         ("all", "all"),
         ("class", "cat"),
@@ -71,7 +54,7 @@ def test_groups_are_what_they_say() -> None:
     cat = lines["class", "cat"].means["irreducible_precision"]
     assert cat.value == pytest.approx((0.1 + 0.4 + 0.8) / 3)
     assert lines["all", "all"].behaviours["irreducible"].kind == "holistic"
-    strict = summarise(rows(), by=(), thresholds=Thresholds(recall=0.6))
+    strict = summarise(summary_rows(), by=(), thresholds=Thresholds(recall=0.6))
     assert [line.behaviours["irreducible"].kind for line in strict.lines] == ["narrow"]
 
 
@@ -96,33 +79,16 @@ def test_intervals_are_near_the_normal_ones_of_large_samples_and_repeat() -> Non
 
 def test_means_of_little() -> None:
     assert mean_of(np.array([])).count == 0
-    one = mean_of(np.array([0.25, NAN]))
+    one = mean_of(np.array([0.25, math.nan]))
     assert (one.value, one.count, one.undefined) == (0.25, 1, 1)
     assert math.isnan(one.low)
     same = mean_of(np.full(5, 0.5))
     assert (same.low, same.value, same.high) == (0.5, 0.5, 0.5)
 
 
-def test_tables_hold_the_means() -> None:
-    summary = summarise(rows(), class_names=["a_b & c", "d%"])
-    table = list(csv.DictReader(io.StringIO(csv_table(summary))))
-    (line,) = [line for line in table if line["grouping"] == "all" and line["column"] == "smallest_precision"]
-    assert float(line["mean"]) == summary["smallest_precision"].value
-    assert (line["count"], line["undefined"]) == ("5", "1")
-    text = str(summary)
-    assert "precision of 1" in text
-    assert "OSError: torn" in text
-    assert text.count("class: d%") == 2
-    latex = latex_table(summary)
-    assert r"class: a\_b \& c" in latex
-    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 2
-    widths = {line.count(" & ") for line in latex.splitlines() if line.endswith(r" \\")}
-    assert widths == {7}
-
-
 @pytest.mark.parametrize(
     ("table", "by", "message"),
-    [(as_table([]), (), "no row to summarise"), (as_table([row(0, 1.0)]), ("size",), "got 'size'")],
+    [(as_table([]), (), "no row to summarise"), (as_table([summary_row(0, 1.0)]), ("size",), "got 'size'")],
 )
 def test_summaries_that_cannot_be(table: Any, by: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
@@ -139,8 +105,8 @@ def two(shift: float, count: int = 40) -> tuple[Any, Any]:
     draws = np.random.default_rng(3)
     first = draws.uniform(0.2, 0.6, count)
     second = first + shift + draws.normal(0, 0.05, count)
-    ones = [row(index, value) for index, value in enumerate(first)]
-    others = [row(index, value, correct=True) for index, value in enumerate(second)]
+    ones = [summary_row(index, value) for index, value in enumerate(first)]
+    others = [summary_row(index, value, correct=True) for index, value in enumerate(second)]
     return as_table(ones), as_table(list(reversed(others)))
 
 
@@ -173,8 +139,8 @@ def test_no_difference_is_no_difference() -> None:
 
 
 def test_undefined_values_and_strangers_are_left_out() -> None:
-    first = as_table([row(0, 0.5), row(1, NAN), row(2, 0.25), row(3, 1.0)])
-    second = as_table([row(2, 0.5), row(1, 1.0), row(0, 0.5), row(9, 0.0)])
+    first = as_table([summary_row(0, 0.5), summary_row(1, math.nan), summary_row(2, 0.25), summary_row(3, 1.0)])
+    second = as_table([summary_row(2, 0.5), summary_row(1, 1.0), summary_row(0, 0.5), summary_row(9, 0.0)])
     comparison = compare_rows(first, second, ("a", "b"))
     line = comparison["irreducible_precision"]
     assert (line.pairs, line.first, line.second, line.difference) == (2, 0.375, 0.5, 0.125)
@@ -183,11 +149,11 @@ def test_undefined_values_and_strangers_are_left_out() -> None:
     assert len(list(csv.DictReader(io.StringIO(comparison_csv(comparison))))) == len(comparison.lines)
     assert r"irreducible precision & 2 & 0.375 & 0.500 &" in comparison_latex(comparison)
     with pytest.raises(InputError, match="no image in common"):
-        compare_rows(first, as_table([row(7, 1.0)]))
+        compare_rows(first, as_table([summary_row(7, 1.0)]))
 
 
 def test_readings_that_one_study_lacks_are_not_compared(tmp_path: Path) -> None:
     lacking = {f"irreducible_{name}": None for name in ("count", "size", "precision", "recall", "divergence")}
-    first = as_table([row(0, 0.5), row(1, 0.5)])
-    second = as_table([row(0, 0.5, **lacking), row(1, 0.5, **lacking)])
+    first = as_table([summary_row(0, 0.5), summary_row(1, 0.5)])
+    second = as_table([summary_row(0, 0.5, **lacking), summary_row(1, 0.5, **lacking)])
     assert {line.column.split("_")[0] for line in compare_rows(first, second).lines} == {"accuracy", "smallest"}

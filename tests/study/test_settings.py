@@ -1,0 +1,74 @@
+"""Settings of a study: told from others by a text that is the same in every process."""
+
+from functools import partial
+
+import pytest
+import torch
+from studies import GRID, patch_items
+from tiny_models import Brightest
+
+from captum_focalogic.classifier import Classifier
+from captum_focalogic.errors import InputError
+from captum_focalogic.segmenters import Grid
+from captum_focalogic.study.items import ModelFactory
+from captum_focalogic.study.settings import (
+    Identified,
+    StudySettings,
+    model_factory,
+    segmenter_from_text,
+    setting_text,
+    truth_from_text,
+)
+
+
+def layer(weight: float) -> torch.nn.Module:
+    made = torch.nn.Linear(2, 2)
+    torch.nn.init.constant_(made.weight, weight)
+    torch.nn.init.zeros_(made.bias)
+    return made
+
+
+def test_things_are_told_by_what_they_do() -> None:
+    assert setting_text(None) is None
+    assert setting_text(0.5) == 0.5
+    assert setting_text(Grid(2, 3)) == setting_text(Grid(2, 3)) == "Grid(rows=2, columns=3)"
+    assert setting_text(layer(1.0)) == setting_text(layer(1.0)) != setting_text(layer(2.0))
+    assert setting_text(Identified(print, "mine")) == "mine"
+    assert setting_text(layer).endswith("test_settings.layer")
+    assert "0x" not in setting_text(lambda: None) + setting_text(partial(layer, 1.0)) + setting_text(object())
+
+
+def test_a_record_tells_runs_apart() -> None:
+    settings = StudySettings(model_factory(Brightest()), GRID)
+    record = settings.record(patch_items(3))
+    assert record == StudySettings(model_factory(Brightest()), Grid(2, 3)).record(patch_items(3))
+    assert record["images"] == 3
+    assert record["data"] != settings.record(patch_items(4))["data"]
+    other = StudySettings(model_factory(Brightest()), GRID, max_evaluations=9).record(patch_items(3))
+    assert {name for name in record if record[name] != other[name]} == {"max_evaluations"}
+
+
+def test_work_is_cut_into_the_same_groups_whatever_is_done() -> None:
+    settings, items = StudySettings(model_factory(Brightest()), group=4), patch_items(10)
+    places = [[index for index, _ in group] for group in settings.groups(items, set())]
+    assert places == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    left = settings.groups(items, {0, 1, 2, 3, 5, 8})
+    assert [[index for index, _ in group] for group in left] == places[1:]
+
+
+def test_models_become_factories_once() -> None:
+    factory = model_factory(Classifier(Brightest(), name="bright"))
+    assert factory.identity.startswith("bright, Brightest ")
+    assert model_factory(factory) is factory
+    assert isinstance(model_factory(lambda images: images), ModelFactory)
+    with pytest.raises(InputError, match="model must be a module"):
+        model_factory("resnet")  # type: ignore[arg-type]
+
+
+def test_names_that_the_command_line_takes() -> None:
+    model = Classifier(Brightest(), name="bright")
+    assert segmenter_from_text("grid:2x3") == GRID
+    assert truth_from_text("own", model) is True
+    assert truth_from_text("none", model) is False
+    with pytest.raises(InputError, match="the model bright names none"):
+        truth_from_text("sam3", model)
