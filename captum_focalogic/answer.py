@@ -23,7 +23,7 @@ from captum_focalogic.arrays import Labels
 from captum_focalogic.attributor import check_bound, warn_of_emptiness
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, find_classifier, find_device
-from captum_focalogic.criteria import Kind, Outputs, Over, class_number, criterion_text
+from captum_focalogic.criteria import Kind, Outputs, Over, Top1, Top1Ratio, class_number, criterion_text
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.examination import Examination, Shares, shares_of
@@ -36,7 +36,8 @@ from captum_focalogic.oracle import AnyCriterion
 from captum_focalogic.provenance import Prediction, Removal
 from captum_focalogic.regions import as_label_map
 from captum_focalogic.search import Reading, Strategy
-from captum_focalogic.search.critical import CriticalSets
+from captum_focalogic.search.critical import CriticalSets, Inquiry
+from captum_focalogic.search.growth import GrownSets, grown_sets
 from captum_focalogic.search.strategies import check_reading, strategy_for
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
 from captum_focalogic.summary import summary
@@ -150,6 +151,8 @@ class Answer:
         The class that the explained one was held against, if it was.
     fill : (H, W, 3) or (1, 1, 3) uint8, or None
         What dropped regions were filled with, to be shown; None where it cannot be, or they were left out.
+    grown : GrownSets or None
+        Where the explained class is not the prediction: regions that alone are called so nevertheless.
     """
 
     focus: Focus
@@ -158,6 +161,7 @@ class Answer:
     device: str = "cpu"
     against: str | None = None
     fill: NDArray[np.uint8] | None = None
+    grown: GrownSets | None = None
 
     @property
     def prediction(self) -> Prediction | None:
@@ -176,7 +180,7 @@ class Answer:
 
     def summary(self) -> dict[str, str]:
         """The answer in a few lines, by label: prediction, enough, without, trust, certificate."""
-        said = {"Image": f"{self.title}{_size_text(self.focus)}", **summary(self.focus, self.against)}
+        said = {"Image": f"{self.title}{_size_text(self.focus)}", **summary(self.focus, self.against, self.grown)}
         return said | {"Prediction": self.said} if self.focus.target is None else said
 
     def lines(self, most_states: int = 20) -> dict[str, str]:
@@ -218,7 +222,7 @@ class Answer:
         from captum_focalogic.figures.headline import headline
 
         self._need_image()
-        return headline(self.focus, fill=self.fill, against=self.against)
+        return headline(self.focus, fill=self.fill, against=self.against, grown=self.grown)
 
     def overlay(self, *, colour_blind: bool = False) -> Image.Image:
         """All final states in one image: red regions are in every one, white ones in some (the paper's figure 4)."""
@@ -536,12 +540,32 @@ def explain_sessions(
         focuses = [model.focus(result, reading) for model, result in zip(models, results, strict=True)]
         warn_of_emptiness(focuses)
         interrupted = any(result.certificate.stopped == "interrupted" for result in results)
-        examined = [] if interrupted else _examined(sessions, models, focuses, shares, seed, bar.update)
+        growths = [] if interrupted else _growths(models, focuses, shares)
+        others = [(model.under(Top1()), inquiry) for model, inquiry in zip(models, growths, strict=True) if inquiry]
+        examined = [] if interrupted else _examined(sessions, models, focuses, shares, seed, others, bar.update)
         if getattr(bar, "total", 0) is None:
             bar.total = bar.n
     return [
-        _answer(session, model, focus, seed)
-        for session, model, focus in zip(sessions, models, examined or focuses, strict=True)
+        replace(_answer(session, model, focus, seed), grown=None if inquiry is None else inquiry.result)
+        for session, model, focus, inquiry in zip(
+            sessions, models, examined or focuses, growths or [None] * len(models), strict=True
+        )
+    ]
+
+
+def _growths(
+    models: Sequence[MaskedModel], focuses: Sequence[Focus], shares: Sequence[Shares]
+) -> list[Inquiry[GrownSets] | None]:
+    """The other question, where the explained class is not the prediction: which regions alone are called so."""
+    return [
+        Inquiry(grown_sets(model.num_regions, share.search))
+        if isinstance(model.criterion, Top1 | Top1Ratio)
+        and model.kind in (Kind.LOGITS, Kind.PROBABILITIES, Kind.SIGMOIDS)
+        and model.prediction is not None
+        and model.prediction.top
+        and not focus.evaluated.valid[:1].any()
+        else None
+        for model, focus, share in zip(models, focuses, shares, strict=True)
     ]
 
 
@@ -551,6 +575,7 @@ def _examined(
     focuses: Sequence[Focus],
     shares: Sequence[Shares],
     seed: int,
+    others: Sequence[tuple[MaskedModel, Inquiry[GrownSets]]],
     on_judged: Callable[[int], object],
 ) -> list[Focus]:
     """The focuses with critical sets and trust, all models asked together; none where an interrupt came between."""
@@ -566,7 +591,7 @@ def _examined(
         )
         for session, model, focus, share in zip(sessions, models, focuses, shares, strict=True)
     ]
-    drive([pair for examination in examinations for pair in examination.inquiries], on_judged)
+    drive([*others, *(pair for examination in examinations for pair in examination.inquiries)], on_judged)
     if any(inquiry.stopped for examination in examinations for _, inquiry in examination.inquiries):
         return []
     return [examination.focus() for examination in examinations]

@@ -16,6 +16,7 @@ from captum_focalogic.focus import Focus
 from captum_focalogic.logic import count_literals, symbol
 from captum_focalogic.search.certificate import percent
 from captum_focalogic.search.critical import CriticalSets
+from captum_focalogic.search.growth import GrownSets
 
 MOST_LITERALS = 12
 """Of a formula that is told in full; of longer ones the strongest sets are listed."""
@@ -26,7 +27,7 @@ MOST_CRITICAL = 3
 Bools = NDArray[np.bool_]
 
 
-def summary(focus: Focus, against: str | None = None) -> dict[str, str]:
+def summary(focus: Focus, against: str | None = None, grown: GrownSets | None = None) -> dict[str, str]:
     """What a focus says, by label; each text of one line, or a few.
 
     Parameters
@@ -35,14 +36,19 @@ def summary(focus: Focus, against: str | None = None) -> dict[str, str]:
         The explanation.
     against : str, optional
         The class that the explained one was held against, where the criterion is of that kind.
+    grown : GrownSets, optional
+        Sets that are called the explained class where the whole image is not.
     """
     said = {"Prediction": prediction_text(focus)}
     if focus.target_name is not None and focus.prediction is not None and focus.prediction.index != focus.target:
         said["Explained"] = f"{focus.target_name}, which is not the prediction"
     said["Enough"] = enough_text(focus, against)
+    if grown is not None:
+        said["Alone"] = grown_text(focus, grown)
     if focus.critical is not None:
         said["Without"] = without_text(focus, against)
-    if focus.trust is not None:
+    # Of a formula that is never true there is nothing to trust.
+    if focus.trust is not None and grown is None:
         said["Trust"] = str(focus.trust)
     said["Certificate"] = certificate_text(focus)
     return said
@@ -99,6 +105,34 @@ def _alternatives(focus: Focus) -> list[str]:
         return [f"in all {count} ways: {in_words(focus.expression, focus.names)}   {focus.formula}"]
     shown = [regions_text(focus, focus.final_states[row], "and") for row in focus.strongest[1:ALTERNATIVES]]
     return [f"{count} ways; the next strongest: {'; '.join(shown)}"]
+
+
+def grown_text(focus: Focus, grown: GrownSets) -> str:
+    """Which regions alone are called what the whole image is not."""
+    if not len(grown):
+        return f"no set of regions was found that alone is called {target_text(focus)} ({grown.asked:,} asked)"
+    lines = [grown_set_text(focus, grown, row) for row in range(len(grown))]
+    first = (
+        f"the whole is called {_whole_text(focus)}; {lines[0]}: {percent(_area(focus, grown.states[0]))} of the image"
+    )
+    others = [f"so are {'; '.join(lines[1:])}"] if len(lines) > 1 else []
+    return "\n".join([first, *others]) + f" ({grown.asked:,} sets asked; others may exist)"
+
+
+def grown_set_text(focus: Focus, grown: GrownSets, row: int) -> str:
+    """One of these sets, and how likely the explained class is on it."""
+    state, likely = grown.states[row], grown.probability[row]
+    sure = "" if np.isnan(likely) else f", {likely:.2f}"
+    if not state.any():
+        return f"what the regions are filled with is by itself called {target_text(focus)}{sure}"
+    verb = "is" if state.sum() == 1 else "are"
+    spare = "" if grown.irreducible[row] else " (some may be spared)"
+    return f"{regions_text(focus, state, 'and')} alone {verb} called {target_text(focus)}{sure}{spare}"
+
+
+def _whole_text(focus: Focus) -> str:
+    prediction = focus.prediction
+    return "otherwise" if prediction is None else prediction.name or f"class {prediction.index}"
 
 
 def without_text(focus: Focus, against: str | None = None) -> str:
@@ -161,7 +195,7 @@ def certificate_text(focus: Focus) -> str:
     if certificate.smallest == "open":
         return f"the smallest set has {_between(certificate.complete_up_to or 0, least or 0)} regions ({asked})"
     every = "these are all of that size" if certificate.smallest == "all" else "others of that size may exist"
-    return f"no fewer than {least} region{'s' if least != 1 else ''} are enough, and {every} ({asked})"
+    return f"no fewer than {least} region{'s are' if least != 1 else ' is'} enough, and {every} ({asked})"
 
 
 def _between(proved: int, found: int) -> str:

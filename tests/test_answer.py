@@ -434,3 +434,40 @@ def test_what_regions_were_filled_with_is_kept_as_an_image(baseline, shape) -> N
     assert (fill.shape, fill.dtype) == (shape, np.uint8)
     if baseline == "mean":
         assert fill.ravel().tolist() == [153, 153, 153]
+
+
+@pytest.mark.filterwarnings("ignore:.*the target is not the prediction")
+def test_a_class_that_is_not_the_prediction_is_looked_for_in_parts_of_the_image() -> None:
+    """Class 2 is ahead nowhere, and class 0 wherever an upper corner is gone."""
+    how = {"labels": ["dark", "bright", "brightish"], "segmenter": "grid:2x2", "baseline": "black"}
+    model = Corners()
+    answer = explain_image(model, quarters(), target="dark", **how)
+    assert len(answer.focus.final_states) == 0
+    assert answer.grown is not None
+    assert "what the regions are filled with is by itself called dark, 0.9" in str(answer)
+    nowhere = explain_image(model, quarters(), target="brightish", **how)
+    assert nowhere.grown is not None
+    assert "\nAlone        no set of regions was found that alone is called brightish (15 asked)" in str(nowhere)
+    assert nowhere.headline().width > 600
+    upside_down = explain_image(model, quarters(0.2, 1.0), target="dark", **how)
+    assert upside_down.grown is None
+    assert "Alone" not in str(upside_down)
+
+
+@pytest.mark.filterwarnings("ignore:.*the target is not the prediction")
+def test_regions_alone_are_called_what_the_whole_is_not() -> None:
+    def left_or_right(images: torch.Tensor) -> torch.Tensor:
+        """Class 2 where only the left is bright, class 1 where the right is, class 0 elsewhere."""
+        left, right = images[..., :4].mean((1, 2, 3)), images[..., 4:].mean((1, 2, 3))
+        return torch.stack([torch.full_like(left, 0.5), 2 * right, 1.5 * left], dim=1)
+
+    labels = ["none", "right", "left"]
+    image = np.ones((8, 8, 3), dtype=np.float32)
+    answer = explain_image(left_or_right, image, target="left", labels=labels, segmenter="grid:1x2", baseline="black")
+    assert answer.prediction is not None
+    assert answer.prediction.name == "right"
+    assert answer.grown is not None
+    assert answer.grown.states.tolist() == [[True, False]]
+    assert "Alone        the whole is called right; 1 alone is called left, 0.6" in str(answer)
+    assert "50 % of the image (3 sets asked; others may exist)" in str(answer)
+    assert "Trust" not in str(answer)

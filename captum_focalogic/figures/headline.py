@@ -19,7 +19,8 @@ from captum_focalogic.figures.canvas import INK, PAGE, Canvas, Colour, Ints, bac
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import Shrink, resize_image, resize_labels
 from captum_focalogic.search.certificate import percent
-from captum_focalogic.summary import enough_text, regions_text, target_text, then_text
+from captum_focalogic.search.growth import GrownSets
+from captum_focalogic.summary import enough_text, grown_set_text, grown_text, regions_text, target_text, then_text
 
 ALTERNATIVES = 3
 """Other sets that are shown, at most."""
@@ -44,6 +45,7 @@ def headline(
     *,
     fill: ArrayLike | None = None,
     against: str | None = None,
+    grown: GrownSets | None = None,
     side: int = _SIDE,
 ) -> Image.Image:
     """The strongest sufficient set, up to three others, and the smallest critical set with what the model then says.
@@ -58,6 +60,8 @@ def headline(
         What dropped regions were filled with. With it the critical set is shown as the model saw it, else dimmed.
     against : str, optional
         The class that the explained one was held against, where the criterion is of that kind.
+    grown : GrownSets, optional
+        Sets that are called the explained class where the whole image is not; shown in place of final states.
     side : int
         Enlarge until the longer side of the large image has at least this many pixels; larger ones are shrunk to 900.
 
@@ -72,12 +76,18 @@ def headline(
         If the focus has no label map, or the image does not fit it.
     """
     pixels, labels = _fitted(focus, image)
-    states = focus.final_states[focus.strongest]
+    states = focus.final_states[focus.strongest] if grown is None else grown.states
     first = states[0] if len(states) else np.zeros(focus.num_regions, dtype=np.bool_)
     main = evidence_image(pixels, labels, focus.region_ids, first, numbers=True, side=side)
-    panels = _alternatives(focus, pixels, labels, states[1 : 1 + ALTERNATIVES])
+    others = range(1, min(len(states), 1 + ALTERNATIVES))
+    texts = [_other(focus, row) if grown is None else f"And {grown_set_text(focus, grown, row)}" for row in others]
+    panels: list[Panel] = [
+        (evidence_image(pixels, labels, focus.region_ids, states[row], side=_SMALL), text)
+        for row, text in zip(others, texts, strict=True)
+    ]
     panels += _without(focus, pixels, labels, fill, against)
-    return _page(main, _decision(focus), _enough(focus, against), panels)
+    said = _enough(focus, against) if grown is None else _grown(focus, grown)
+    return _page(main, _decision(focus), said, panels)
 
 
 def evidence_image(
@@ -166,9 +176,7 @@ def _decision(focus: Focus) -> str:
 def _enough(focus: Focus, against: str | None) -> str:
     """What the large image shows; and that what is grey in it was not grey when the model was asked."""
     states = focus.final_states[focus.strongest]
-    filled = focus.provenance.baseline if focus.provenance.removal == "fill" else None
-    shade = "mean colour" if filled == "mean" else filled
-    asked = "" if filled is None or not len(states) else f" (what is grey here was filled with {shade})"
+    asked = _filled(focus) if len(states) else ""
     if against is not None or not len(states) or not states[0].any():
         return f"Enough: {enough_text(focus, against).splitlines()[0]}{asked}"
     kept = focus.probabilities[focus.strongest[0]]
@@ -178,15 +186,28 @@ def _enough(focus: Focus, against: str | None) -> str:
     return f"Enough: {regions_text(focus, states[0], 'and')} alone, {share} of the image{unfinished}{likely}{asked}"
 
 
-def _alternatives(focus: Focus, pixels: Bytes, labels: Ints, states: Bools) -> list[Panel]:
-    """Further sufficient sets, each with the explained class's probability."""
-    panels = []
-    for row, state in enumerate(states, start=1):
-        kept = focus.probabilities[focus.strongest[row]]
-        likely = "" if np.isnan(kept) else f": {target_text(focus)} {kept:.2f}"
-        drawn = evidence_image(pixels, labels, focus.region_ids, state, side=_SMALL)
-        panels.append((drawn, f"Or {regions_text(focus, state, 'and')} alone{likely}"))
-    return panels
+def _other(focus: Focus, place: int) -> str:
+    """A further sufficient set, with the explained class's probability."""
+    row = focus.strongest[place]
+    kept = focus.probabilities[row]
+    likely = "" if np.isnan(kept) else f": {target_text(focus)} {kept:.2f}"
+    return f"Or {regions_text(focus, focus.final_states[row], 'and')} alone{likely}"
+
+
+def _grown(focus: Focus, grown: GrownSets) -> str:
+    """What the large image shows where the whole image is not called so."""
+    if not len(grown):
+        return grown_text(focus, grown)
+    text = grown_set_text(focus, grown, 0)
+    share = percent(float(focus.areas[grown.states[0]].sum()))
+    return f"{text[:1].upper()}{text[1:]}, {share} of the image{_filled(focus)}"
+
+
+def _filled(focus: Focus) -> str:
+    """That what is grey was not grey when the model was asked."""
+    filled = focus.provenance.baseline if focus.provenance.removal == "fill" else None
+    shade = "mean colour" if filled == "mean" else filled
+    return "" if filled is None else f" (what is grey here was filled with {shade})"
 
 
 def _without(focus: Focus, pixels: Bytes, labels: Ints, fill: ArrayLike | None, against: str | None) -> list[Panel]:
