@@ -243,7 +243,8 @@ class Answer:
         focus = self.focus
         settings = {"Model": str(focus.provenance.model), "Device": self.device}
         settings["Baseline"] = str(focus.provenance.baseline)
-        return focus.report(path, **{"title": self.title, "label": focus.target_name, "settings": settings, **how})
+        known = {"title": self.title, "label": focus.target_name, "against": self.against, "settings": settings}
+        return focus.report(path, **{**known, **how})
 
     def save(self, path: str | Path) -> None:
         """Write the focus to a file; :meth:`Focus.load` reads it, and ``focalogic verify`` checks it."""

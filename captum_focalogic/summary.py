@@ -141,15 +141,20 @@ def without_text(focus: Focus, against: str | None = None) -> str:
     if critical is None or not len(critical):
         loses = "changes the answer" if against is None else f"takes more than half of the lead over {against}"
         return f"no region, and no pair that was asked about, {loses} by its loss, all else kept"
-    lines = []
-    for row in range(min(MOST_CRITICAL, len(critical))):
-        dropped = critical.states[row]
-        then = then_text(focus, critical, row, against)
-        lines.append(f"{regions_text(focus, dropped, 'and')}, all else kept, {then}{_need(focus, critical, row)}")
+    lines = [
+        "; ".join(part for part in critical_text(focus, critical, row, against) if part)
+        for row in range(min(MOST_CRITICAL, len(critical)))
+    ]
     more = len(critical) - len(lines)
     if more:
         lines[-1] += f" (and {more} more such sets)"
     return "\n".join(lines)
+
+
+def critical_text(focus: Focus, critical: CriticalSets, row: int, against: str | None = None) -> tuple[str, str]:
+    """What the model says without a critical set, and whether it is needed."""
+    regions = regions_text(focus, critical.states[row], "and")
+    return f"{regions}, all else kept, {then_text(focus, critical, row, against)}", _need(focus, critical, row)
 
 
 def then_text(focus: Focus, critical: CriticalSets, row: int, against: str | None = None) -> str:
@@ -174,12 +179,12 @@ def _says(focus: Focus, critical: CriticalSets, row: int, against: str | None) -
 def _need(focus: Focus, critical: CriticalSets, row: int) -> str:
     """Whether it is needed, or which sufficient set does without it."""
     if critical.needed[row]:
-        return f"; needed: none of {critical.valid_asked:,} sets that keep the answer does without"
+        return f"needed: none of {critical.valid_asked:,} sets that keep the answer does without"
     for place in focus.strongest:
         state = focus.final_states[place]
         if not (state & critical.states[row]).any():
-            return f"; yet {regions_text(focus, state, 'and')} alone keep{'s' if state.sum() == 1 else ''} it"
-    return "; yet some sets without it keep the answer"
+            return f"yet {regions_text(focus, state, 'and')} alone keep{'s' if state.sum() == 1 else ''} it"
+    return "yet some sets without it keep the answer"
 
 
 def certificate_text(focus: Focus) -> str:

@@ -102,10 +102,13 @@ class Trust:
     second_fill: SecondFill | None = None
     repeats: Repeats | None = None
 
-    def __str__(self) -> str:
+    @property
+    def statements(self) -> list[str]:
+        """What was found, a sentence each."""
         said = [
             f"of random region sets that the formula accepts, {self.soundness} keep the answer (of any, "
-            f"{100 * self.constant:.0f} %); of those that keep it, the formula accepts {self.coverage}"
+            f"{100 * self.constant:.0f} %)",
+            f"of those that keep it, the formula accepts {self.coverage}",
         ]
         if self.second_fill is not None and self.second_fill.holds:
             kept, count = sum(self.second_fill.holds), len(self.second_fill.holds)
@@ -115,7 +118,10 @@ class Trust:
             said.append(f"{self.repeats.asked} asked again, {self.repeats.differed} differed")
             if not self.repeats.certain:
                 said.append("so nothing here is certain")
-        return "; ".join(said)
+        return said
+
+    def __str__(self) -> str:
+        return "; ".join(self.statements)
 
 
 @dataclass(frozen=True, eq=False)

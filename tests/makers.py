@@ -9,6 +9,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,44 @@ def run_command(*arguments: object) -> int:
     except SystemExit as left:
         return int(left.code or 0)
     raise AssertionError("the command did not exit")
+
+
+def examined(focus: Focus, needed: bool = True) -> Focus:
+    """The focus with critical sets and trust: its first region is critical, and the last two together."""
+    from captum_focalogic.search.critical import CriticalSets
+    from captum_focalogic.trust import Repeats, SecondFill, Share, Trust
+
+    states = np.zeros((2, focus.num_regions), dtype=bool)
+    states[0, 1] = states[1, -2:] = True
+    critical = CriticalSets(
+        states=states,
+        predicted=np.array([2, 4]),
+        probability=np.array([0.1, 0.2], dtype=np.float32),
+        needed=np.array([needed, False]),
+        valid_asked=17,
+        asked=21,
+        complete_up_to=2,
+        names=("kite", None),
+    )
+    fill = SecondFill("black", ((0, 7), (-3, 0, 2)), (True, False))
+    trust = Trust(Share(0.9, 0.8, 0.95, 60), Share(0.7, 0.6, 0.8, 120), 0.4, fill, Repeats(9, 0))
+    return replace(focus, critical=critical, trust=trust)
+
+
+def answered(focus: Focus, states: np.ndarray, valid: Sequence[bool]) -> Focus:
+    """The focus with answers beside the search: classes 4 (kite) and 5, and a third."""
+    first = np.where(valid, 4, 5)
+    top = np.stack([first, 9 - first, np.full(len(states), 8)], axis=1)
+    further = Evaluated(
+        packed=st.pack(states),
+        valid=np.asarray(valid),
+        score=np.full(len(states), np.nan, dtype=np.float32),
+        num_regions=focus.num_regions,
+        total=len(states),
+        predicted=first,
+        probability=np.where(valid, 0.75, 0.2).astype(np.float32),
+        top=top,
+        top_probability=np.tile(np.array([0.75, 0.2, 0.05], dtype=np.float32), (len(states), 1)),
+        class_names={4: "kite", 5: "<b>drake</b>"},
+    )
+    return replace(focus, further=further)

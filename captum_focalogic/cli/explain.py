@@ -174,7 +174,8 @@ def _write(
         from captum_focalogic.cli.report import entry_of
         from captum_focalogic.report.page import write_report
 
-        written.append(write_report(folder / "report.html", [entry_of(session, answer.focus, command)]).name)
+        entry = entry_of(session, answer.focus, command, answer.against)
+        written.append(write_report(folder / "report.html", [entry]).name)
     print_lines({"Files": ", ".join(written)})
 
 

@@ -114,7 +114,7 @@ def _mask(path: Path, focus: "Focus") -> "GroundTruth | None":
     return read_mask(path).of_size((focus.label_map.shape[0], focus.label_map.shape[1]), f"the mask {path}")
 
 
-def entry_of(session: "Session", focus: "Focus", command: str) -> "Entry":
+def entry_of(session: "Session", focus: "Focus", command: str, against: str | None = None) -> "Entry":
     """What a command explained, for a report; with the truth where the image is an embedded scene."""
     from captum_focalogic.report.page import Entry
 
@@ -127,5 +127,6 @@ def entry_of(session: "Session", focus: "Focus", command: str) -> "Entry":
         label=session.classifier.label_of(target) if isinstance(target, int) else None,
         truth=scene.truth(target) if scene is not None and wanted and isinstance(target, int) else None,
         command=command,
+        against=against,
         settings={"Model": session.classifier.name, "Device": str(session.device), "Baseline": session.baseline},
     )

@@ -12,9 +12,16 @@ from captum_focalogic.arrays import Bools
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic.necessity import necessary_states
 from captum_focalogic.search import states as st
+from captum_focalogic.search.record import Evaluated
 
 ANSWER_BYTES = 1_200_000
 """Most bytes that the model's answers may take in the page, before encoding."""
+
+FURTHER_BYTES = 600_000
+"""The same for the answers beside the search, with their classes."""
+
+TOP = 3
+"""Classes of an answer that are shown."""
 
 STATE_BYTES = 600_000
 """The same for final states, and for necessary sets."""
@@ -66,15 +73,19 @@ def page_data(focus: Focus, centres: list[tuple[int, int]]) -> PageData:
         "centres": centres,
         "states": _bits(states),
         "statesTotal": len(focus.final_states),
+        "strongest": int(focus.strongest[0]) if len(states) and focus.strongest[0] < len(states) else None,
+        "target": focus.target if isinstance(focus.target, int) else None,
         "necessary": _bits(necessary),
         "necessaryCut": cut,
         "answers": {
             "states": _bits(st.unpack(evaluated.packed[rows], focus.num_regions)),
             "valid": _text(np.packbits(evaluated.valid[rows], bitorder="little")),
             "scores": None if np.isnan(scores).all() else _text(scores),
+            "probabilities": None if evaluated.probability is None else _shares(evaluated.probability[rows]),
             "count": len(rows),
             "total": evaluated.total,
         },
+        "further": None if focus.further is None else _further(focus.further),
     }
     return PageData(necessary, cut, len(states), len(rows), fields)
 
@@ -104,6 +115,36 @@ def _answers(focus: Focus) -> NDArray[np.int64]:
     distance = np.minimum(sizes, focus.num_regions - sizes)
     distance[np.isin(st.sort_keys(packed), st.sort_keys(around))] = -1
     return np.sort(np.argsort(distance, kind="stable")[:room])
+
+
+def _further(evaluated: Evaluated) -> dict[str, Any]:
+    """Answers beside the search: the first classes as pairs of a class's place in ``classes`` and its probability."""
+    rows = np.arange(min(len(evaluated), _fitting(FURTHER_BYTES, evaluated.num_regions, extra=60)))
+    if evaluated.top is not None and evaluated.top_probability is not None and evaluated.top.shape[1]:
+        classes, shares = evaluated.top[rows, :TOP], evaluated.top_probability[rows, :TOP]
+    else:
+        named = np.full(len(rows), -1) if evaluated.predicted is None else evaluated.predicted[rows]
+        classes, shares = named[:, None], np.full((len(rows), 1), np.nan, dtype=np.float32)
+    known, place = np.unique(classes, return_inverse=True)
+    places = place.reshape(classes.shape)
+    tops = [
+        [
+            [int(places[row, k]), None if not shares[row, k] >= 0 else round(float(shares[row, k]), 4)]
+            for k in range(classes.shape[1])
+            if classes[row, k] >= 0 and not shares[row, k] < 0
+        ]
+        for row in range(len(rows))
+    ]
+    return {
+        "states": _bits(st.unpack(evaluated.packed[rows], evaluated.num_regions)),
+        "valid": _text(np.packbits(evaluated.valid[rows], bitorder="little")),
+        "classes": [[index, evaluated.class_names.get(index, f"class {index}")] for index in known.tolist()],
+        "tops": tops,
+    }
+
+
+def _shares(values: NDArray[np.float32]) -> str | None:
+    return None if np.isnan(values).all() else _text(values.astype("<f4"))
 
 
 def _fitting(bound: int, num_regions: int, extra: int = 0) -> int:

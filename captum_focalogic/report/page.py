@@ -17,6 +17,7 @@ from markupsafe import Markup
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from captum_focalogic import summary
 from captum_focalogic.errors import InputError
 from captum_focalogic.figures.canvas import backdrop
 from captum_focalogic.figures.outlines import Outlines, outlines
@@ -42,6 +43,9 @@ from captum_focalogic.tables import Table
 
 TILES = 48
 """Final states shown on the image; more are listed, and more than ``LISTED`` are counted."""
+
+CRITICAL = 12
+"""Critical sets shown."""
 
 LISTED = 400
 """Final states and necessary sets listed."""
@@ -85,6 +89,8 @@ class Entry:
         What the entry is called, such as the file name.
     label : str or None
         The name of the class that is explained.
+    against : str or None
+        The class that it was held against, if it was.
     truth : GroundTruth, (H, W) bool, or (K, H, W) bool, or None
         Where the object is; with it the page shows precision, recall and the type of behaviour.
     match : Match or str
@@ -108,6 +114,7 @@ class Entry:
     image: ArrayLike | None = None
     title: str = "One decision"
     label: str | None = None
+    against: str | None = None
     truth: GroundTruth | ArrayLike | None = None
     match: Match | str = DEFAULT_MATCH
     thresholds: Thresholds = DEFAULT_THRESHOLDS
@@ -169,7 +176,7 @@ class _Region:
     spoken: str
     area: float
     frequency: float
-    role: Literal["shared", "some", "none"]
+    role: Literal["needed", "shared", "some", "none"]
     in_truth: bool | None
     path: str
     centre: tuple[int, int]
@@ -181,7 +188,18 @@ class _Tile:
     columns: list[int]
     sets: Markup
     area: float
+    probability: float | None
     spoken: str
+
+
+@dataclass(frozen=True)
+class _Critical:
+    """What the model says without a set, and whether the set is needed."""
+
+    kept: str
+    then: str
+    need: str
+    needed: bool
 
 
 @dataclass(frozen=True)
@@ -202,7 +220,11 @@ class _Section:
     key: str
     entry: Entry
     formula: Typeset
-    summary: str
+    prediction: str
+    enough: list[str]
+    without: list[_Critical]
+    nothing_critical: str
+    known: str
     regions: list[_Region]
     size: tuple[int, int] | None
     image: str | None
@@ -233,7 +255,11 @@ class _Section:
             key=f"e{number}",
             entry=entry,
             formula=typeset(focus),
-            summary=words.summary(focus),
+            prediction=summary.prediction_text(focus),
+            enough=summary.enough_text(focus, entry.against).split("\n"),
+            without=_critical(entry),
+            known=summary.certificate_text(focus),
+            nothing_critical=summary.without_text(focus, entry.against),
             regions=_regions(focus, traced, truth),
             size=None if traced is None else (traced.width, traced.height),
             image=None if image is None else data_uri(image),
@@ -254,7 +280,13 @@ class _Section:
     @property
     def painted(self) -> list[_Region]:
         """The regions in the order they are drawn, so that no border hides a more important one."""
-        return sorted(self.regions, key=lambda region: ("none", "some", "shared").index(region.role))
+        return sorted(self.regions, key=lambda region: ("none", "some", "shared", "needed").index(region.role))
+
+    @property
+    def roles(self) -> dict[str, bool]:
+        """Which kinds of regions there are."""
+        found = {region.role for region in self.regions}
+        return {role: role in found for role in ("needed", "shared", "some", "none")}
 
     @property
     def decision(self) -> str:
@@ -267,6 +299,9 @@ class _Section:
 
 def _regions(focus: Focus, traced: Outlines | None, truth: MatchedRegions | None) -> list[_Region]:
     shared, used, frequencies = focus.shared, focus.used, focus.frequencies
+    needed = np.zeros(focus.num_regions, dtype=np.bool_)
+    if focus.critical is not None:
+        needed |= focus.critical.states[focus.critical.needed].any(axis=0)
     return [
         _Region(
             column=j,
@@ -274,7 +309,7 @@ def _regions(focus: Focus, traced: Outlines | None, truth: MatchedRegions | None
             spoken=f"region {region}" + (f", {focus.names[int(region)]}" if focus.names.get(int(region)) else ""),
             area=float(focus.areas[j]),
             frequency=float(frequencies[j]),
-            role="shared" if shared[j] else "some" if used[j] else "none",
+            role="needed" if needed[j] else "shared" if shared[j] else "some" if used[j] else "none",
             in_truth=None if truth is None else bool(truth.regions[j]),
             path="" if traced is None else traced.regions[j].path,
             centre=(0, 0) if traced is None else traced.regions[j].centre,
@@ -286,14 +321,28 @@ def _regions(focus: Focus, traced: Outlines | None, truth: MatchedRegions | None
 def _tile(focus: Focus, row: int) -> _Tile:
     state = focus.final_states[row]
     area = float(state @ focus.areas)
+    probability = float(focus.probabilities[row])
     named = ", ".join(focus.names.get(int(region)) or str(symbol(int(region))) for region in focus.region_ids[state])
     return _Tile(
         number=row + 1,
         columns=np.flatnonzero(state).tolist(),
         sets=set_markup(focus.region_ids, state, focus.names),
         area=area,
+        probability=None if np.isnan(probability) else probability,
         spoken=f"Final state {row + 1}: {named or 'no region'}; {percent(area)} of the image",
     )
+
+
+def _critical(entry: Entry) -> list[_Critical]:
+    focus, critical = entry.focus, entry.focus.critical
+    if critical is None:
+        return []
+    found = []
+    for row in range(min(CRITICAL, len(critical))):
+        then, need = summary.critical_text(focus, critical, row, entry.against)
+        kept = " ".join(map(str, np.flatnonzero(~critical.states[row]).tolist()))
+        found.append(_Critical(kept, then, need, bool(critical.needed[row])))
+    return found
 
 
 def _truth(entry: Entry) -> MatchedRegions | None:

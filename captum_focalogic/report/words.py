@@ -8,9 +8,9 @@ from captum_focalogic.metrics import Behaviour, BehaviourKind
 from captum_focalogic.search.certificate import percent
 
 BEHAVIOUR_WORDS: dict[BehaviourKind, str] = {
-    "holistic": "uses the object as a whole: what it needs lies on the object and covers most of it",
+    "holistic": "uses the object as a whole: what it rests on lies on the object and covers most of it",
     "compositional": "makes do with different parts of the object, one in the place of another",
-    "narrow": "always needs the same small part of the object",
+    "narrow": "keeps to the same small part of the object",
     "distracted": "sees the object, but leans on its surroundings as well",
     "misled": "looks at something else than the object",
     "unclassified": "fits none of the described types",
@@ -38,9 +38,9 @@ def summary(focus: Focus) -> str:
     count = f"{len(states):,} selections of regions each carry the decision; the smallest is {smallest}."
     shared = [focus.names.get(int(region)) or str(symbol(int(region))) for region in focus.region_ids[focus.shared]]
     if len(shared) > 4:
-        return f"{count} All of them need the same {len(shared)} regions."
+        return f"{count} All of them keep the same {len(shared)} regions."
     if shared:
-        return f"{count} All of them need {_listed(shared)}."
+        return f"{count} All of them keep {_listed(shared)}."
     return f"{count} No region is in all of them: each can be done without."
 
 

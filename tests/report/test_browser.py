@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from makers import IDS, IMAGE, LABELS, focus_by, moody_rule, rule
+from makers import IDS, IMAGE, LABELS, answered, examined, focus_by, moody_rule, rule
 from PIL import Image
 
 from captum_focalogic.focus import Focus
@@ -47,12 +47,12 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_report(browser: Any, tmp_path: Path) -> Iterator[OpenReport]:
-    """Write a report, open it, and afterwards demand that nothing was logged, requested or refused."""
+    """Write a report, open it, keep all unless told; afterwards nothing was logged, requested or refused."""
     troubles: list[str] = []
     requests: list[str] = []
     contexts: list[Any] = []
 
-    def opened(*entries: Entry, **how: Any) -> Any:
+    def opened(*entries: Entry, whole: bool = True, **how: Any) -> Any:
         path = write_report(tmp_path / "report.html", entries)
         how.setdefault("viewport", {"width": 1280, "height": 900})
         context = browser.new_context(**how)
@@ -62,6 +62,8 @@ def open_report(browser: Any, tmp_path: Path) -> Iterator[OpenReport]:
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
         page.goto(path.as_uri())
+        if whole and how.get("java_script_enabled", True):
+            page.locator("[data-do=all]").evaluate_all("all => all.forEach(button => button.click())")
         return page
 
     yield opened
@@ -278,6 +280,69 @@ def test_a_cut_list_of_states_gives_no_false_no(open_report: OpenReport, monkeyp
     assert says(page, "holds") == "Not known here"
 
 
+def test_the_strongest_set_is_chosen_at_first(open_report: OpenReport) -> None:
+    focus = focus_by(lambda k: (k[-3] and k[0]) or (k[2] and k[12]))
+    likely = np.where((focus.evaluated.states == focus.final_states[1]).all(1), 0.9, 0.5).astype(np.float32)
+    focus = replace(focus, evaluated=replace(focus.evaluated, probability=likely))
+    assert focus.strongest.tolist() == [1, 0]
+    page = open_report(Entry(focus, IMAGE), whole=False)
+    assert kept(page) == {2, 12}
+    assert says(page, "holds") == "The formula holds"
+    assert says(page, "model") == "keeps the decision, probability 0.90"
+    assert says(page, "now") == "With I2, I12: the model keeps the decision, probability 0.90."
+    assert page.locator("[aria-current=true]").get_attribute("data-state") == "1"
+    assert "probability 0.90" in page.locator(".tile small").nth(1).inner_text()
+
+
+def test_without_a_final_state_the_whole_image_is_shown_and_no_formula(open_report: OpenReport) -> None:
+    page = open_report(Entry(focus_by(lambda kept: False), IMAGE), whole=False)
+    assert kept(page) == set(IDS.tolist())
+    assert says(page, "holds") == "There is no formula"
+    assert page.locator("[data-formula]").count() == 0
+    click_region(page, 7)
+    assert says(page, "model") == "not asked"
+    assert says(page, "now") == "With I_m3, I0, I2, I11, I12: the model was not asked."
+
+
+def test_answers_beside_the_search_name_their_classes(open_report: OpenReport) -> None:
+    single = np.eye(len(IDS), dtype=bool)
+    focus = answered(examined(focus_by(rule)), np.concatenate([~single, single]), [True] * 6 + [False] * 6)
+    page = open_report(Entry(focus, IMAGE))
+    click_region(page, 11)
+    assert says(page, "model") == "keeps the decision: kite 0.75, <b>drake</b> 0.20, class 8 0.05"
+    page.locator("[data-do=invert]").click()
+    assert says(page, "model") == "loses the decision: <b>drake</b> 0.75, kite 0.20, class 8 0.05"
+    assert "<b>drake</b>" in says(page, "now")
+    page.locator("[data-do=all]").click()
+    page.locator(".look").first.click()
+    assert kept(page) == set(IDS.tolist()) - {0}
+    assert says(page, "model").startswith("keeps the decision: kite")
+
+
+def test_too_little_of_the_class_is_told(open_report: OpenReport) -> None:
+    focus = answered(focus_by(rule), ~np.eye(len(IDS), dtype=bool)[[1]], [False])
+    assert focus.further is not None
+    focus = replace(focus, further=replace(focus.further, top=np.array([[4, 5, 8]])))
+    page = open_report(Entry(focus, IMAGE))
+    click_region(page, 0)
+    assert says(page, "model").startswith("loses the decision, as too little is left of its probability: kite 0.75")
+
+
+def test_red_is_for_what_is_needed(open_report: OpenReport) -> None:
+    def strokes(page: Any) -> set[str]:
+        return set(page.locator(".region").evaluate_all("all => all.map(e => getComputedStyle(e).stroke)"))
+
+    red = "rgb(225, 30, 30)"
+    for focus, wanted in (
+        (focus_by(rule), False),
+        (examined(focus_by(rule), needed=False), False),
+        (examined(focus_by(rule)), True),
+    ):
+        page = open_report(Entry(focus, IMAGE))
+        assert (red in strokes(page)) == wanted
+        assert (page.locator(".need").count() == 1) == wanted
+
+
 def focus_of_many() -> Focus:
     """Of 130 regions, asked about pairs alone."""
     ids, sets = np.arange(130), [[0, 127], [0, 128, 129], [64, 65]]
@@ -368,7 +433,7 @@ def contrast(one: str, other: str) -> float:
 
 def test_lines_are_as_wide_on_small_images_as_on_large_ones(open_report: OpenReport) -> None:
     """Red pixels along a row that crosses the border of the one shared region, in an image of 32 x 48 pixels."""
-    page = open_report(Entry(focus_by(lambda kept: kept[0]), IMAGE * 0))
+    page = open_report(Entry(examined(focus_by(lambda kept: kept[0])), IMAGE * 0))
     page.locator("[data-do=numbers]").click()
     page.mouse.move(5, 5)
     with Image.open(BytesIO(page.locator("[data-image]").screenshot())) as shot:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from makers import IDS, IMAGE, LABELS, focus_by, moody_rule, rule
+from makers import IDS, IMAGE, LABELS, answered, examined, focus_by, moody_rule, rule
 from PIL import Image
 
 from captum_focalogic.errors import InputError
@@ -192,13 +192,79 @@ def test_a_graph_that_nobody_could_read_is_a_word(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("holds", "part"),
     [
-        (lambda kept: True, "stands even with every region replaced"),
-        (lambda kept: False, "does not meet the criterion"),
+        (lambda kept: True, "is enough by itself, so this fill explains nothing"),
+        (lambda kept: False, "the whole image is not called class 4 either"),
         (lambda kept: kept[7], "The formula is a single symbol"),
     ],
 )
 def test_formulas_without_brackets(holds, part: str) -> None:
     assert part in flat(Page(render_report([Entry(focus_by(holds), IMAGE)])).text)
+
+
+def test_enough_without_and_trust_come_before_everything_else() -> None:
+    shown = flat(Page(render_report([Entry(examined(focus_by(rule)), IMAGE, label="kite")])).text)
+    parts = (
+        "Why kite?",
+        "Enough 0 and 7 keep it alone: 33 % of the image",
+        "in all 2 ways: 0 together with (7 or -3 and 2) I0 & (I7 | (I_m3 & I2))",
+        "Without 0, all else kept, the model says kite; needed: none of 17 sets that keep the answer does without",
+        "11 and 12, all else kept, the model says class 4 still, but only at 0.20; yet 0 and 7 alone keep it",
+        "Trust of random region sets that the formula accepts, 90 % (80 to 95) keep the answer (of any, 40 %)",
+        "of those that keep it, the formula accepts 70 % (60 to 80)",
+        "with black too the first holds (1 of 2 hold)",
+        "9 asked again, 0 differed",
+        "The formula",
+        "Final states 2",
+        "How sure is this? none is missing of the irreducible sets",
+    )
+    places = [shown.find(part) for part in parts]
+    assert -1 not in places, [part for part, place in zip(parts, places, strict=True) if place < 0]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_need_is_said_where_the_model_was_asked_for_it_alone(needed: bool) -> None:
+    shown = flat(Page(render_report([Entry(examined(focus_by(rule), needed), IMAGE, truth=LABELS == 0)])).text)
+    shown = shown.replace("This file needs no network", "")
+    assert ("need" in shown) == needed
+    assert " must " not in shown
+    assert "cannot do without" not in shown
+    assert "whatever the model" not in shown
+
+
+def test_what_was_not_asked_has_no_section() -> None:
+    page = Page(render_report([Entry(focus_by(rule), IMAGE)]))
+    assert not {a.get("class") for _, a in page.tags} & {"without", "trust"}
+    assert any(a.get("class") == "enough" for _, a in page.tags)
+    assert page.payloads[0]["further"] is None
+
+
+def test_nothing_is_said_of_an_empty_formula() -> None:
+    page = Page(render_report([Entry(focus_by(lambda kept: False), IMAGE, truth=LABELS == 0)]))
+    shown = flat(page.text)
+    assert "whole image is not called class 4 either" in shown
+    assert page.payloads[0]["strongest"] is None
+    for part in ("The formula", "Final states 0", "as a graph", "Divergence", "nan", "∅", "holds"):
+        assert part not in shown, part
+
+
+def test_what_is_held_against_a_class_is_told() -> None:
+    shown = flat(Page(render_report([Entry(examined(focus_by(rule)), IMAGE, against="drake")])).text)
+    assert "0 and 7 alone keep class 4 ahead of drake" in shown
+    assert "class 4 keeps less than half of its lead over drake (the model says kite)" in shown
+
+
+def test_answers_beside_the_search_are_in_the_page() -> None:
+    single = np.eye(len(IDS), dtype=bool)
+    focus = answered(focus_by(rule), single, [False, True] * 3)
+    (payload,) = Page(render_report([Entry(focus, IMAGE)])).payloads
+    further = payload["further"]
+    assert np.array_equal(rows(further["states"]), single)
+    assert further["classes"] == [[4, "kite"], [5, "<b>drake</b>"], [8, "class 8"]]
+    assert further["tops"][:2] == [[[1, 0.75], [0, 0.2], [2, 0.05]], [[0, 0.75], [1, 0.2], [2, 0.05]]]
+    labels = replace(focus.further, top=None, top_probability=None)  # type: ignore[type-var]
+    (payload,) = Page(render_report([Entry(replace(focus, further=labels), IMAGE)])).payloads
+    assert payload["further"]["tops"][:2] == [[[1, None]], [[0, None]]]
 
 
 def test_without_an_image_the_regions_are_drawn() -> None:

@@ -24,10 +24,11 @@
       this.data = JSON.parse(root.querySelector("[data-payload]").textContent);
       this.count = this.data.regions.length;
       this.width = Math.ceil(this.count / 8);
-      this.kept = new Array(this.count).fill(true);
       this.states = rows(this.data.states, this.width);
+      this.kept = this.opening();
       this.necessary = rows(this.data.necessary, this.width);
       this.readAnswers(this.data.answers);
+      this.readFurther(this.data.further);
       this.shared = this.kept.map((_, column) => this.states.length > 0 && this.states.every((row) => bit(row, column)));
       this.groups();
       this.listen();
@@ -43,7 +44,27 @@
     readAnswers(answers) {
       this.answers = new Map(rows(answers.states, this.width).map((row, place) => [keyOf(row), place]));
       this.valid = bytes(answers.valid);
-      this.scores = answers.scores === null ? null : new DataView(bytes(answers.scores).buffer);
+      const numbers = (text) => (text ? new DataView(bytes(text).buffer) : null);
+      this.scores = numbers(answers.scores);
+      this.probabilities = numbers(answers.probabilities);
+    }
+
+    // The strongest set, where there is one in this file; else the whole image.
+    opening() {
+      const whole = new Array(this.count).fill(true);
+      const strongest = this.data.strongest;
+      return strongest === null ? whole : whole.map((_, column) => Boolean(bit(this.states[strongest], column)));
+    }
+
+    // Answers that come with their classes.
+    readFurther(further) {
+      this.further = new Map();
+      if (further === null) return;
+      const valid = bytes(further.valid);
+      rows(further.states, this.width).forEach((row, place) => {
+        const top = further.tops[place].map(([at, share]) => ({ index: further.classes[at][0], name: further.classes[at][1], share }));
+        this.further.set(keyOf(row), { valid: Boolean(bit(valid, place)), top });
+      });
     }
 
     // One tab stop a group; arrow keys move inside it.
@@ -106,7 +127,9 @@
         const state = event.target.closest("[data-state]");
         const action = event.target.closest("[data-do]");
         const clickable = event.target.closest(".symbol, .region, .graph [data-region]");
-        if (state) this.keep(this.columns(this.states[state.dataset.state]), true);
+        const look = event.target.closest("[data-keep]");
+        if (look) this.keep(this.withColumns(look.dataset.keep), true);
+        else if (state) this.keep(this.columns(this.states[state.dataset.state]), true);
         else if (action) this.act(action.dataset.do, action);
         else if (clickable) this.toggle(Number(clickable.dataset.region));
       });
@@ -115,6 +138,11 @@
         event.preventDefault();
         this.toggle(Number(event.target.dataset.region));
       });
+    }
+
+    withColumns(text) {
+      const columns = new Set(text.split(" "));
+      return this.kept.map((_, column) => columns.has(String(column)));
     }
 
     columns(row) { return this.kept.map((_, column) => Boolean(bit(row, column))); }
@@ -170,9 +198,11 @@
       const met = [];
       this.states.forEach((state, place) => { if (within(state, row)) met.push(place); });
       const violated = this.necessary.findIndex((set) => apart(set, row));
-      const holds = met.length > 0 ? true : this.states.length < this.data.statesTotal ? null : false;
+      const whole = this.states.length < this.data.statesTotal || this.data.statesTotal === 0;
+      const holds = met.length > 0 ? true : whole ? null : false;
       this.mark();
-      this.evaluate(this.root.querySelector("[data-formula]"));
+      const formula = this.root.querySelector("[data-formula]");
+      if (formula) this.evaluate(formula);
       this.verdict(row, holds, met, violated);
       this.root.querySelectorAll("[data-state]").forEach((tile) => {
         const same = keyOf(this.states[tile.dataset.state]) === keyOf(row);
@@ -215,10 +245,14 @@
 
     verdict(row, holds, met, violated) {
       const box = this.root.querySelector("[data-verdict]");
-      const say = (part, text) => { box.querySelector(`[data-${part}]`).textContent = text; };
+      const say = (part, text) => {
+        const cell = box.querySelector(`[data-${part}]`);
+        if (cell) cell.textContent = text;
+      };
+      const none = this.data.statesTotal === 0;
       box.classList.toggle("holds", holds === true);
       box.classList.toggle("fails", holds === false);
-      say("holds", holds === null ? "Not known here" : holds ? "The formula holds" : "The formula fails");
+      say("holds", none ? "There is no formula" : holds === null ? "Not known here" : holds ? "The formula holds" : "The formula fails");
       const share = this.kept.reduce((sum, kept, column) => sum + (kept ? this.data.areas[column] : 0), 0);
       const left = this.kept.filter(Boolean).length;
       say("kept", `${left} of ${plural(this.count, "region")}, ${percent(share)} of the image`);
@@ -242,21 +276,44 @@
       return holds === false ? "a larger one, not in this file" : "none";
     }
 
+    // What the model said, with its first classes where they are known.
+    answerTo(row) {
+      const key = keyOf(row);
+      const place = this.answers.get(key);
+      const further = this.further.get(key);
+      if (further) {
+        const weak = !further.valid && further.top.length && further.top[0].index === this.data.target;
+        const top = further.top.map(({ name, share }) => (share === null ? name : `${name} ${share.toFixed(2)}`));
+        const said = weak ? "loses the decision, as too little is left of its probability" : this.verdictWords(further.valid);
+        return { valid: further.valid, words: top.length ? `${said}: ${top.join(", ")}` : said };
+      }
+      if (place === undefined) {
+        const { count, total } = this.data.answers;
+        return { valid: null, words: count < total ? "not asked, or its answer is not in this file" : "not asked" };
+      }
+      const valid = Boolean(bit(this.valid, place));
+      return { valid, words: `${this.verdictWords(valid)}${this.strength(place)}` };
+    }
+
+    verdictWords(valid) { return valid ? "keeps the decision" : "loses the decision"; }
+
+    strength(place) {
+      const probability = this.probabilities ? this.probabilities.getFloat32(4 * place, true) : NaN;
+      if (!Number.isNaN(probability)) return `, probability ${probability.toFixed(2)}`;
+      const score = this.scores ? this.scores.getFloat32(4 * place, true) : NaN;
+      return Number.isNaN(score) ? "" : `, score ${Number(score.toPrecision(3))}`;
+    }
+
     model(box, row, holds) {
-      const place = this.answers.get(keyOf(row));
+      const answer = this.answerTo(row);
       const remark = box.querySelector("[data-remark]");
       remark.hidden = true;
       const cell = box.querySelector("[data-model]");
-      if (place === undefined) {
-        const { count, total } = this.data.answers;
-        cell.textContent = count < total ? "not asked, or its answer is not in this file" : "not asked";
-        return;
-      }
-      const valid = Boolean(bit(this.valid, place));
-      const score = this.scores ? this.scores.getFloat32(4 * place, true) : NaN;
-      const scored = Number.isNaN(score) ? "" : `, score ${Number(score.toPrecision(3))}`;
-      cell.textContent = `${valid ? "keeps the decision" : "loses the decision"}${scored}`;
-      if (holds === null || holds === valid) return;
+      cell.textContent = answer.words;
+      const now = this.root.querySelector("[data-now]");
+      if (now) now.textContent = `With ${this.named(row)}: ${answer.valid === null ? "the model was " : "the model "}${answer.words}.`;
+      const valid = answer.valid;
+      if (valid === null || holds === null || holds === valid) return;
       remark.hidden = false;
       remark.textContent = valid
         ? "The model keeps its decision here although no final state is left: this selection is outside what the formula describes."
