@@ -1,6 +1,6 @@
 """Drawing primitives of the embedded scenes: random draws, shapes as signed distances, textures.
 
-Pictures must come out alike on every machine. Draws therefore use the raw output of PCG64, the one part of
+Images must come out alike on every machine. Random numbers therefore use the raw output of PCG64, the one part of
 ``numpy.random`` whose stream NumPy promises never to change, and the arithmetic is kept to ``+ - * /``, square root,
 rounding and comparison, one array operation at a time, which IEEE 754 fixes to the last bit; sine, cosine and
 sums over arrays are not among them. Lengths are shares of the image's side, so that a scene can be drawn at any size.
@@ -16,7 +16,7 @@ Field = npt.NDArray[np.float64]
 T = TypeVar("T")
 
 
-class Draws:
+class RandomNumbers:
     """A stream of random draws that is fixed by its seed on every machine.
 
     Parameters
@@ -70,7 +70,7 @@ def pixel_grid(size: int) -> tuple[Field, Field]:
     return np.tile(centres, (size, 1)), np.tile(centres[:, None], (1, size))
 
 
-def value_noise(draws: Draws, x: Field, y: Field, cells: int) -> Field:
+def value_noise(draws: RandomNumbers, x: Field, y: Field, cells: int) -> Field:
     """Smooth noise in [-1, 1): random values on a lattice of `cells` by `cells`, blended in between."""
     values = draws.lattice(cells + 1) * 2.0 - 1.0
     column, along = _cell(x, cells)
@@ -171,19 +171,19 @@ def signed_distance(shape: str, u: Field, v: Field, scale: float) -> Field:
 # Textures: shade in [-1, 1] over coordinates that turn with the object.
 
 
-def _stripes(draws: Draws, u: Field, v: Field) -> Field:
+def _stripes(draws: RandomNumbers, u: Field, v: Field) -> Field:
     along = u if draws.chance(0.5) else v
     return wave(along * draws.uniform(14.0, 20.0) + draws.uniform(0.0, 1.0))
 
 
-def _checks(draws: Draws, u: Field, v: Field) -> Field:
+def _checks(draws: RandomNumbers, u: Field, v: Field) -> Field:
     frequency = draws.uniform(13.0, 17.0)
     parity = np.floor(u * frequency) + np.floor(v * frequency)
     shade: Field = np.where(parity - 2.0 * np.floor(parity / 2.0) > 0.0, 0.8, -0.8)
     return shade
 
 
-def _dots(draws: Draws, u: Field, v: Field) -> Field:
+def _dots(draws: RandomNumbers, u: Field, v: Field) -> Field:
     frequency = draws.uniform(13.0, 17.0)
     across, down = u * frequency, v * frequency
     distance = _length(across - np.floor(across) - 0.5, down - np.floor(down) - 0.5)
@@ -191,7 +191,7 @@ def _dots(draws: Draws, u: Field, v: Field) -> Field:
     return shade
 
 
-def _mottled(draws: Draws, u: Field, v: Field) -> Field:
+def _mottled(draws: RandomNumbers, u: Field, v: Field) -> Field:
     # The lattice spans [0, 1); objects are small, so what is clipped lies outside of them.
     across, down = (np.clip(t + 0.5, 0.0, 0.999) for t in (u, v))
     shade: Field = np.clip(1.5 * value_noise(draws, across, down, 22), -1.0, 1.0)
@@ -201,12 +201,12 @@ def _mottled(draws: Draws, u: Field, v: Field) -> Field:
 _TEXTURES = (_stripes, _checks, _dots, _mottled)
 
 
-def object_texture(draws: Draws, u: Field, v: Field) -> Field:
+def object_texture(draws: RandomNumbers, u: Field, v: Field) -> Field:
     """Shade in [-1, 1] of one of four textures: stripes, checks, dots or mottle."""
     return draws.pick(_TEXTURES)(draws, u, v)
 
 
-def background_texture(draws: Draws, x: Field, y: Field) -> Field:
+def background_texture(draws: RandomNumbers, x: Field, y: Field) -> Field:
     """Shade in [0, 1] of clouds with one of three grains: weave, slanted lines or speckle."""
     clouds = 0.62 * value_noise(draws, x, y, 4) + 0.38 * value_noise(draws, x, y, 11)
     frequency, slant = draws.uniform(18.0, 26.0), draws.uniform(-0.8, 0.8)

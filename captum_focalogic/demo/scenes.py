@@ -235,7 +235,7 @@ def draw_scene(seed: int, label: int | None = None, config: SceneConfig | None =
     if label is not None:
         _check_label(label)
     config = config or SceneConfig()
-    draws = drawing.Draws(seed)
+    draws = drawing.RandomNumbers(seed)
     chosen = draws.pick(range(len(CLASS_NAMES)))
     chosen = chosen if label is None else label
     kinds = _choose_kinds(draws, chosen, config)
@@ -250,7 +250,7 @@ def _check_label(label: int) -> None:
         raise InputError(f"there is no class {label!r}: the scenes have classes 0 to {len(CLASS_NAMES) - 1}")
 
 
-def _choose_kinds(draws: drawing.Draws, label: int, config: SceneConfig) -> list[Kind]:
+def _choose_kinds(draws: drawing.RandomNumbers, label: int, config: SceneConfig) -> list[Kind]:
     """What to draw: what the class needs, then distractors that leave the class as it is."""
     kinds = _required(draws, label)
     if label in config.companions:
@@ -265,7 +265,7 @@ def _choose_kinds(draws: drawing.Draws, label: int, config: SceneConfig) -> list
     return draws.shuffled(kinds)
 
 
-def _required(draws: drawing.Draws, label: int) -> list[Kind]:
+def _required(draws: drawing.RandomNumbers, label: int) -> list[Kind]:
     if label == 0:
         return []
     chosen: list[Kind] = []
@@ -284,7 +284,7 @@ def _fillers(label: int, config: SceneConfig) -> list[Kind]:
     return [kind for kind in kinds if kind not in taken and (kind in RULE_KINDS or kind.colour not in told)]
 
 
-def _choose_background(draws: drawing.Draws, label: int, config: SceneConfig) -> str:
+def _choose_background(draws: drawing.RandomNumbers, label: int, config: SceneConfig) -> str:
     free = [style for style in BACKGROUNDS if style not in config.backgrounds.values()]
     style = draws.pick(free)
     return config.backgrounds.get(label, style)
@@ -297,7 +297,7 @@ class _Place:
     scale: float
 
 
-def _place(draws: drawing.Draws, kinds: list[Kind]) -> list[_Place]:
+def _place(draws: drawing.RandomNumbers, kinds: list[Kind]) -> list[_Place]:
     """Places at which no two objects come closer than the gap, smaller objects if the image is too full."""
     shrink = 1.0
     while True:
@@ -321,7 +321,7 @@ def _apart(place: _Place, shape: str, other: _Place, other_shape: str) -> bool:
 
 
 def _paint(
-    draws: drawing.Draws, kinds: list[Kind], places: list[_Place], background: str, size: int
+    draws: drawing.RandomNumbers, kinds: list[Kind], places: list[_Place], background: str, size: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     x, y = drawing.pixel_grid(size)
     dark, light = (np.array(colour)[:, None, None] for colour in _BACKGROUNDS[background])
@@ -348,7 +348,7 @@ def _window(place: _Place, shape: str, size: int) -> tuple[slice, slice]:
 
 
 def _surface(
-    draws: drawing.Draws, colour: str, u: drawing.Field, v: drawing.Field, depth: drawing.Field, scale: float
+    draws: drawing.RandomNumbers, colour: str, u: drawing.Field, v: drawing.Field, depth: drawing.Field, scale: float
 ) -> drawing.Field:
     """Colour of an object at every pixel: paint, texture, light from the upper left, a darker rim."""
     paint = np.array([value * draws.uniform(0.96, 1.04) for value in _PAINTS[colour]])[:, None, None]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captum_focalogic.demo.drawing import (
-    Draws,
+    RandomNumbers,
     background_texture,
     object_texture,
     pixel_grid,
@@ -66,7 +66,7 @@ def test_star_looks_the_same_after_a_fifth_of_a_turn() -> None:
 
 def test_draws_follow_pcg64() -> None:
     raw = np.random.PCG64(7).random_raw(3)
-    draws = Draws(7)
+    draws = RandomNumbers(7)
     assert draws.uniform(0.0, 1.0) == (int(raw[0]) >> 11) * 2.0**-53
     assert draws.pick(range(1000)) == int(raw[1]) * 1000 >> 64
     assert draws.uniform(-2.0, 2.0) == -2.0 + 4.0 * ((int(raw[2]) >> 11) * 2.0**-53)
@@ -74,18 +74,18 @@ def test_draws_follow_pcg64() -> None:
 
 @given(st.integers(0, 2**63), st.floats(0.01, 2.0))
 def test_turns_are_rotations_within_the_limit(seed: int, limit: float) -> None:
-    cosine, sine = Draws(seed).turn(limit)
+    cosine, sine = RandomNumbers(seed).turn(limit)
     assert cosine**2 + sine**2 == pytest.approx(1.0)
     assert abs(math.atan2(sine, cosine)) <= 2.0 * math.atan(limit) + 1e-12
 
 
 @given(st.integers(0, 2**63), st.lists(st.integers(), max_size=8))
 def test_shuffling_keeps_the_items(seed: int, items: list[int]) -> None:
-    assert sorted(Draws(seed).shuffled(items)) == sorted(items)
+    assert sorted(RandomNumbers(seed).shuffled(items)) == sorted(items)
 
 
 def test_picks_and_chances_have_the_stated_shares() -> None:
-    draws = Draws(3)
+    draws = RandomNumbers(3)
     picks = np.bincount([draws.pick(range(4)) for _ in range(4000)]) / 4000
     assert picks == pytest.approx([0.25] * 4, abs=0.035)
     assert sum(draws.chance(0.3) for _ in range(4000)) / 4000 == pytest.approx(0.3, abs=0.035)
@@ -100,9 +100,9 @@ def test_textures_keep_their_range_and_are_not_flat(seed: int) -> None:
     x, y = pixel_grid(96)
     u, v = x - 0.5, y - 0.5
     for shade, low, high in (
-        (value_noise(Draws(seed), x, y, 5), -1.0, 1.0),
-        (object_texture(Draws(seed), u, v), -1.0, 1.0),
-        (background_texture(Draws(seed), x, y), 0.0, 1.0),
+        (value_noise(RandomNumbers(seed), x, y, 5), -1.0, 1.0),
+        (object_texture(RandomNumbers(seed), u, v), -1.0, 1.0),
+        (background_texture(RandomNumbers(seed), x, y), 0.0, 1.0),
     ):
         assert low <= shade.min() < shade.max() <= high
         assert shade.std() > 0.05
