@@ -20,7 +20,6 @@ from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.rules import CLASS_NAMES
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import FocaLogicWarning, InputError
-from captum_focalogic.examination import Shares, shares_of
 from captum_focalogic.logic import equivalent
 from captum_focalogic.search import Exhaustive, enumerate_final_states
 from captum_focalogic.verify import verify
@@ -311,20 +310,6 @@ def test_what_readers_will_ask_is_asked_beforehand() -> None:
     assert further.predicted[row] == further.top[row, 0] == shares.argmax()
     assert further.top_probability[row].tolist() == pytest.approx(shares.sort(descending=True)[0].tolist(), abs=1e-4)
     assert {further.class_names[index] for index in further.top[row].tolist()} == set(CLASS_NAMES)
-
-
-@pytest.mark.parametrize("regions", [4, 12, 40, 200])
-@pytest.mark.parametrize("budget", [3, 60, 300, 1000, None])
-def test_the_search_keeps_half_of_the_budget(regions: int, budget: int | None) -> None:
-    shares = shares_of(budget, regions)
-    assert 0 <= shares.further <= 3 * regions
-    if budget is None:
-        assert shares == Shares(None, 2 * regions, 60, 3 * regions)
-    else:
-        assert shares.search is not None
-        assert shares.search >= budget // 2
-    if (regions, budget) == (12, 1000):
-        assert shares == Shares(1000 - 24 - 120 - 15 - 36, 24, 60, 36)
 
 
 def test_trust_is_measured_on_all_region_sets_where_there_are_few() -> None:

@@ -1,0 +1,98 @@
+"""What a person reads: formulas in words, regions by name, and nothing that the model was not asked."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from makers import focus_by, focus_of, rule
+
+from captum_focalogic.logic import parse_expression
+from captum_focalogic.provenance import Prediction
+from captum_focalogic.search import Ascending
+from captum_focalogic.search.critical import CriticalSets
+from captum_focalogic.summary import (
+    certificate_text,
+    enough_text,
+    in_words,
+    listed,
+    prediction_text,
+    region_text,
+    regions_text,
+    summary,
+    without_text,
+)
+
+CAT = {"target": 1, "target_name": "cat"}
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        ("I8 & (I5 | I6)", "8 together with 5 or 6"),
+        ("I8 & I10 & (I5 | I6)", "8 and 10 together with 5 or 6"),
+        ("I5 | (I8 & I6)", "5 or 6 and 8"),
+        ("I_m3 | I2", "-3 or 2"),
+        ("I7 | (I1 & (I2 | I3))", "7 or (1 together with 2 or 3)"),
+        ("true", "anything"),
+        ("false", "nothing"),
+    ],
+)
+def test_formulas_in_words(formula: str, words: str) -> None:
+    assert in_words(parse_expression(formula), {}) == words
+
+
+def test_names_stand_for_regions_with_numbers_where_they_do_not_tell_them() -> None:
+    focus = focus_of([[1, 2]], [1, 2, 3], names={1: "ear", 2: "ear", 3: "nose"})
+    assert [region_text(region, focus) for region in (1, 2, 3, 4)] == ["ear 1", "ear 2", "nose", "4"]
+    assert regions_text(focus, np.array([True, False, True]), "or") == "ear 1 or nose"
+    assert in_words(parse_expression("I1 & I3"), {1: "ear", 3: "nose"}) == "ear and nose"
+    assert [listed("abc"[:count], "and") for count in range(4)] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_the_prediction_with_the_runners_up() -> None:
+    top = ((1, "cat", 0.7), (2, None, 0.2), (0, "dog", 0.06), (3, "owl", 0.04))
+    focus = focus_of([[1]], [1, 2], **CAT, prediction=Prediction(1, "cat", 0.7, top))
+    assert prediction_text(focus) == "cat 0.70 (then class 2 0.20, dog 0.06)"
+    assert prediction_text(replace(focus, prediction=Prediction(7))) == "class 7"
+    assert prediction_text(replace(focus, prediction=None)) == "an output without classes"
+    assert "Explained" not in summary(focus)
+    other = replace(focus, target=0, target_name="dog")
+    assert summary(other)["Explained"] == "dog, which is not the prediction"
+
+
+def test_what_is_enough() -> None:
+    one = focus_of([[2]], [1, 2], **CAT)
+    assert enough_text(one) == "2 keeps it alone: 50 % of the image"
+    assert enough_text(one, "dog").startswith("2 alone keeps cat ahead of dog, by at least half of its lead")
+    two = focus_of([[1, 2], [1, 3]], [1, 2, 3, 4], **CAT)
+    assert "in all 2 ways: 1 together with 2 or 3   I1 & (I2 | I3)" in enough_text(two)
+    assert "explains nothing" in enough_text(focus_of([[]], [1, 2]))
+    assert enough_text(focus_by(lambda kept: False, **CAT)) == "nothing: the whole image is not called cat either"
+
+
+def test_what_cannot_go_is_needed_only_where_nothing_does_without() -> None:
+    focus = focus_of([[1, 2], [3]], [1, 2, 3], **CAT)
+    dropped = np.array([[True, False, False], [False, False, True]])
+    critical = CriticalSets(
+        states=dropped,
+        predicted=np.array([5, 1]),
+        probability=np.array([0.1, 0.3], dtype=np.float32),
+        needed=np.array([False, True]),
+        valid_asked=9,
+        asked=4,
+        complete_up_to=1,
+        names=("dog", "cat"),
+    )
+    first, last = without_text(replace(focus, critical=critical)).splitlines()
+    assert first == "1, all else kept, the model says dog; yet 3 alone keeps it"
+    assert last.startswith("3, all else kept, the model says cat still, but only at 0.30; needed: none of 9 sets")
+    assert without_text(focus).startswith("no region, and no pair that was asked about, changes the answer")
+
+
+def test_what_is_proved() -> None:
+    found = focus_by(rule, strategy=Ascending())
+    assert certificate_text(found).startswith("none is missing of the minimal sets (")
+    smallest = focus_by(rule, strategy=Ascending(stop="smallest"))
+    assert certificate_text(smallest).startswith("no fewer than 2 regions are enough, and these are all of that size (")
+    nothing = focus_by(lambda kept: False)
+    assert certificate_text(nothing).startswith("there is no set to look for")
