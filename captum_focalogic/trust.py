@@ -113,7 +113,8 @@ class Trust:
         if self.second_fill is not None and self.second_fill.holds:
             kept, count = sum(self.second_fill.holds), len(self.second_fill.holds)
             first = "holds" if self.second_fill.holds[0] else "falls"
-            said.append(f"with {self.second_fill.baseline} too the first {first} ({kept} of {count} hold)")
+            too = " too" if self.second_fill.holds[0] else ""
+            said.append(f"with {self.second_fill.baseline}{too} the first {first} ({kept} of {count} hold)")
         if self.repeats is not None:
             said.append(f"{self.repeats.asked} asked again, {self.repeats.differed} differed")
             if not self.repeats.certain:

@@ -301,7 +301,9 @@ def _regions(focus: Focus, traced: Outlines | None, truth: MatchedRegions | None
     shared, used, frequencies = focus.shared, focus.used, focus.frequencies
     needed = np.zeros(focus.num_regions, dtype=np.bool_)
     if focus.critical is not None:
-        needed |= focus.critical.states[focus.critical.needed].any(axis=0)
+        # Of a larger set no single region is: it is needed that not all of them go.
+        alone = focus.critical.needed & (focus.critical.states.sum(axis=1) == 1)
+        needed |= focus.critical.states[alone].any(axis=0)
     return [
         _Region(
             column=j,

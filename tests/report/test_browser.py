@@ -309,9 +309,9 @@ def test_answers_beside_the_search_name_their_classes(open_report: OpenReport) -
     focus = answered(examined(focus_by(rule)), np.concatenate([~single, single]), [True] * 6 + [False] * 6)
     page = open_report(Entry(focus, IMAGE))
     click_region(page, 11)
-    assert says(page, "model") == "keeps the decision: kite 0.75, <b>drake</b> 0.20, class 8 0.05"
+    assert says(page, "model") == "keeps the decision: kite 0.75; <b>drake</b> 0.20; class 8 0.05"
     page.locator("[data-do=invert]").click()
-    assert says(page, "model") == "loses the decision: <b>drake</b> 0.75, kite 0.20, class 8 0.05"
+    assert says(page, "model") == "loses the decision: <b>drake</b> 0.75; kite 0.20; class 8 0.05"
     assert "<b>drake</b>" in says(page, "now")
     page.locator("[data-do=all]").click()
     page.locator(".look").first.click()
@@ -341,6 +341,15 @@ def test_red_is_for_what_is_needed(open_report: OpenReport) -> None:
         page = open_report(Entry(focus, IMAGE))
         assert (red in strokes(page)) == wanted
         assert (page.locator(".need").count() == 1) == wanted
+
+
+def test_no_region_of_a_larger_needed_set_is_red(open_report: OpenReport) -> None:
+    focus = examined(focus_by(rule))
+    assert focus.critical is not None
+    focus = replace(focus, critical=replace(focus.critical, needed=np.array([False, True])))
+    page = open_report(Entry(focus, IMAGE))
+    assert page.locator(".region.needed").count() == 0
+    assert page.locator(".need").count() == 1
 
 
 def focus_of_many() -> Focus:
