@@ -749,7 +749,8 @@ def _said(outputs: Tensor, prediction: Prediction | None) -> str:
         return f"an output of shape {tuple(outputs.shape)}"
     if outputs.numel() == 1 and outputs.is_floating_point():
         value = float(outputs.reshape(()))
-        return f"{value:.4g} ({'positive' if value > 0 else 'not positive'})"
+        yes = value > 0 if prediction is None else prediction.index == 1
+        return f"{value:.4g} ({'positive' if yes else 'not positive'})"
     if prediction is None:
         return f"{outputs.numel()} numbers"
     named = _class_text(prediction.index, prediction.name)

@@ -67,8 +67,7 @@ def kinds_of(reference: Tensor, outputs: Outputs = "auto") -> Tensor:
     ModelOutputError
         If the numbers cannot be the probabilities that they are said to be.
     """
-    if outputs not in get_args(Outputs):
-        raise InputError(f"outputs must be one of {', '.join(get_args(Outputs))}; got {outputs!r}")
+    check_outputs(outputs)
     rows, classes = reference.shape
     usual = Kind.LOGITS if classes > 1 else Kind.SCORE
     kinds = torch.full((rows,), int(usual), dtype=torch.int8, device=reference.device)
@@ -89,6 +88,12 @@ def kinds_of(reference: Tensor, outputs: Outputs = "auto") -> Tensor:
         inside = ((values > 0) & (values < 1)).all(dim=1)
         kinds = torch.where(inside, torch.full_like(kinds, int(Kind.SIGMOIDS)), kinds)
     return torch.where(exclusive, torch.full_like(kinds, int(Kind.PROBABILITIES)), kinds)
+
+
+def check_outputs(outputs: Outputs) -> None:
+    """Refuse what is no value of ``outputs``, with :class:`InputError`."""
+    if outputs not in get_args(Outputs):
+        raise InputError(f"outputs must be one of {', '.join(get_args(Outputs))}; got {outputs!r}")
 
 
 def contradictions(scores: Tensor, reference: Tensor, kinds: Tensor) -> Tensor:

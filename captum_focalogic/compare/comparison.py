@@ -20,7 +20,7 @@ from captum_focalogic.compare.layers import layer_by_name
 from captum_focalogic.compare.measures import Measures, chosen_regions, jaccard, measure
 from captum_focalogic.compare.method import Attribution, Method
 from captum_focalogic.compare.perturbations import PERTURBATION_METHODS
-from captum_focalogic.criteria import Criterion
+from captum_focalogic.criteria import Criterion, Outputs
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, MissingExtraError, SkippedError
 from captum_focalogic.focus import Focus
@@ -129,6 +129,7 @@ def compare(
     segmenter: arguments.Segmenter | None = None,
     baselines: Tensor | float | None = None,
     criterion: str | Criterion = "top1",
+    outputs: Outputs = "auto",
     search: str | Strategy = "auto",
     reading: Reading = "irreducible",
     max_evaluations: int | None = 5_000,
@@ -158,7 +159,7 @@ def compare(
         The regions; without it the ``segmenter`` cuts them (SLIC with 12 regions by default).
     baselines : Tensor or number, optional
         What stands in for what is taken away; 0 by default.
-    criterion, search, reading, max_evaluations
+    criterion, outputs, search, reading, max_evaluations
         As for :class:`~captum_focalogic.attributor.FocaLogic`.
     equal_budget : bool or int
         Allow every method the same number of evaluations: this many, or as many as FocaLogic used.
@@ -182,7 +183,9 @@ def compare(
     InputError
         If an argument does not fit. What the model raises passes through.
     """
-    decision = _case(model, image, target, feature_mask, segmenter, baselines, criterion, layer, seed, to_image)
+    decision = _case(
+        model, image, target, feature_mask, segmenter, baselines, criterion, outputs, layer, seed, to_image
+    )
     wanted = [_method(name, search, reading, max_evaluations) for name in (methods or METHODS)]
     if seeds < 1:
         raise InputError(f"seeds must be at least 1; got {seeds}")
@@ -305,6 +308,7 @@ def _case(
     segmenter: arguments.Segmenter | None,
     baselines: Tensor | float | None,
     criterion: str | Criterion,
+    outputs: Outputs,
     layer: nn.Module | str | None,
     seed: int,
     to_image: arguments.ToImage | None,
@@ -338,6 +342,7 @@ def _case(
         target=chosen,
         reference=scores,
         criterion=parse_criterion(criterion) if isinstance(criterion, str) else criterion,
+        outputs=outputs,
         seed=seed,
         layer=layer,
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from captum_focalogic.arrays import Bools, Floats
-from captum_focalogic.criteria import Criterion
+from captum_focalogic.criteria import Criterion, Outputs
 from captum_focalogic.errors import InputError
 from captum_focalogic.masked_model import MaskedModel
 from captum_focalogic.oracle import References
@@ -38,6 +38,8 @@ class Decision:
         The model's scores for the whole image.
     criterion : Criterion
         When the prediction counts as unchanged.
+    outputs : {"auto", "logits", "probabilities"}
+        What the scores are.
     seed : int
         For methods that draw at random.
     budget : int or None
@@ -53,6 +55,7 @@ class Decision:
     target: int
     reference: Tensor
     criterion: Criterion
+    outputs: Outputs = "auto"
     seed: int = 0
     budget: int | None = None
     layer: nn.Module | None = None
@@ -95,13 +98,19 @@ class Decision:
     def masked(self) -> MaskedModel:
         """The model as it is asked about these regions."""
         return MaskedModel(
-            self.model, self.image, self.baseline, self.target, feature_mask=self.mask, criterion=self.criterion
+            self.model,
+            self.image,
+            self.baseline,
+            self.target,
+            feature_mask=self.mask,
+            criterion=self.criterion,
+            outputs=self.outputs,
         )
 
     @cached_property
     def references(self) -> References:
         """What the model says on the whole image, for verdicts on images that are not made of regions."""
-        return References(self.reference, self.target, self.criterion)
+        return References(self.reference, self.target, self.criterion, self.outputs)
 
     @torch.no_grad()
     def probabilities(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -199,6 +199,7 @@ def _compare(
         feature_mask=mask,
         baselines=baseline_from_text(plan.baseline)(inputs, mask),
         criterion=plan.criterion,
+        outputs=plan.outputs,
         search=plan.search,
         reading=plan.reading,
         max_evaluations=plan.max_evaluations,
@@ -277,6 +278,7 @@ def _read(path: Path, identity: Mapping[str, Any], plan: StudySettings, prepared
         target=fields["target"],
         reference=torch.tensor(fields["reference"]),
         criterion=parse_criterion(plan.criterion) if isinstance(plan.criterion, str) else plan.criterion,
+        outputs=plan.outputs,
         budget=fields["equal_budget"],
     )
     shown = fields["shown"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,8 +98,10 @@ def trained(
 
 def scene_plan(model: nn.Module, name: str, **how: object) -> StudySettings:
     """How scenes are explained: every state of their own regions, black where a region is dropped."""
+    # All the networks give logits. A barely trained one may give some that look like probabilities.
+    usual: dict[str, Any] = {"outputs": "logits"}
     labelled = Classifier(model, labels=CLASS_NAMES, name=name)
-    return StudySettings(ModelFactory(lambda: labelled, f"{name}, {setting_text(model)}"), **how)  # type: ignore[arg-type]
+    return StudySettings(ModelFactory(lambda: labelled, f"{name}, {setting_text(model)}"), **{**usual, **how})
 
 
 def fresh_scenes(

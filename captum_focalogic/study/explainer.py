@@ -244,6 +244,7 @@ class Explainer:
             settings.baseline,
             feature_mask=masks,
             criterion=settings.criterion,
+            outputs=settings.outputs,
             batching=FixedBatching(max(1, settings.batch // len(images)) * len(images)),
         )
         results = search(

@@ -60,7 +60,7 @@ def run_study(
         Rows are written after so many of them, or so long; what waits is lost if the process is killed, and done again.
     **how
         Other fields of :class:`~captum_focalogic.study.settings.StudySettings`: ``search``, ``reading``, ``criterion``,
-        ``baseline``, ``max_evaluations``, ``batch``, ``group``, ``thresholds``, ``device``.
+        ``outputs``, ``baseline``, ``max_evaluations``, ``batch``, ``group``, ``thresholds``, ``device``.
 
     Returns
     -------

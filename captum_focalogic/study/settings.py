@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from captum_focalogic import __version__, names, segmenters
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier
-from captum_focalogic.criteria import Criterion
+from captum_focalogic.criteria import Criterion, Outputs, check_outputs
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
 from captum_focalogic.fingerprint import fingerprint
@@ -42,7 +42,7 @@ class StudySettings:
         at all.
     match : Match
         Which regions count as the object.
-    search, reading, criterion, max_evaluations
+    search, reading, criterion, outputs, max_evaluations
         As in :class:`~captum_focalogic.FocaLogic`.
     baseline : str
         What dropped regions are filled with, by its name on the command line.
@@ -65,6 +65,7 @@ class StudySettings:
     search: str | Strategy = "auto"
     reading: Reading = "irreducible"
     criterion: str | Criterion = "top1"
+    outputs: Outputs = "auto"
     baseline: str = "black"
     max_evaluations: int | None = 5_000
     batch: int = 0
@@ -82,6 +83,7 @@ class StudySettings:
         baseline_from_text(self.baseline)
         if isinstance(self.criterion, str):
             parse_criterion(self.criterion)
+        check_outputs(self.outputs)
 
     def record(self, items: Sequence[Item]) -> dict[str, Any]:
         """What tells a run with these settings over these images from others, as JSON values."""
@@ -97,6 +99,7 @@ class StudySettings:
             "search": setting_text(self.search),
             "reading": self.reading,
             "criterion": setting_text(self.criterion),
+            "outputs": self.outputs,
             "baseline": self.baseline,
             "max_evaluations": self.max_evaluations,
             "batch": self.batch,

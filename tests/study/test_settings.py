@@ -1,6 +1,8 @@
 """Settings of a study: told from others by a text that is the same in every process."""
 
+import warnings
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,8 +10,10 @@ from studies import GRID, patch_items
 from tiny_models import Brightest
 
 from captum_focalogic.classifier import Classifier
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import FocaLogicWarning, InputError
+from captum_focalogic.experiments.scenes import scene_plan
 from captum_focalogic.segmenters import Grid
+from captum_focalogic.study import run_study
 from captum_focalogic.study.items import ModelFactory
 from captum_focalogic.study.settings import (
     Identified,
@@ -72,3 +76,33 @@ def test_names_that_the_command_line_takes() -> None:
     assert truth_from_text("none", model) is False
     with pytest.raises(InputError, match="the model bright names none"):
         truth_from_text("sam3", model)
+
+
+def unsure(images: torch.Tensor) -> torch.Tensor:
+    """Logits of a network that has learnt little: all between 0 and 1."""
+    return 0.2 + 0.5 * images.mean(dim=(2, 3))
+
+
+class TestOutputs:
+    def test_are_said(self, tmp_path: Path) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FocaLogicWarning)
+            run_study(patch_items(2), unsure, GRID, out=tmp_path, outputs="logits")
+
+    def test_are_told_by_the_numbers_otherwise(self, tmp_path: Path) -> None:
+        with pytest.warns(FocaLogicWarning, match="independent probabilities"):
+            run_study(patch_items(2), unsure, GRID, out=tmp_path)
+
+    def test_are_of_three_kinds(self) -> None:
+        with pytest.raises(InputError, match="outputs must be one of auto, logits, probabilities; got 'odds'"):
+            StudySettings(model_factory(unsure), outputs="odds")  # type: ignore[arg-type]
+
+    def test_tell_two_runs_apart(self) -> None:
+        records = [
+            StudySettings(model_factory(unsure), outputs=outputs).record(patch_items(1))
+            for outputs in ("auto", "logits")
+        ]
+        assert [record["outputs"] for record in records] == ["auto", "logits"]
+
+    def test_of_the_networks_on_scenes_are_logits(self) -> None:
+        assert scene_plan(torch.nn.Identity(), "untrained").outputs == "logits"
