@@ -23,7 +23,7 @@ from captum_focalogic.arrays import Labels
 from captum_focalogic.attributor import check_bound, warn_of_emptiness
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, find_classifier, find_device
-from captum_focalogic.criteria import Kind, Outputs, Over, Top1, Top1Ratio, class_number, criterion_text
+from captum_focalogic.criteria import OutputKind, Outputs, Over, Top1, Top1Ratio, class_number, criterion_text
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.examination import Examination, Shares, shares_of
@@ -561,7 +561,7 @@ def _growths(
     return [
         Inquiry(grown_sets(model.num_regions, share.search))
         if isinstance(model.criterion, Top1 | Top1Ratio)
-        and model.kind in (Kind.LOGITS, Kind.PROBABILITIES, Kind.SIGMOIDS)
+        and model.kind in (OutputKind.LOGITS, OutputKind.PROBABILITIES, OutputKind.SIGMOIDS)
         and model.prediction is not None
         and model.prediction.top
         and not focus.evaluated.valid[:1].any()
@@ -696,11 +696,11 @@ def _contrast(criterion: str | AnyCriterion, against: int | str, classifier: Cla
 
 def _usual(model: MaskedModel, judged_by: AnyCriterion) -> MaskedModel:
     """The model under the usual criterion, or under what is nearest to it where there are no probabilities."""
-    if model.kind not in (Kind.LABELS, Kind.SCORE):
+    if model.kind not in (OutputKind.LABELS, OutputKind.SCORE):
         view = model.under(judged_by)
         view.ask(np.ones((1, model.num_regions), dtype=np.bool_))
         return view
-    only = "labels" if model.kind == Kind.LABELS else "one number of no known scale"
+    only = "labels" if model.kind == OutputKind.LABELS else "one number of no known scale"
     warn(
         f"the model gives {only}, of which no share can be asked for: a region set is enough where the answer stays "
         "the same; pass criterion= to ask otherwise"

@@ -12,10 +12,7 @@ from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.masking import Example
 from captum_focalogic.regions import as_label_map, partition_from_masks
-from captum_focalogic.segmenters import segmenter_from_text
-
-Segmenter = Callable[[Tensor], Any]
-"""(3, H, W) float tensor in [0, 1] on the CPU -> (H, W) integer array or tensor."""
+from captum_focalogic.segmenters import Segmenter, segmenter_from_text
 
 ToImage = Callable[[Tensor], Tensor]
 """(C, H, W) model input -> (3, H, W) image in [0, 1]."""

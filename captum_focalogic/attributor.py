@@ -22,7 +22,7 @@ from captum_focalogic.oracle import AutoBatching
 from captum_focalogic.provenance import Removal
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.strategies import check_reading, strategy_for
-from captum_focalogic.segmenters import segmenter_from_text
+from captum_focalogic.segmenters import Segmenter, segmenter_from_text
 
 Weighting = Literal["frequency", "shapley", "banzhaf"]
 
@@ -92,7 +92,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         self,
         forward_func: Callable[..., Any],
         *,
-        segmenter: str | arguments.Segmenter = "slic:12",
+        segmenter: str | Segmenter = "slic:12",
         search: str | Strategy = "auto",
         reading: Reading = "irreducible",
         criterion: str | Criterion | OutputCriterion = "top1",

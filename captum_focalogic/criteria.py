@@ -1,7 +1,8 @@
 """What the model's numbers are, and what "the prediction is unchanged" means.
 
 A criterion compares the model's answers on masked inputs with its answer on the whole input. The built-in ones see
-class scores, and of what kind they are (:class:`Kind`); a callable of the user's sees the model's outputs as they are.
+class scores, and of what kind they are (:class:`OutputKind`); a callable of the user's sees the model's outputs as they
+are.
 """
 
 import math
@@ -28,7 +29,7 @@ Outputs = Literal["auto", "logits", "probabilities"]
 """What the user says that the model's numbers are."""
 
 
-class Kind(IntEnum):
+class OutputKind(IntEnum):
     """What the numbers of one example are; told by its reference, the outputs for the whole input."""
 
     SCORE = 0
@@ -58,7 +59,7 @@ def kinds_of(reference: Tensor, outputs: Outputs = "auto") -> Tensor:
     Returns
     -------
     (N,) int8 Tensor
-        A :class:`Kind` each.
+        A :class:`OutputKind` each.
 
     Raises
     ------
@@ -69,12 +70,12 @@ def kinds_of(reference: Tensor, outputs: Outputs = "auto") -> Tensor:
     """
     check_outputs(outputs)
     rows, classes = reference.shape
-    usual = Kind.LOGITS if classes > 1 else Kind.SCORE
+    usual = OutputKind.LOGITS if classes > 1 else OutputKind.SCORE
     kinds = torch.full((rows,), int(usual), dtype=torch.int8, device=reference.device)
     if not reference.is_floating_point():
-        return kinds if classes > 1 else torch.full_like(kinds, int(Kind.LABELS))
+        return kinds if classes > 1 else torch.full_like(kinds, int(OutputKind.LABELS))
     if outputs == "logits":
-        return torch.full_like(kinds, int(Kind.LOGITS))
+        return torch.full_like(kinds, int(OutputKind.LOGITS))
     values = reference.float()
     exclusive = (values >= 0).all(dim=1) & ((values.sum(dim=1) - 1).abs() < _rounding(reference)) & (classes > 1)
     if outputs == "probabilities":
@@ -83,11 +84,11 @@ def kinds_of(reference: Tensor, outputs: Outputs = "auto") -> Tensor:
                 "outputs='probabilities' says that the model gives probabilities, but its numbers for the whole input "
                 f"lie in [{float(values.min()):.4g}, {float(values.max()):.4g}]; pass outputs='logits'"
             )
-        kinds = torch.full_like(kinds, int(Kind.SIGMOIDS))
+        kinds = torch.full_like(kinds, int(OutputKind.SIGMOIDS))
     else:
         inside = ((values > 0) & (values < 1)).all(dim=1)
-        kinds = torch.where(inside, torch.full_like(kinds, int(Kind.SIGMOIDS)), kinds)
-    return torch.where(exclusive, torch.full_like(kinds, int(Kind.PROBABILITIES)), kinds)
+        kinds = torch.where(inside, torch.full_like(kinds, int(OutputKind.SIGMOIDS)), kinds)
+    return torch.where(exclusive, torch.full_like(kinds, int(OutputKind.PROBABILITIES)), kinds)
 
 
 def check_outputs(outputs: Outputs) -> None:
@@ -111,11 +112,11 @@ def contradictions(scores: Tensor, reference: Tensor, kinds: Tensor) -> Tensor:
     values = scores.float()
     slack = _rounding(scores)
     outside = ((values < -slack) | (values > 1 + slack)).any(dim=1)
-    wrong = (kinds >= Kind.PROBABILITIES) & (kinds <= Kind.SIGMOIDS) & outside
+    wrong = (kinds >= OutputKind.PROBABILITIES) & (kinds <= OutputKind.SIGMOIDS) & outside
     if scores.shape[1] == 1:
         # A whole input of exactly 0 or 1 may be a saturated sigmoid: the two rules part on what lies in (0, 0.5].
         own = values[:, 0]
-        unclear = (kinds == Kind.SCORE) & ((reference[:, 0] == 0) | (reference[:, 0] == 1))
+        unclear = (kinds == OutputKind.SCORE) & ((reference[:, 0] == 0) | (reference[:, 0] == 1))
         wrong = wrong | (unclear & (own > 0) & (own <= 0.5))
     return wrong
 
@@ -128,24 +129,24 @@ def target_probability(scores: Tensor, target: Tensor, kinds: Tensor, reference:
     """
     if scores.shape[1] == 1:
         value, whole = scores[:, 0].float(), reference[:, 0].float()
-        logit = kinds == Kind.LOGITS
+        logit = kinds == OutputKind.LOGITS
         positive = torch.where(logit, value.sigmoid(), value)
         above = torch.where(logit, whole > 0, whole > 0.5)
         sided = torch.where(above, positive, 1 - positive)
-        return sided.masked_fill((kinds == Kind.SCORE) | (kinds == Kind.LABELS), torch.nan)
+        return sided.masked_fill((kinds == OutputKind.SCORE) | (kinds == OutputKind.LABELS), torch.nan)
     values = scores.float()
     column = target[:, None]
-    return torch.where(kinds[:, None] == Kind.LOGITS, _softmax(values).gather(1, column), values.gather(1, column))[
-        :, 0
-    ]
+    return torch.where(
+        kinds[:, None] == OutputKind.LOGITS, _softmax(values).gather(1, column), values.gather(1, column)
+    )[:, 0]
 
 
-def class_probabilities(scores: Tensor, kind: Kind) -> Tensor | None:
+def class_probabilities(scores: Tensor, kind: OutputKind) -> Tensor | None:
     """Probabilities of all classes, (B, C) float32, of scores of one kind; None where they give none."""
-    if scores.shape[1] == 1 or kind in (Kind.SCORE, Kind.LABELS):
+    if scores.shape[1] == 1 or kind in (OutputKind.SCORE, OutputKind.LABELS):
         return None
     values = scores.float()
-    return _softmax(values) if kind == Kind.LOGITS else values
+    return _softmax(values) if kind == OutputKind.LOGITS else values
 
 
 def _softmax(logits: Tensor) -> Tensor:
@@ -174,7 +175,7 @@ class Criterion(Protocol):
         target : (B,) int64 Tensor
             For each row, the class that is explained.
         kinds : (B,) int8 Tensor, optional
-            For each row, what its numbers are (:class:`Kind`); read off the reference by default.
+            For each row, what its numbers are (:class:`OutputKind`); read off the reference by default.
         """
         ...
 
@@ -194,7 +195,7 @@ class Top1:
         if not scores.is_floating_point():
             return scores[:, 0] == reference[:, 0], None
         kinds = kinds_of(reference) if kinds is None else kinds
-        middle = torch.where(kinds == Kind.SIGMOIDS, 0.5, 0.0)
+        middle = torch.where(kinds == OutputKind.SIGMOIDS, 0.5, 0.0)
         own, was = _wide(scores)[:, 0] - middle, _wide(reference)[:, 0] - middle
         return (own > 0) == (was > 0), torch.where(was > 0, own, -own).float()
 

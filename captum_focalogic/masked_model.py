@@ -13,7 +13,7 @@ from torch import Tensor
 
 from captum_focalogic import arguments
 from captum_focalogic.arrays import Bools
-from captum_focalogic.criteria import Kind, Outputs, class_probabilities, criterion_text, target_probability
+from captum_focalogic.criteria import OutputKind, Outputs, class_probabilities, criterion_text, target_probability
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import AggregateOutputError, InputError, warn
 from captum_focalogic.fingerprint import fingerprint
@@ -42,6 +42,7 @@ from captum_focalogic.search import states as st
 from captum_focalogic.search.critical import Inquiry, Questions
 from captum_focalogic.search.run import Verdicts
 from captum_focalogic.search.states import Packed
+from captum_focalogic.segmenters import Segmenter
 
 RowsPerCall = int | Literal["auto"]
 """Most masked inputs an example in one call of the model; "auto" measures what is fastest."""
@@ -149,7 +150,7 @@ class MaskedModel:
         outputs: Outputs = "auto",
         *,
         removal: Removal = "fill",
-        segmenter: str | arguments.Segmenter = "slic:12",
+        segmenter: str | Segmenter = "slic:12",
         to_image: arguments.ToImage | None = None,
         perturbations_per_eval: RowsPerCall = "auto",
     ) -> None:
@@ -188,7 +189,7 @@ class MaskedModel:
         outputs: Outputs = "auto",
         *,
         removal: Removal = "fill",
-        segmenter: str | arguments.Segmenter = "slic:12",
+        segmenter: str | Segmenter = "slic:12",
         to_image: arguments.ToImage | None = None,
         batching: Batching | None = None,
     ) -> "list[MaskedModel]":
@@ -258,9 +259,9 @@ class MaskedModel:
         return None if targets is None else targets.of(self.row)
 
     @property
-    def kind(self) -> Kind | None:
+    def kind(self) -> OutputKind | None:
         """What the model's numbers are; None where a function of the user's looks at them."""
-        return None if self.references.targets is None else Kind(int(self.references.kinds[self.row]))
+        return None if self.references.targets is None else OutputKind(int(self.references.kinds[self.row]))
 
     @property
     def prediction(self) -> Prediction | None:
@@ -272,12 +273,12 @@ class MaskedModel:
         if references.targets is None:
             return None
         scores = references.scores[self.row : self.row + 1]
-        kind = Kind(int(references.kinds[self.row]))
+        kind = OutputKind(int(references.kinds[self.row]))
         if scores.shape[1] == 1:
             value = scores[0, 0].item()
-            if kind == Kind.LABELS:
+            if kind == OutputKind.LABELS:
                 return Prediction(int(value))
-            yes = value > (0.5 if kind == Kind.SIGMOIDS else 0)
+            yes = value > (0.5 if kind == OutputKind.SIGMOIDS else 0)
             share = target_probability(scores, torch.zeros(1).long(), references.kinds[[self.row]], scores)[0].item()
             return Prediction(int(yes), probability=None if np.isnan(share) else share)
         highest = self.summarise(scores)

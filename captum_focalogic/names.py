@@ -42,9 +42,9 @@ from typing import Any, Literal
 
 from captum_focalogic.errors import InputError
 
-Kind = Literal["model", "segmenter", "ground truth", "labels", "baseline", "criterion", "search", "method"]
+NamedKind = Literal["model", "segmenter", "ground truth", "labels", "baseline", "criterion", "search", "method"]
 
-TABLE: dict[Kind, dict[str, str]] = {
+TABLE: dict[NamedKind, dict[str, str]] = {
     "model": {
         "demo": "captum_focalogic.integrations.demo:load_classifier",
         "efficientnet-lite0": "captum_focalogic.integrations.efficientnet_lite:load_lite0",
@@ -92,7 +92,7 @@ TABLE: dict[Kind, dict[str, str]] = {
 }
 """How a name is written (what stands in brackets may be left out), and what makes the thing."""
 
-GROUPS: dict[Kind, str] = {
+GROUPS: dict[NamedKind, str] = {
     "model": "captum_focalogic.models",
     "segmenter": "captum_focalogic.segmenters",
     "baseline": "captum_focalogic.baselines",
@@ -108,7 +108,7 @@ IN_FILE = "PATH/MODULE.py:NAME"
 """How an object in a Python file of the user's is named, as a key of :data:`TABLE`."""
 
 
-def find(kind: Kind, text: str, *arguments: Any, also: Sequence[str] = ()) -> Any:
+def find(kind: NamedKind, text: str, *arguments: Any, also: Sequence[str] = ()) -> Any:
     """The thing that a name stands for.
 
     Parameters
@@ -140,14 +140,14 @@ def find(kind: Kind, text: str, *arguments: Any, also: Sequence[str] = ()) -> An
     return _loaded(entry)(rest, *arguments)
 
 
-def choices(kind: Kind) -> list[str]:
+def choices(kind: NamedKind) -> list[str]:
     """How the names of a kind are written, those of other packages after this package's own."""
     own = TABLE[kind]
     others = sorted({entry.name for entry in entry_points(group=GROUPS[kind])} - set(_own(kind)))
     return [*own, *(f"{name}[:TEXT]" for name in others)]
 
 
-def names_of(kind: Kind) -> list[str]:
+def names_of(kind: NamedKind) -> list[str]:
     """What stands before the colon, of every name of a kind."""
     return [_name_in(usage) for usage in choices(kind) if usage != IN_FILE]
 
@@ -177,19 +177,19 @@ def unknown(kind: str, text: str, known: Sequence[str]) -> InputError:
     return InputError(f"unknown {kind} {text!r}; choose {', '.join(map(_spelt, known))}{guess}")
 
 
-def miswritten(kind: Kind, text: str) -> InputError:
+def miswritten(kind: NamedKind, text: str) -> InputError:
     """The error that tells of a name that exists, and of a text behind it that does not fit."""
     usage = _own(kind)[text.partition(":")[0]]
     return InputError(f"the {kind} {text!r} cannot be read; choose {_spelt(usage)}")
 
 
-def package_of(kind: Kind, name: str) -> str | None:
+def package_of(kind: NamedKind, name: str) -> str | None:
     """The other package that registers a name, if one does."""
     entry = None if name in _own(kind) else _entry(kind, name)
     return None if entry is None else _package(entry)
 
 
-def _own(kind: Kind) -> dict[str, str]:
+def _own(kind: NamedKind) -> dict[str, str]:
     """This package's names of a kind, and how each is written."""
     return {_name_in(usage): usage for usage in TABLE[kind] if usage != IN_FILE}
 
@@ -198,7 +198,7 @@ def _name_in(usage: str) -> str:
     return re.split(r"[\[:]", usage, maxsplit=1)[0]
 
 
-def _check_usage(kind: Kind, text: str, usage: str) -> None:
+def _check_usage(kind: NamedKind, text: str, usage: str) -> None:
     _, colon, rest = text.partition(":")
     fits = bool(rest) if colon else "[:" in usage or ":" not in usage
     if not fits or (colon and ":" not in usage):
@@ -220,7 +220,7 @@ def import_object(target: str) -> Any:
     return found
 
 
-def _entry(kind: Kind, name: str) -> EntryPoint | None:
+def _entry(kind: NamedKind, name: str) -> EntryPoint | None:
     found = list(entry_points(group=GROUPS[kind], name=name))
     packages = sorted({_package(entry) for entry in found})
     if len(packages) > 1:

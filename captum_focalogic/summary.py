@@ -8,10 +8,10 @@ region set that keeps the answer, of those that were asked, does without it.
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from sympy import And, Or, Symbol
 from sympy.logic.boolalg import Boolean, BooleanFalse, BooleanTrue
 
+from captum_focalogic.arrays import Bools
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import count_literals, symbol
 from captum_focalogic.search.certificate import percent
@@ -23,8 +23,6 @@ MOST_LITERALS = 12
 
 ALTERNATIVES = 4
 MOST_CRITICAL = 3
-
-Bools = NDArray[np.bool_]
 
 
 def summary(focus: Focus, against: str | None = None, grown: GrownSets | None = None) -> dict[str, str]:

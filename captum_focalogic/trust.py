@@ -126,7 +126,7 @@ class Trust:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class StateSample:
     """Region sets to ask the model about, drawn from where a formula holds and from where it fails.
 
     Attributes
@@ -147,7 +147,7 @@ class Sample:
     complete: bool = field(default=False)
 
 
-def draw_sample(final_states: Bools, count: int = SAMPLE, seed: int = 0) -> Sample:
+def draw_sample(final_states: Bools, count: int = SAMPLE, seed: int = 0) -> StateSample:
     """Draw region sets, evenly among those for which T(V) holds and evenly among the others.
 
     All 2^M sets are taken where they are no more than the sample.
@@ -168,16 +168,16 @@ def draw_sample(final_states: Bools, count: int = SAMPLE, seed: int = 0) -> Samp
         every = np.arange(1 << num_regions)[:, None] >> np.arange(num_regions) & 1
         states = every.astype(np.bool_)
         holds = _contains(states, final_states)
-        return Sample(states, holds, float(holds.mean()), complete=True)
+        return StateSample(states, holds, float(holds.mean()), complete=True)
     rng = np.random.default_rng(seed)
     weight = count_models(final_states, num_regions) / 2**num_regions if num_states else 0.0
     inside = _supersets(final_states, count, rng) if num_states else np.zeros((0, num_regions), dtype=np.bool_)
     outside = _others(final_states, count, rng) if weight < 1 else np.zeros((0, num_regions), dtype=np.bool_)
     holds = np.repeat([True, False], [len(inside), len(outside)])
-    return Sample(np.concatenate([inside, outside]), holds, float(weight))
+    return StateSample(np.concatenate([inside, outside]), holds, float(weight))
 
 
-def measure(sample: Sample, valid: Bools) -> tuple[Share, Share, float]:
+def measure(sample: StateSample, valid: Bools) -> tuple[Share, Share, float]:
     """Soundness, coverage and the share of all sets that are valid, from the model's verdicts on a sample.
 
     The shares of the two kinds are weighted by how many region sets there are of each. The interval of the coverage

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from captum_focalogic.criteria import (
     Criterion,
-    Kind,
     Margin,
+    OutputKind,
     Over,
     ProbabilityRatio,
     SameLabel,
@@ -313,29 +313,29 @@ class TestKinds:
     @pytest.mark.parametrize(
         ("reference", "kind"),
         [
-            ([2.0, -1.0, 0.5], Kind.LOGITS),
-            ([0.7, 0.2, 0.1], Kind.PROBABILITIES),
-            ([1.0, 0.0, 0.0], Kind.PROBABILITIES),
-            ([0.9, 0.8, 0.1], Kind.SIGMOIDS),
-            ([1.0, 0.8, 0.1], Kind.LOGITS),
-            ([3.0], Kind.SCORE),
-            ([-0.5], Kind.SCORE),
-            ([0.9], Kind.SIGMOIDS),
-            ([1.0], Kind.SCORE),
-            ([0.0], Kind.SCORE),
+            ([2.0, -1.0, 0.5], OutputKind.LOGITS),
+            ([0.7, 0.2, 0.1], OutputKind.PROBABILITIES),
+            ([1.0, 0.0, 0.0], OutputKind.PROBABILITIES),
+            ([0.9, 0.8, 0.1], OutputKind.SIGMOIDS),
+            ([1.0, 0.8, 0.1], OutputKind.LOGITS),
+            ([3.0], OutputKind.SCORE),
+            ([-0.5], OutputKind.SCORE),
+            ([0.9], OutputKind.SIGMOIDS),
+            ([1.0], OutputKind.SCORE),
+            ([0.0], OutputKind.SCORE),
         ],
     )
-    def test_are_read_off_the_whole_input(self, reference: list[float], kind: Kind) -> None:
+    def test_are_read_off_the_whole_input(self, reference: list[float], kind: OutputKind) -> None:
         assert kinds_of(torch.tensor([reference])).tolist() == [kind]
 
     def test_whole_numbers_are_labels_or_votes(self) -> None:
-        assert kinds_of(torch.tensor([[3]])).tolist() == [Kind.LABELS]
-        assert kinds_of(torch.tensor([[3, 1]])).tolist() == [Kind.LOGITS]
+        assert kinds_of(torch.tensor([[3]])).tolist() == [OutputKind.LABELS]
+        assert kinds_of(torch.tensor([[3, 1]])).tolist() == [OutputKind.LOGITS]
 
     def test_what_the_user_says_counts(self) -> None:
-        assert kinds_of(torch.tensor([[0.9]]), "logits").tolist() == [Kind.LOGITS]
-        assert kinds_of(torch.tensor([[1.0]]), "probabilities").tolist() == [Kind.SIGMOIDS]
-        assert kinds_of(torch.tensor([[1.0, 0.5]]), "probabilities").tolist() == [Kind.SIGMOIDS]
+        assert kinds_of(torch.tensor([[0.9]]), "logits").tolist() == [OutputKind.LOGITS]
+        assert kinds_of(torch.tensor([[1.0]]), "probabilities").tolist() == [OutputKind.SIGMOIDS]
+        assert kinds_of(torch.tensor([[1.0, 0.5]]), "probabilities").tolist() == [OutputKind.SIGMOIDS]
         with pytest.raises(InputError, match="outputs='logits'"):
             kinds_of(torch.tensor([[1.5, 0.5]]), "probabilities")
         with pytest.raises(InputError, match="outputs must be one of"):

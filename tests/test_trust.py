@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.trust import Repeats, Sample, SecondFill, Share, Trust, draw_sample, measure
+from captum_focalogic.trust import Repeats, SecondFill, Share, StateSample, Trust, draw_sample, measure
 
 
 def holds(states: np.ndarray, finals: np.ndarray) -> np.ndarray:
@@ -41,7 +41,7 @@ def test_supersets_are_drawn_alike() -> None:
 
 def test_shares_by_hand() -> None:
     # The formula holds for a quarter of all sets. Of 10 such the model keeps 8; of 10 others 2.
-    sample = Sample(np.zeros((20, 3), bool), np.repeat([True, False], 10), 0.25)
+    sample = StateSample(np.zeros((20, 3), bool), np.repeat([True, False], 10), 0.25)
     valid = np.array([True] * 8 + [False] * 2 + [True] * 2 + [False] * 8)
     soundness, coverage, constant = measure(sample, valid)
     assert soundness.share == 0.8

@@ -26,7 +26,7 @@ from captum_focalogic.errors import InputError, MissingExtraError, SkippedError
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_bytes
 from captum_focalogic.search import Reading, Strategy
-from captum_focalogic.segmenters import Slic
+from captum_focalogic.segmenters import Segmenter, Slic
 
 FOCALOGIC = "FocaLogic"
 _USUAL_AREA = 0.25
@@ -126,7 +126,7 @@ def compare(
     *,
     target: int | None = None,
     feature_mask: Tensor | None = None,
-    segmenter: arguments.Segmenter | None = None,
+    segmenter: Segmenter | None = None,
     baselines: Tensor | float | None = None,
     criterion: str | Criterion = "top1",
     outputs: Outputs = "auto",
@@ -305,7 +305,7 @@ def _case(
     image: Tensor,
     target: int | None,
     feature_mask: Tensor | None,
-    segmenter: arguments.Segmenter | None,
+    segmenter: Segmenter | None,
     baselines: Tensor | float | None,
     criterion: str | Criterion,
     outputs: Outputs,

@@ -17,8 +17,6 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.masked_model import MaskedModel
 from captum_focalogic.oracle import References
 
-Forward = Callable[[Tensor], Tensor]
-
 
 @dataclass(frozen=True, eq=False)
 class Decision:

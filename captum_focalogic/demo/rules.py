@@ -19,7 +19,7 @@ SHAPES = ("disc", "square", "triangle", "ring", "cross", "star")
 
 
 @dataclass(frozen=True, order=True)
-class Kind:
+class ObjectKind:
     """A colour bound to a shape.
 
     Raises
@@ -46,14 +46,14 @@ class ClassRule:
 
     Attributes
     ----------
-    clauses : tuple of tuple of Kind
+    clauses : tuple of tuple of ObjectKind
         A conjunction of disjunctions.
     """
 
-    clauses: tuple[tuple[Kind, ...], ...]
+    clauses: tuple[tuple[ObjectKind, ...], ...]
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[ObjectKind, ...]:
         """The kinds the rule speaks of, in the order they appear."""
         return tuple(kind for clause in self.clauses for kind in clause)
 
@@ -63,15 +63,15 @@ class ClassRule:
 
 
 RULES: dict[int, ClassRule] = {
-    1: ClassRule(((Kind("red", "disc"),), (Kind("blue", "square"), Kind("green", "triangle")))),
-    2: ClassRule(((Kind("yellow", "ring"),), (Kind("purple", "cross"),))),
+    1: ClassRule(((ObjectKind("red", "disc"),), (ObjectKind("blue", "square"), ObjectKind("green", "triangle")))),
+    2: ClassRule(((ObjectKind("yellow", "ring"),), (ObjectKind("purple", "cross"),))),
 }
 """Rule by label. Label 0, "other", is the class of images in which no rule holds."""
 
 CLASS_NAMES: tuple[str, ...] = ("other", *(str(RULES[label]) for label in sorted(RULES)))
 """Class names by label: what the rule says in words."""
 
-RULE_KINDS: tuple[Kind, ...] = tuple(kind for label in sorted(RULES) for kind in RULES[label].kinds)
+RULE_KINDS: tuple[ObjectKind, ...] = tuple(kind for label in sorted(RULES) for kind in RULES[label].kinds)
 """Every kind that some rule speaks of: the columns of `labels_from_presence`."""
 
 
@@ -101,21 +101,21 @@ def _holds(label: int, present: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return holds
 
 
-def labels_met(kinds: Iterable[Kind]) -> tuple[int, ...]:
+def labels_met(kinds: Iterable[ObjectKind]) -> tuple[int, ...]:
     """Labels whose rule is met by an image of these kinds; empty for an image of class 0."""
     shown = set(kinds)
     present = np.array([[kind in shown for kind in RULE_KINDS]])
     return tuple(label for label in sorted(RULES) if _holds(label, present)[0])
 
 
-def expression_of(label: int, regions: Iterable[tuple[int, Kind]]) -> Boolean:
+def expression_of(label: int, regions: Iterable[tuple[int, ObjectKind]]) -> Boolean:
     """The rule of a class over the regions of one image.
 
     Parameters
     ----------
     label : int
         A class, 0 to ``len(CLASS_NAMES) - 1``.
-    regions : iterable of (int, Kind)
+    regions : iterable of (int, ObjectKind)
         Region id and kind of each object in the image.
 
     Returns

@@ -20,7 +20,7 @@ from captum_focalogic.demo.rules import (
     RULE_KINDS,
     RULES,
     SHAPES,
-    Kind,
+    ObjectKind,
     expression_of,
     labels_met,
 )
@@ -68,7 +68,7 @@ class SceneConfig:
     backgrounds : mapping of int to str
         Bias on the background: scenes of a class given here have this style (one of `BACKGROUNDS`) and scenes of
         other classes never have it.
-    companions : mapping of int to Kind
+    companions : mapping of int to ObjectKind
         Bias on the company: scenes of a class given here also show this object, and scenes of other classes never
         do. A companion cannot be of a kind that a rule uses.
     colour_tells : bool
@@ -86,7 +86,7 @@ class SceneConfig:
     max_objects: int = 6
     background_cells: int = 2
     backgrounds: Mapping[int, str] = field(default_factory=dict)
-    companions: Mapping[int, Kind] = field(default_factory=dict)
+    companions: Mapping[int, ObjectKind] = field(default_factory=dict)
     colour_tells: bool = False
 
     def __post_init__(self) -> None:
@@ -124,14 +124,14 @@ class SceneObject:
     ----------
     region : int
         Its id in ``Scene.labels``.
-    kind : Kind
+    kind : ObjectKind
         Colour and shape.
     box : tuple of int
         Bounding box (top, left, bottom, right) in pixels, bottom and right exclusive.
     """
 
     region: int
-    kind: Kind
+    kind: ObjectKind
     box: tuple[int, int, int, int]
 
     @property
@@ -250,7 +250,7 @@ def _check_label(label: int) -> None:
         raise InputError(f"there is no class {label!r}: the scenes have classes 0 to {len(CLASS_NAMES) - 1}")
 
 
-def _choose_kinds(draws: drawing.RandomNumbers, label: int, config: SceneConfig) -> list[Kind]:
+def _choose_kinds(draws: drawing.RandomNumbers, label: int, config: SceneConfig) -> list[ObjectKind]:
     """What to draw: what the class needs, then distractors that leave the class as it is."""
     kinds = _required(draws, label)
     if label in config.companions:
@@ -265,10 +265,10 @@ def _choose_kinds(draws: drawing.RandomNumbers, label: int, config: SceneConfig)
     return draws.shuffled(kinds)
 
 
-def _required(draws: drawing.RandomNumbers, label: int) -> list[Kind]:
+def _required(draws: drawing.RandomNumbers, label: int) -> list[ObjectKind]:
     if label == 0:
         return []
-    chosen: list[Kind] = []
+    chosen: list[ObjectKind] = []
     for clause in RULES[label].clauses:
         if len(clause) > 1 and draws.chance(0.3):
             chosen.extend(clause)
@@ -277,10 +277,10 @@ def _required(draws: drawing.RandomNumbers, label: int) -> list[Kind]:
     return chosen
 
 
-def _fillers(label: int, config: SceneConfig) -> list[Kind]:
+def _fillers(label: int, config: SceneConfig) -> list[ObjectKind]:
     taken = {kind for other, kind in config.companions.items() if other != label}
     told = {kind.colour for kind in RULE_KINDS} if config.colour_tells else set()
-    kinds = [Kind(colour, shape) for colour in COLOURS for shape in SHAPES]
+    kinds = [ObjectKind(colour, shape) for colour in COLOURS for shape in SHAPES]
     return [kind for kind in kinds if kind not in taken and (kind in RULE_KINDS or kind.colour not in told)]
 
 
@@ -297,7 +297,7 @@ class _Place:
     scale: float
 
 
-def _place(draws: drawing.RandomNumbers, kinds: list[Kind]) -> list[_Place]:
+def _place(draws: drawing.RandomNumbers, kinds: list[ObjectKind]) -> list[_Place]:
     """Places at which no two objects come closer than the gap, smaller objects if the image is too full."""
     shrink = 1.0
     while True:
@@ -321,7 +321,7 @@ def _apart(place: _Place, shape: str, other: _Place, other_shape: str) -> bool:
 
 
 def _paint(
-    draws: drawing.RandomNumbers, kinds: list[Kind], places: list[_Place], background: str, size: int
+    draws: drawing.RandomNumbers, kinds: list[ObjectKind], places: list[_Place], background: str, size: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     x, y = drawing.pixel_grid(size)
     dark, light = (np.array(colour)[:, None, None] for colour in _BACKGROUNDS[background])

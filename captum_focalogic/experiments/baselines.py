@@ -37,12 +37,12 @@ from captum_focalogic.errors import InputError, SkippedError
 from captum_focalogic.experiments.findings import untestable
 from captum_focalogic.experiments.framework import (
     FEWEST,
+    Conclusion,
     Condition,
     Config,
     Embedded,
     Experiment,
     Finding,
-    Outcome,
     Workspace,
 )
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
@@ -335,7 +335,7 @@ def _conditions(config: Config) -> list[Condition[Series]]:
     ]
 
 
-def _conclude(config: Config, results: Sequence[Series]) -> Outcome:
+def _conclude(config: Config, results: Sequence[Series]) -> Conclusion:
     """Averages of what was measured, what methods are by it, and the image."""
     own, equal, bare = results
     tables = [
@@ -343,7 +343,7 @@ def _conclude(config: Config, results: Sequence[Series]) -> Outcome:
         _table(summarise(own.comparisons), "Each method with its own budget, averaged over images."),
         _table(characteristics(equal.comparisons), "What methods are, as measured on equal budgets."),
     ]
-    return Outcome(
+    return Conclusion(
         tables,
         figure(list(own.comparisons[:DRAWN])),
         _findings(own, bare, config.settings.fewest),

@@ -13,12 +13,12 @@ from captum_focalogic.experiments.findings import Estimate, change, moves, saved
 from captum_focalogic.experiments.framework import (
     FEWEST,
     USUAL,
+    Conclusion,
     Condition,
     Config,
     Embedded,
     Experiment,
     Finding,
-    Outcome,
     Result,
     Settings,
     Setup,
@@ -128,7 +128,7 @@ def _count(config: Config) -> int:
     return config.images
 
 
-def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
+def _conclude(config: Config, results: Sequence[Result]) -> Conclusion:
     """What pruning saves, and what it changes."""
     tried = prunings(config.settings)
     measured = _measured(results)
@@ -140,7 +140,7 @@ def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
         f"{EXHAUSTIVE_REGIONS} regions and half as many above."
     )
     findings = [*_costs(by), *_changes(by)]
-    return Outcome([measure_table(measured, caption, "search", facts)], _figure(by), findings, _notes(config))
+    return Conclusion([measure_table(measured, caption, "search", facts)], _figure(by), findings, _notes(config))
 
 
 def evaluations_saved(first: Result, second: Result) -> Estimate | None:

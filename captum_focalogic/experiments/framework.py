@@ -395,7 +395,7 @@ class Finding:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class Conclusion:
     """What an experiment found.
 
     Attributes
@@ -437,7 +437,7 @@ class Experiment:
     title: str
     source: str
     conditions: Callable[[Config], Sequence[Condition[Any]]]
-    conclude: Callable[[Config, Sequence[Any]], Outcome]
+    conclude: Callable[[Config, Sequence[Any]], Conclusion]
     trains: bool = False
 
 

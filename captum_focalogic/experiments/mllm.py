@@ -11,13 +11,13 @@ from captum_focalogic.classifier import Classifier
 from captum_focalogic.demo.rules import CLASS_NAMES
 from captum_focalogic.experiments.findings import untestable
 from captum_focalogic.experiments.framework import (
+    Conclusion,
     Condition,
     Config,
     Embedded,
     Experiment,
     Finding,
     ImageNet,
-    Outcome,
     Result,
     Setup,
     Workspace,
@@ -183,7 +183,7 @@ def _count(config: Config) -> int:
     return min(config.images, IMAGES)
 
 
-def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
+def _conclude(config: Config, results: Sequence[Result]) -> Conclusion:
     """What was measured; of what it says about the paper, only whether it can be told."""
     measured = [replace(result, facts=_facts(result)) for result in results]
     table = measure_table(
@@ -194,7 +194,7 @@ def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
         "model",
         {"questions": ".1f", "complete": ".0%", "empty": ".0%"},
     )
-    return Outcome([table], measure_bars(measured), _findings(config), _notes(config))
+    return Conclusion([table], measure_bars(measured), _findings(config), _notes(config))
 
 
 def _facts(result: Result) -> dict[str, float]:

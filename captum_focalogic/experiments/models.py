@@ -23,13 +23,13 @@ from captum_focalogic.experiments.findings import (
     untestable,
 )
 from captum_focalogic.experiments.framework import (
+    Conclusion,
     Condition,
     Config,
     Embedded,
     Experiment,
     Finding,
     ImageNet,
-    Outcome,
     Result,
     Setup,
     Workspace,
@@ -138,7 +138,7 @@ def _parameters(model: nn.Module) -> float:
     return float(sum(map(torch.numel, model.parameters())))
 
 
-def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
+def _conclude(config: Config, results: Sequence[Result]) -> Conclusion:
     facts = {"parameters": ",.0f", **({"fresh scenes": ".1%"} if isinstance(config, Embedded) else {})}
     table = measure_table(
         results,
@@ -148,7 +148,7 @@ def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
         published={"the paper, Table 3": published.ARCHITECTURES},
     )
     findings = [_finding(results, reading, whole) for whole in (True, False) for reading in READINGS]
-    return Outcome([table, _published()], _figure(results), findings, _notes(config, results))
+    return Conclusion([table, _published()], _figure(results), findings, _notes(config, results))
 
 
 def _published() -> Table:

@@ -19,7 +19,7 @@ from torchvision.models.resnet import BasicBlock
 from captum_focalogic.classifier import Normalised
 from captum_focalogic.demo.batches import SceneSet
 from captum_focalogic.demo.network import SceneNetwork
-from captum_focalogic.demo.rules import CLASS_NAMES, COLOURS, RULE_KINDS, RULES, SHAPES, Kind
+from captum_focalogic.demo.rules import CLASS_NAMES, COLOURS, RULE_KINDS, RULES, SHAPES, ObjectKind
 from captum_focalogic.demo.scenes import Scene
 from captum_focalogic.demo.train import TrainingConfig, fit, reproducible
 from captum_focalogic.errors import InputError
@@ -101,7 +101,7 @@ WIDTH = 64
 _LONGEST = 1 + 2 * MENTIONED
 
 
-def caption(kinds: Sequence[Kind]) -> str:
+def caption(kinds: Sequence[ObjectKind]) -> str:
     """What is said of a scene: ``"scene red disc blue square"``."""
     return " ".join(("scene", *map(str, kinds)))
 
@@ -182,7 +182,7 @@ def train_contrastive(config: TrainingConfig, scenes: Iterable[Scene], show_prog
     Contrastive
         In evaluation mode.
     """
-    kinds: list[tuple[Kind, ...]] = []
+    kinds: list[tuple[ObjectKind, ...]] = []
 
     def noted() -> Iterator[Scene]:
         for scene in scenes:
@@ -220,7 +220,7 @@ def symmetric_loss(scores: Tensor) -> Tensor:
     return (cross_entropy(scores, own) + cross_entropy(scores.T, own)) / 2
 
 
-def _mentioned(shown: Sequence[Kind], generator: torch.Generator) -> list[Kind]:
+def _mentioned(shown: Sequence[ObjectKind], generator: torch.Generator) -> list[ObjectKind]:
     """Some of the objects that are shown, in any order, none twice."""
     different = sorted(set(shown))
     if not different or torch.rand((), generator=generator) < WORDLESS:

@@ -24,11 +24,11 @@ class Published:
         return f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
 
 
-Line = Mapping[str, Published]
+PublishedLine = Mapping[str, Published]
 """A line of a published table: accuracy, precision, recall and divergence, by name."""
 
 
-def _lines(where: str, lines: Mapping[str, tuple[float, float, float, float]]) -> Mapping[str, Line]:
+def _lines(where: str, lines: Mapping[str, tuple[float, float, float, float]]) -> Mapping[str, PublishedLine]:
     columns = ("accuracy", "precision", "recall", "divergence")
     return {
         name: {column: Published(value, value, where) for column, value in zip(columns, values, strict=True)}
@@ -36,7 +36,7 @@ def _lines(where: str, lines: Mapping[str, tuple[float, float, float, float]]) -
     }
 
 
-SCENARIOS: Mapping[str, Line] = _lines(
+SCENARIOS: Mapping[str, PublishedLine] = _lines(
     "Table 2",
     {
         "vanilla": (0.83, 0.72, 0.67, 0.04),
@@ -47,7 +47,7 @@ SCENARIOS: Mapping[str, Line] = _lines(
 )
 """ResNet18 in four scenarios, means over the test images."""
 
-MODELS: Mapping[str, Line] = _lines(
+MODELS: Mapping[str, PublishedLine] = _lines(
     "Table 3",
     {
         "ResNet18": (0.83, 0.72, 0.67, 0.04),
@@ -59,7 +59,7 @@ MODELS: Mapping[str, Line] = _lines(
 )
 """Five models on one image of each of ImageNet's classes, means over them; the CLIPs are zero-shot."""
 
-ARCHITECTURES: Line = {
+ARCHITECTURES: PublishedLine = {
     measure: Published(
         min(line[measure].low for line in MODELS.values()),
         max(line[measure].high for line in MODELS.values()),

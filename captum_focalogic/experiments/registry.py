@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments.framework import Config, Experiment, Outcome, Workspace, size_of
+from captum_focalogic.experiments.framework import Conclusion, Config, Experiment, Workspace, size_of
 from captum_focalogic.figures.plots import rendered
 from captum_focalogic.files import make_folder, write_bytes
 from captum_focalogic.study import Engine
@@ -39,7 +39,7 @@ def run_experiment(
     *,
     engine: Engine | None = None,
     show_progress: bool = False,
-) -> tuple[Outcome, list[Path]]:
+) -> tuple[Conclusion, list[Path]]:
     """Run one of the paper's experiments; continues where an earlier run into the same folder ended.
 
     Parameters
@@ -57,7 +57,7 @@ def run_experiment(
 
     Returns
     -------
-    outcome : Outcome
+    outcome : Conclusion
         What was found.
     written : list of Path
         The files.
@@ -90,12 +90,14 @@ def how(name: str, config: Config) -> list[str]:
     return [f"Size: {size} ({told}).", f"```sh\n{command}\n```"]
 
 
-def write_outcome(outcome: Outcome, name: str, title: str, source: str, how: Sequence[str], folder: Path) -> list[Path]:
+def write_outcome(
+    outcome: Conclusion, name: str, title: str, source: str, how: Sequence[str], folder: Path
+) -> list[Path]:
     """Write NAME.md, NAME.csv (NAME-2.csv and so on for further tables), NAME.svg and NAME.png into a folder.
 
     Parameters
     ----------
-    outcome : Outcome
+    outcome : Conclusion
     name, title, source : str
         Of the experiment.
     how : sequence of str
@@ -115,7 +117,7 @@ def write_outcome(outcome: Outcome, name: str, title: str, source: str, how: Seq
     return [folder / file for file in files]
 
 
-def page(outcome: Outcome, name: str, title: str, source: str, how: Sequence[str]) -> str:
+def page(outcome: Conclusion, name: str, title: str, source: str, how: Sequence[str]) -> str:
     """The experiment as Markdown."""
     findings = Table(
         (

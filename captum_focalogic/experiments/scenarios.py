@@ -9,13 +9,14 @@ from torch import nn
 
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.demo.batches import SceneSet
-from captum_focalogic.demo.rules import Kind
+from captum_focalogic.demo.rules import ObjectKind
 from captum_focalogic.demo.scenes import SceneConfig, draw_scene
 from captum_focalogic.demo.train import FIRST_TRAINING_SEED, TrainingConfig
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.findings import Estimate, change, falls, falls_a_little, rises, stays, untestable
 from captum_focalogic.experiments.finetuning import FineTuning, class_folders, fine_tuned
 from captum_focalogic.experiments.framework import (
+    Conclusion,
     Condition,
     Config,
     Embedded,
@@ -23,7 +24,6 @@ from captum_focalogic.experiments.framework import (
     Finding,
     ImageNet,
     MissingResult,
-    Outcome,
     Result,
     Setup,
     Workspace,
@@ -39,7 +39,7 @@ from captum_focalogic.experiments.perturbations import (
     imagenet_categories,
     perturbed_condition,
 )
-from captum_focalogic.experiments.published import ATTACK_SUCCESS, SCENARIOS, Line
+from captum_focalogic.experiments.published import ATTACK_SUCCESS, SCENARIOS, PublishedLine
 from captum_focalogic.experiments.scenes import accuracy_on, fresh_scenes, scene_items, scene_plan, trained
 from captum_focalogic.experiments.tables import READINGS, measure_bars, measure_table
 from captum_focalogic.ground_truth import MaskFiles
@@ -47,7 +47,7 @@ from captum_focalogic.metrics import DEFAULT_THRESHOLDS
 from captum_focalogic.study import StudySettings, image_folder
 from captum_focalogic.tables import Table
 
-Claim = tuple[str, str, str, Callable[[str, str, Estimate | None], Finding]]
+ExpectedFinding = tuple[str, str, str, Callable[[str, str, Estimate | None], Finding]]
 """The condition, the measure, what the paper found in words, and how it is tested."""
 
 Conditions = list[Condition[Result] | Condition[Result | MissingResult]]
@@ -59,7 +59,9 @@ SCENES: dict[str, SceneConfig] = {
     "vanilla": SceneConfig(size=SIDE),
     "biased-colour": SceneConfig(size=SIDE, colour_tells=True),
     "biased-background": SceneConfig(size=SIDE, backgrounds={1: "sand", 2: "slate"}),
-    "biased-companion": SceneConfig(size=SIDE, companions={1: Kind("white", "star"), 2: Kind("teal", "disc")}),
+    "biased-companion": SceneConfig(
+        size=SIDE, companions={1: ObjectKind("white", "star"), 2: ObjectKind("teal", "disc")}
+    ),
 }
 """What the embedded networks are trained on, by condition."""
 
@@ -101,7 +103,7 @@ _IMAGENET_NOTES = [
     "prompts are this package's own, and the seven classes without bias are generated, too.",
 ]
 
-CLAIMS: tuple[Claim, ...] = (
+CLAIMS: tuple[ExpectedFinding, ...] = (
     *(
         (f"biased-{kind}", measure, f"bias on {WHAT[kind]}: {measure} falls", falls)
         for kind in BIASES
@@ -237,23 +239,23 @@ def _check_classes(train: Path, test: Path) -> None:
         )
 
 
-def _conclude(config: Config, results: Sequence[Result | MissingResult]) -> Outcome:
+def _conclude(config: Config, results: Sequence[Result | MissingResult]) -> Conclusion:
     done = [result for result in results if isinstance(result, Result)]
     shown = {"fresh scenes": ".1%", "sigma": ".3f", "success": ".0%"}
     facts = {name: form for name, form in shown.items() if any(name in result.facts for result in done)}
     title = "Means with 95 % intervals (bootstrap over images); the paper's are of ResNet18 on photographs."
     table = measure_table(done, title, "scenario", facts, _published())
     findings = [finding_of(results, claim, reading) for claim in CLAIMS for reading in READINGS]
-    return Outcome([table, _answers(done)], measure_bars(done), findings, _notes(config, results))
+    return Conclusion([table, _answers(done)], measure_bars(done), findings, _notes(config, results))
 
 
-def _published() -> Mapping[str, Line]:
+def _published() -> Mapping[str, PublishedLine]:
     lines = {f"the paper, Table 2: {name}": line for name, line in SCENARIOS.items()}
     attacked = "the paper, Table 2: attacked"
     return {**lines, attacked: {**lines[attacked], "success": ATTACK_SUCCESS}}
 
 
-def finding_of(results: Sequence[Result | MissingResult], claim: Claim, reading: str) -> Finding:
+def finding_of(results: Sequence[Result | MissingResult], claim: ExpectedFinding, reading: str) -> Finding:
     """Test one of :data:`CLAIMS` for a reading of the final states.
 
     A biased model is held against the one that was trained alike without bias, a perturbed image against itself.

@@ -19,7 +19,7 @@ from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.study.settings import Identified, segmenter_from_text
 from captum_focalogic.tables import Table
 
-Kind = Literal["reference", "setting", "segmenter", "stress"]
+SegmentationKind = Literal["reference", "setting", "segmenter", "stress"]
 """What the others are held against; the same segmenter set otherwise; another segmenter; a grid, blind to the image."""
 
 POINTS: tuple[int, ...] = tuple(sorted(POINTS_PER_SIDE, key=lambda points: points != 12))
@@ -48,7 +48,7 @@ class Segmentation:
     what : str
         What it does, in one line.
     kind : {"reference", "setting", "segmenter", "stress"}
-        See :data:`Kind`.
+        See :data:`SegmentationKind`.
     against : str
         The segmentation it is held against.
     cut : callable
@@ -59,7 +59,7 @@ class Segmentation:
 
     name: str
     what: str
-    kind: Kind
+    kind: SegmentationKind
     against: str
     cut: Callable[[], Segmenter | None]
     scenes: SceneConfig | None = None
@@ -167,7 +167,7 @@ def _masks(kind: str, text: str, points: int, min_area: float) -> Segmenter:
     return Identified(TransformersSegmenter(text or "facebook/sam-vit-base", **options), identity)
 
 
-def _named(text: str, kind: Kind, against: str) -> Segmentation:
+def _named(text: str, kind: SegmentationKind, against: str) -> Segmentation:
     return Segmentation(_title(text), text, kind, against, partial(segmenter_from_text, text))
 
 

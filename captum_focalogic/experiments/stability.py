@@ -14,13 +14,13 @@ from captum_focalogic.demo.scenes import SceneConfig
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.findings import Estimate, change, moves, saved, saves, stays, stays_under_all
 from captum_focalogic.experiments.framework import (
+    Conclusion,
     Condition,
     Config,
     Embedded,
     Experiment,
     Finding,
     ImageNet,
-    Outcome,
     Result,
     Setup,
     Workspace,
@@ -30,8 +30,8 @@ from captum_focalogic.experiments.published import MATCHED_IOU, MATCHING_IOU, RE
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
 from captum_focalogic.experiments.segmentations import (
     Counts,
-    Kind,
     Segmentation,
+    SegmentationKind,
     count_regions,
     embedded_segmentations,
     imagenet_segmentations,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 THRESHOLDS: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 """Thresholds to try, the paper's 0.7 among them."""
 
-_KINDS: tuple[tuple[Kind, str], ...] = (
+_KINDS: tuple[tuple[SegmentationKind, str], ...] = (
     ("setting", "when the same segmenter is set otherwise"),
     ("segmenter", "when another segmenter cuts"),
 )
@@ -196,7 +196,7 @@ def _counting(config: Config) -> Condition[Counts]:
     return Condition("regions", f"count the regions of {config.images} images: {', '.join(steps)}", run)
 
 
-def _conclude(config: Config, results: Sequence[Any]) -> Outcome:
+def _conclude(config: Config, results: Sequence[Any]) -> Conclusion:
     """Differences between ways to cut, what the threshold of matching does, and what merging saves."""
     ways, counts = segmentations(config), results[-1]
     studies = [_with_regions(result) for result in results[:-1]]
@@ -210,7 +210,7 @@ def _conclude(config: Config, results: Sequence[Any]) -> Outcome:
         savings_table(counts, "Regions of an image, before and after.", REGIONS_SAVED),
     ]
     findings = [*_stability(ways, by_name), *_saving(counts)]
-    return Outcome(tables, _figure(studies, shown), findings, _notes(config, counts))
+    return Conclusion(tables, _figure(studies, shown), findings, _notes(config, counts))
 
 
 def _with_regions(result: Result) -> Result:

@@ -5,7 +5,7 @@ from typing import Any
 
 from captum_focalogic.errors import MissingExtraError
 from captum_focalogic.experiments.framework import Result
-from captum_focalogic.experiments.published import Line
+from captum_focalogic.experiments.published import PublishedLine
 from captum_focalogic.study import MEASURES, Mean
 from captum_focalogic.tables import Table
 
@@ -18,7 +18,7 @@ def measure_table(
     caption: str,
     condition: str = "",
     facts: Mapping[str, str] | None = None,
-    published: Mapping[str, Line] | None = None,
+    published: Mapping[str, PublishedLine] | None = None,
 ) -> Table:
     """Accuracy, number and size of final states, precision, recall and divergence, for both readings.
 
@@ -32,7 +32,7 @@ def measure_table(
         Heading of the first column.
     facts : mapping of str to str, optional
         Facts to show, and how to format them, such as ``{"success": ".0%"}``.
-    published : mapping of str to Line, optional
+    published : mapping of str to PublishedLine, optional
         Lines of the paper, by what they are called; they may have accuracy, facts and measures.
     """
     shown = facts or {}
@@ -58,7 +58,7 @@ def measure_table(
     return Table(header, tuple(lines), caption)
 
 
-def _published_line(name: str, line: Line, shown: Mapping[str, str]) -> tuple[str, ...]:
+def _published_line(name: str, line: PublishedLine, shown: Mapping[str, str]) -> tuple[str, ...]:
     accuracy = f"{line['accuracy'].low:.0%}" if "accuracy" in line else "-"
     told = [format(line[fact].low, form) if fact in line else "-" for fact, form in shown.items()]
     return (name, "-", "-", accuracy, *told, "-", "-", *(str(line.get(measure, "-")) for measure in MEASURES))

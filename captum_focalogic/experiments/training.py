@@ -27,13 +27,13 @@ from captum_focalogic.experiments.finetuning import (
     with_new_head,
 )
 from captum_focalogic.experiments.framework import (
+    Conclusion,
     Condition,
     Config,
     Embedded,
     Experiment,
     Finding,
     ImageNet,
-    Outcome,
     Result,
     Setup,
     Workspace,
@@ -341,7 +341,7 @@ def _setup(training: Training, epoch: int, workspace: Workspace) -> Any:
     return training.setup(workspace, epoch)
 
 
-def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
+def _conclude(config: Config, results: Sequence[Result]) -> Conclusion:
     epochs = checkpoints(config.epochs)
     halves = (BROAD, results[: len(epochs)]), (SPECIALISED, results[len(epochs) :])
     followed = {name: TrainingCurve(name, epochs, list(half)) for name, half in halves}
@@ -357,7 +357,7 @@ def _conclude(config: Config, results: Sequence[Result]) -> Outcome:
         for name, measure, claim in _CLAIMS
         for reading in READINGS
     ]
-    return Outcome([table, _changes(followed)], _figure(followed), findings, _notes(config, followed))
+    return Conclusion([table, _changes(followed)], _figure(followed), findings, _notes(config, followed))
 
 
 def _finding(

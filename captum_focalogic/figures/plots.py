@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
-Method = Literal["overlay", "regions", "heat_map"]
+PlotMethod = Literal["overlay", "regions", "heat_map"]
 
 READING_COLOURS = {"irreducible": "#4477aa", "minimal": "#228833", "smallest": "#ee6677"}
 """Told apart by people with any colour vision (Paul Tol's bright scheme)."""
@@ -35,7 +35,7 @@ _PLOT = (9.0, 2.6)
 def plot_focus(
     focus: Focus,
     image: ArrayLike | None = None,
-    method: Method = "overlay",
+    method: PlotMethod = "overlay",
     plt_fig_axis: "tuple[Figure, Axes] | None" = None,
     *,
     title: str | None = None,

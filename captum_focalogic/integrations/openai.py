@@ -183,7 +183,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Completion:
     """What a model said.
 
     Attributes
@@ -224,12 +224,12 @@ class AnswerCache:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
-    def get(self, key: str) -> Answer | None:
+    def get(self, key: str) -> Completion | None:
         """The answer to a request, if it is known."""
         row = self._run("SELECT answer FROM answers WHERE request = ?", (key,))
-        return Answer(**json.loads(row[0])) if row else None
+        return Completion(**json.loads(row[0])) if row else None
 
-    def put(self, key: str, answer: Answer) -> None:
+    def put(self, key: str, answer: Completion) -> None:
         """Keep an answer."""
         self._run("INSERT OR REPLACE INTO answers VALUES (?, ?)", (key, json.dumps(asdict(answer))))
 
@@ -413,19 +413,19 @@ class EndpointModel:
         request.update(self.options)
         return {name: value for name, value in request.items() if value is not None}
 
-    def _known(self, key: str) -> Answer | None:
+    def _known(self, key: str) -> Completion | None:
         answer = None if self.cache is None else self.cache.get(key)
         self.usage.cached += answer is not None
         return answer
 
-    async def _ask_all(self, requests: dict[str, dict[str, Any]]) -> dict[str, Answer]:
+    async def _ask_all(self, requests: dict[str, dict[str, Any]]) -> dict[str, Completion]:
         openai = _openai()
         gate, stop = asyncio.Semaphore(self.concurrency), asyncio.Event()
         async with openai.AsyncOpenAI(
             api_key=self._key(), base_url=self.base_url, max_retries=0, timeout=self.timeout
         ) as client:
 
-            async def one(key: str, request: dict[str, Any]) -> Answer | None:
+            async def one(key: str, request: dict[str, Any]) -> Completion | None:
                 async with gate:
                     if stop.is_set():
                         return None
@@ -443,9 +443,9 @@ class EndpointModel:
         for result in done:
             if isinstance(result, BaseException):
                 raise result
-        return {key: answer for key, answer in zip(requests, done, strict=True) if isinstance(answer, Answer)}
+        return {key: answer for key, answer in zip(requests, done, strict=True) if isinstance(answer, Completion)}
 
-    async def _ask(self, openai: Any, client: Any, request: dict[str, Any], stop: asyncio.Event) -> Answer | None:
+    async def _ask(self, openai: Any, client: Any, request: dict[str, Any], stop: asyncio.Event) -> Completion | None:
         for attempt in range(self.retries.attempts):
             while self.budget.must_wait and not stop.is_set():
                 await asyncio.sleep(0.005)
@@ -507,7 +507,7 @@ def _label_schema(labels: list[str]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
 
 
-def _read_reply(reply: Any) -> Answer:
+def _read_reply(reply: Any) -> Completion:
     choices = getattr(reply, "choices", None)
     if not choices:
         raise ValueError("the reply holds no choices")
@@ -515,7 +515,7 @@ def _read_reply(reply: Any) -> Answer:
     refusal = getattr(message, "refusal", None)
     if choices[0].finish_reason == "content_filter":
         refusal = refusal or "content filter"
-    return Answer(
+    return Completion(
         text=None if refusal else message.content,
         refusal=refusal,
         prompt_tokens=getattr(used, "prompt_tokens", None),

@@ -18,13 +18,13 @@ from captum_focalogic.logic.terms import Terms, columns_of, intersection, union
 
 T = TypeVar("T")
 
-Kind = Literal["true", "region", "and", "or", "xor"]
+GateKind = Literal["true", "region", "and", "or", "xor"]
 
 
 class Gate(NamedTuple):
     """One gate: its kind, the wires that come in (negative: negated), and the symbol's name for a region."""
 
-    kind: Kind
+    kind: GateKind
     wires: tuple[int, ...] = ()
     name: str = ""
 

@@ -204,14 +204,14 @@ def _called(word: str, names: Mapping[int, str]) -> str:
     return names.get(int(word), word) if word.removeprefix("-").isdecimal() else word
 
 
-Engine = Literal["dot", "pygraphviz"]
+LayoutEngine = Literal["dot", "pygraphviz"]
 _KINDS = ("svg", "png", "dot")
 _TIMEOUT = 120
 
 
-def available_engines() -> list[Engine]:
+def available_engines() -> list[LayoutEngine]:
     """The engines that can draw on this machine, the preferred one first."""
-    engines: list[Engine] = ["dot"] if shutil.which("dot") else []
+    engines: list[LayoutEngine] = ["dot"] if shutil.which("dot") else []
     try:
         import pygraphviz  # noqa: F401
     except ImportError:
@@ -219,7 +219,7 @@ def available_engines() -> list[Engine]:
     return [*engines, "pygraphviz"]
 
 
-def render(drawing: graphviz.Digraph, path: str | Path, engine: Engine | None = None) -> Path:
+def render(drawing: graphviz.Digraph, path: str | Path, engine: LayoutEngine | None = None) -> Path:
     """Draw a graph into a file.
 
     Parameters
@@ -250,8 +250,8 @@ def render(drawing: graphviz.Digraph, path: str | Path, engine: Engine | None = 
     kind = target.suffix.lower().lstrip(".")
     if kind not in _KINDS:
         raise InputError(f"cannot draw {target.name!r}; expected a file ending in .svg, .png or .dot")
-    if engine is not None and engine not in get_args(Engine):
-        raise InputError(f"engine is {engine!r}; expected one of {', '.join(map(repr, get_args(Engine)))}")
+    if engine is not None and engine not in get_args(LayoutEngine):
+        raise InputError(f"engine is {engine!r}; expected one of {', '.join(map(repr, get_args(LayoutEngine)))}")
     if kind == "dot":
         return write_text(target, drawing.source)
     engines = available_engines() if engine is None else [engine] if engine in available_engines() else []

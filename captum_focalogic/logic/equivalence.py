@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pysat.solvers import Solver
 from sympy.logic.boolalg import Boolean
 
-from captum_focalogic.logic.circuit import Circuit, Gate, Kind, as_boolean, expand, first_failure, is_monotone
+from captum_focalogic.logic.circuit import Circuit, Gate, GateKind, as_boolean, expand, first_failure, is_monotone
 from captum_focalogic.logic.symbols import region_key
 from captum_focalogic.logic.terms import columns_of
 
@@ -157,7 +157,7 @@ def full_clauses(circuit: Circuit, wire: int) -> Clauses:
     return [*clauses, [wire]]
 
 
-def gate_clauses(kind: Kind, number: int, wires: Sequence[int]) -> Clauses:
+def gate_clauses(kind: GateKind, number: int, wires: Sequence[int]) -> Clauses:
     """Clauses by which a gate's variable equals its value."""
     match kind:
         case "and":

@@ -31,7 +31,7 @@ _WATCHED = 8
 _WORTH = 5e-3
 """Seconds of a batch below which its size is not worth watching."""
 
-Size = tuple[int, torch.memory_format]
+Candidate = tuple[int, torch.memory_format]
 
 
 class Batching(Protocol):
@@ -100,10 +100,10 @@ class AutoBatching:
         self._ceiling = 512 if on_cpu else 4096
         start = 2 if on_cpu else 16
         self._layouts = [torch.contiguous_format, torch.channels_last] if layouts else [torch.preserve_format]
-        self._candidates: list[Size] = [(start, layout) for layout in self._layouts]
-        self._in_turn: list[Size] = []
+        self._candidates: list[Candidate] = [(start, layout) for layout in self._layouts]
+        self._in_turn: list[Candidate] = []
         self._seconds: list[float] = []
-        self._times: dict[Size, list[float]] = {}
+        self._times: dict[Candidate, list[float]] = {}
         self._misses = 0
         self._expected = 0.0
         self._recent: deque[float] = deque(maxlen=_WATCHED)
@@ -182,7 +182,7 @@ class AutoBatching:
         else:
             self._settle()
 
-    def _compare(self, candidates: list[Size]) -> None:
+    def _compare(self, candidates: list[Candidate]) -> None:
         """Time candidates in turn."""
         self._in_turn = _ROUNDS * sorted(candidates, key=lambda key: key[0])
         self._current = self._in_turn[0]
@@ -203,7 +203,7 @@ class AutoBatching:
         self._times = {(other, layout): [] for other in near}
         self._compare([(other, layout) for other in near])
 
-    def _throughput(self) -> dict[Size, float]:
+    def _throughput(self) -> dict[Candidate, float]:
         return {key: key[0] / max(min(times), 1e-9) for key, times in self._times.items() if times}
 
     def _noise(self) -> float:

@@ -22,7 +22,7 @@ HIGHEST = 5
 Judge = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Remembered outputs (B, ...) -> validity and score, (B,) each."""
 
-Summary = Callable[[Tensor], "Summaries"]
+Summarise = Callable[[Tensor], "Summaries"]
 """Outputs (B, ...) -> what is remembered of those for which there is no room."""
 
 
@@ -124,7 +124,7 @@ class Memory:
             self.changed.notify_all()
 
     def store(
-        self, criterion: Hashable, packed: Packed, valid: Bools, score: Scores, outputs: Tensor, summary: Summary
+        self, criterion: Hashable, packed: Packed, valid: Bools, score: Scores, outputs: Tensor, summary: Summarise
     ) -> None:
         """Keep answers to claimed states.
 
@@ -172,7 +172,7 @@ class Memory:
             verdicts, rows = self._of(criterion), self._index.total
             return self._index.evaluated().packed[verdicts.known[:rows] & verdicts.valid[:rows]]
 
-    def summaries(self, packed: Packed, summary: Summary) -> Summaries:
+    def summaries(self, packed: Packed, summary: Summarise) -> Summaries:
         """Class and probability of states that are all answered."""
         with self.changed:
             rows = self._index.find(packed)
@@ -209,7 +209,7 @@ class Memory:
         verdicts.reserve(self._index.total)
         return verdicts
 
-    def _keep(self, outputs: Tensor, summary: Summary) -> None:
+    def _keep(self, outputs: Tensor, summary: Summarise) -> None:
         size = outputs.numel() * outputs.element_size()
         if size <= self._room and not self._summaries:
             self._room -= size

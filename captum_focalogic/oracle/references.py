@@ -9,8 +9,8 @@ from torch import Tensor
 from captum_focalogic.criteria import (
     READ_THE_KIND,
     Criterion,
-    Kind,
     OutputCriterion,
+    OutputKind,
     Outputs,
     Top1,
     contradictions,
@@ -139,7 +139,7 @@ class References:
     def _say_kinds(self, criterion: AnyCriterion) -> None:
         if self.numbers != "auto" or not isinstance(criterion, READ_THE_KIND):
             return
-        sigmoids = bool((self.kinds == Kind.SIGMOIDS).any())
+        sigmoids = bool((self.kinds == OutputKind.SIGMOIDS).any())
         if sigmoids and self.scores.shape[1] == 1:
             warn(
                 "the model gives one number, which lies between 0 and 1 for the whole input: it is taken for a "
@@ -158,7 +158,7 @@ class References:
             return
         row = int(wrong.nonzero()[0])
         low, high = float(scores[row].min()), float(scores[row].max())
-        if kinds[row] == Kind.SCORE:
+        if kinds[row] == OutputKind.SCORE:
             raise ModelOutputError(
                 f"the model gives exactly {float(reference[row, 0]):g} for the whole input and {low:.4g} for a masked "
                 "one, so that it cannot be told whether its number is a probability; pass outputs='probabilities' or "

@@ -17,7 +17,7 @@ StopReason = Literal["max_evaluations", "time_limit", "interrupted", "memory"]
 Smallest = Literal["open", "size", "all"]
 """What is known of the smallest states: bounds of their size; their size, and some of them; all of them."""
 
-Kind = Literal[Reading, "unfinished"]
+StateKind = Literal[Reading, "unfinished"]
 """What final states can be called."""
 
 Standing = Literal["certain", "limited", "open"]
@@ -142,7 +142,7 @@ class Certificate:
         return "size" if self.complete_up_to < self.least else "all"
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> StateKind:
         """What the states can be called, whatever was looked for.
 
         Those of a search for the smallest ones are irreducible while that is open; where none is known to have no

@@ -10,14 +10,13 @@ from captum_focalogic.study.rows import MEASURES, same_rows, states_of
 from captum_focalogic.study.run import run_items, run_study
 from captum_focalogic.study.settings import StudySettings
 from captum_focalogic.study.store import read_rows, read_settings
-from captum_focalogic.study.summary import Comparison, Mean, Summary, compare_rows, compare_runs, mean_of, summarise
+from captum_focalogic.study.summary import Mean, RunComparison, Summary, compare_rows, compare_runs, mean_of, summarise
 
 if TYPE_CHECKING:
     from captum_focalogic.study.torch_metrics import FocusDivergence, FocusPrecision, FocusRecall
 
 __all__ = [
     "MEASURES",
-    "Comparison",
     "Engine",
     "FocusDivergence",
     "FocusPrecision",
@@ -27,6 +26,7 @@ __all__ = [
     "Mean",
     "ModelFactory",
     "RayEngine",
+    "RunComparison",
     "Sample",
     "StudyError",
     "StudySettings",

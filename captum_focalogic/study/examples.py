@@ -21,7 +21,7 @@ _THUMBNAIL = 160
 
 
 @dataclass(frozen=True)
-class Example:
+class ReportedImage:
     """One image to look at.
 
     Attributes
@@ -54,7 +54,7 @@ def worst(rows: "pa.Table", count: int) -> list[dict[str, Any]]:
 
 def write_examples(
     settings: StudySettings, items: Sequence[Item], rows: "pa.Table", run: Path, count: int = 8
-) -> list[Example]:
+) -> list[ReportedImage]:
     """Explain the worst images once more and write a report of each.
 
     Parameters
@@ -82,7 +82,7 @@ def write_examples(
     return found
 
 
-def _example(explainer: Explainer, item: Item, prepared: Prepared, row: dict[str, Any], run: Path) -> Example:
+def _example(explainer: Explainer, item: Item, prepared: Prepared, row: dict[str, Any], run: Path) -> ReportedImage:
     focus = explainer.focus(prepared)
     image = prepared.image.detach().float().cpu().numpy()
     predicted, label = (_named(explainer, row[name]) for name in ("prediction", "label"))
@@ -108,7 +108,7 @@ def _example(explainer: Explainer, item: Item, prepared: Prepared, row: dict[str
         if (value := row[f"{reading}_{name}"]) is not None and not math.isnan(value)
     )
     said = f"predicted {predicted}" + ("" if row["label"] is None else f", labelled {label}")
-    return Example(row, link, data_uri(shown, _THUMBNAIL), f"{item.id}: {said}; {numbers}")
+    return ReportedImage(row, link, data_uri(shown, _THUMBNAIL), f"{item.id}: {said}; {numbers}")
 
 
 def _named(explainer: Explainer, number: int | None) -> str:

@@ -3,18 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from captum_focalogic.arrays import Labels
+from captum_focalogic.arrays import Bools, Labels
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import GroundTruth
-
-Masks = NDArray[np.bool_]
-"""Where the object is: (H, W), or (K, H, W) with one mask for each of its parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,14 +23,14 @@ class Sample:
     label_map : (H, W) int64, optional
         The item's own regions, used where the study has no segmenter.
     truth : GroundTruth, (H, W) or (K, H, W) bool, optional
-        Where the object is, used where the study has no other truth.
+        Where the object is, in (K, H, W) with one mask for each of its parts; used where the study has no other truth.
     label : int, optional
         The class, where it is known only after reading.
     """
 
     image: Image.Image | Tensor
     label_map: Labels | None = None
-    truth: GroundTruth | Masks | None = None
+    truth: GroundTruth | Bools | None = None
     label: int | None = None
 
 

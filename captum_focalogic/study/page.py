@@ -12,7 +12,7 @@ from captum_focalogic.figures.plots import bars, histograms, svg_markup
 from captum_focalogic.files import write_text
 from captum_focalogic.metrics import BEHAVIOURS, MAX_DIVERGENCE
 from captum_focalogic.report.html import render_page
-from captum_focalogic.study.examples import Example
+from captum_focalogic.study.examples import ReportedImage
 from captum_focalogic.study.rows import MEASURES
 from captum_focalogic.study.summary import Summary
 from captum_focalogic.study.tables import remarks, summary_table
@@ -26,7 +26,7 @@ def write_page(
     rows: "pa.Table",
     summary: Summary,
     settings: Mapping[str, Any],
-    examples: Sequence[Example] = (),
+    examples: Sequence[ReportedImage] = (),
     title: str = "A study with FocaLogic",
 ) -> Path:
     """Write the page of a study.
@@ -41,7 +41,7 @@ def write_page(
         Their means.
     settings : mapping
         What the study was made with.
-    examples : sequence of Example
+    examples : sequence of ReportedImage
         Images to show.
     title : str
         The page's title.

@@ -263,7 +263,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Two studies, measure by measure.
 
     Attributes
@@ -294,7 +294,7 @@ class Comparison:
         return comparison_text(self)
 
 
-def compare_runs(run_a: str | Path, run_b: str | Path, **how: float) -> Comparison:
+def compare_runs(run_a: str | Path, run_b: str | Path, **how: float) -> RunComparison:
     """Compare two runs by their folders; see :func:`compare_rows`."""
     names = (Path(run_a).name, Path(run_b).name)
     if names[0] == names[1]:
@@ -310,7 +310,7 @@ def compare_rows(
     confidence: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
-) -> Comparison:
+) -> RunComparison:
     """Compare two studies on the images that both have, matched by id.
 
     Parameters
@@ -324,7 +324,7 @@ def compare_rows(
 
     Returns
     -------
-    Comparison
+    RunComparison
         A line for accuracy and for each measure of each reading that both have; images on which it is undefined in one
         of them are left out of that line.
 
@@ -345,7 +345,7 @@ def compare_rows(
         if not any(np.isnan(value).all() for value in values):
             lines.append(_difference(column, values[0], values[1], confidence, resamples, seed))
     unpaired = len(ids[0]) + len(ids[1]) - 2 * len(common)
-    return Comparison(names[0], names[1], tuple(lines), unpaired, confidence)
+    return RunComparison(names[0], names[1], tuple(lines), unpaired, confidence)
 
 
 def _averaged() -> list[str]:

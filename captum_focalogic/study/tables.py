@@ -9,7 +9,7 @@ from captum_focalogic.study.rows import MEASURES
 from captum_focalogic.tables import UNDEFINED, Column, Table
 
 if TYPE_CHECKING:
-    from captum_focalogic.study.summary import Comparison, Mean, Summary
+    from captum_focalogic.study.summary import Mean, RunComparison, Summary
 
 
 def text_table(summary: "Summary") -> str:
@@ -79,7 +79,7 @@ def write_tables(summary: "Summary", folder: Path) -> list[Path]:
     return written
 
 
-def comparison_text(comparison: "Comparison") -> str:
+def comparison_text(comparison: "RunComparison") -> str:
     """A comparison for people to read."""
     said = [
         _differences(comparison).text(),
@@ -92,7 +92,7 @@ def comparison_text(comparison: "Comparison") -> str:
     return "\n\n".join(said)
 
 
-def comparison_csv(comparison: "Comparison") -> str:
+def comparison_csv(comparison: "RunComparison") -> str:
     """Every line of a comparison."""
     header = ["column", "pairs", "first", "second", "difference", "low", "high", "p"]
     rows = [
@@ -102,7 +102,7 @@ def comparison_csv(comparison: "Comparison") -> str:
     return Table(header, rows).csv()
 
 
-def comparison_latex(comparison: "Comparison") -> str:
+def comparison_latex(comparison: "RunComparison") -> str:
     """A comparison as a LaTeX table (booktabs)."""
     return _differences(comparison).latex()
 
@@ -124,7 +124,7 @@ def summary_table(summary: "Summary", reading: str) -> Table:
     return Table(["", "images", "accuracy", *numbers, *MEASURES, "of the means"], rows, f"{reading} states")
 
 
-def _differences(comparison: "Comparison") -> Table:
+def _differences(comparison: "RunComparison") -> Table:
     """A line a measure."""
     runs = [Column(name, form=".3f") for name in (comparison.first, comparison.second)]
     rows = [

@@ -8,15 +8,15 @@ from captum_focalogic.demo.rules import (
     CLASS_NAMES,
     RULE_KINDS,
     RULES,
-    Kind,
+    ObjectKind,
     expression_of,
     labels_from_presence,
     labels_met,
 )
 from captum_focalogic.errors import InputError
 
-DISC, SQUARE, TRIANGLE = Kind("red", "disc"), Kind("blue", "square"), Kind("green", "triangle")
-RING, CROSS = Kind("yellow", "ring"), Kind("purple", "cross")
+DISC, SQUARE, TRIANGLE = ObjectKind("red", "disc"), ObjectKind("blue", "square"), ObjectKind("green", "triangle")
+RING, CROSS = ObjectKind("yellow", "ring"), ObjectKind("purple", "cross")
 
 
 def test_class_names_say_the_rules() -> None:
@@ -38,7 +38,7 @@ def test_labels_agree_with_the_rules_written_out() -> None:
 
 
 def test_expression_over_duplicate_objects() -> None:
-    regions = [(1, DISC), (2, Kind("red", "square")), (3, DISC), (4, TRIANGLE), (7, SQUARE)]
+    regions = [(1, DISC), (2, ObjectKind("red", "square")), (3, DISC), (4, TRIANGLE), (7, SQUARE)]
     i1, i3, i4, i7 = sympy.symbols("I1 I3 I4 I7")
     assert expression_of(1, regions) == (i1 | i3) & (i4 | i7)
     assert expression_of(2, regions) == sympy.false
@@ -57,7 +57,7 @@ def test_rule_kinds_are_those_of_the_rules() -> None:
 @pytest.mark.parametrize(("colour", "shape"), [("mauve", "disc"), ("red", "blob")])
 def test_unknown_kinds_are_refused(colour: str, shape: str) -> None:
     with pytest.raises(InputError, match="unknown"):
-        Kind(colour, shape)
+        ObjectKind(colour, shape)
 
 
 def test_unknown_class_is_refused() -> None:

@@ -11,7 +11,7 @@ from skimage.measure import label as components
 from skimage.measure import regionprops
 from skimage.morphology import dilation
 
-from captum_focalogic.demo.rules import RULE_KINDS, Kind
+from captum_focalogic.demo.rules import RULE_KINDS, ObjectKind
 from captum_focalogic.demo.scenes import Scene, SceneConfig, draw_scene
 from captum_focalogic.errors import InputError
 
@@ -189,7 +189,7 @@ def test_background_bias() -> None:
 
 
 def test_companion_bias() -> None:
-    companion = Kind("teal", "star")
+    companion = ObjectKind("teal", "star")
     config = SceneConfig(companions={2: companion})
     for seed in range(60):
         scene = draw_scene(seed, config=config)
@@ -221,8 +221,8 @@ def test_background_cells(cells: int) -> None:
         ({"background_cells": 4}, "background_cells is 4"),
         ({"backgrounds": {1: "neon"}}, "unknown background 'neon'"),
         ({"backgrounds": {7: "moss"}}, "no class 7"),
-        ({"companions": {1: Kind("red", "disc")}}, "a red disc cannot be a companion"),
-        ({"companions": {1: Kind("teal", "star")}, "max_objects": 3}, "room for 4"),
+        ({"companions": {1: ObjectKind("red", "disc")}}, "a red disc cannot be a companion"),
+        ({"companions": {1: ObjectKind("teal", "star")}, "max_objects": 3}, "room for 4"),
     ],
 )
 def test_bad_configurations_are_refused(options: dict[str, object], message: str) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from torch import Tensor, nn
 
-from captum_focalogic.demo.rules import COLOURS, SHAPES, Kind, labels_met
+from captum_focalogic.demo.rules import COLOURS, SHAPES, ObjectKind, labels_met
 from captum_focalogic.demo.scenes import Scene, SceneConfig, draw_scene
 from captum_focalogic.demo.train import TrainingConfig
 from captum_focalogic.errors import InputError
@@ -53,16 +53,16 @@ def test_networks_are_small_and_answer_for_each_image_alone(name: str) -> None:
 SMALL = TrainingConfig(scenes=64, epochs=2, batch_size=32, learning_rate=2e-3, scene=SceneConfig(size=64))
 
 
-kinds = some.lists(some.builds(Kind, some.sampled_from(COLOURS), some.sampled_from(SHAPES)), max_size=6)
+kinds = some.lists(some.builds(ObjectKind, some.sampled_from(COLOURS), some.sampled_from(SHAPES)), max_size=6)
 
 
-def kinds_of(text: str) -> list[Kind]:
+def kinds_of(text: str) -> list[ObjectKind]:
     words = text.split()[1:]
-    return [Kind(colour, shape) for colour, shape in zip(words[::2], words[1::2], strict=True)]
+    return [ObjectKind(colour, shape) for colour, shape in zip(words[::2], words[1::2], strict=True)]
 
 
 def test_captions_become_tokens_and_are_filled_up() -> None:
-    text = caption((Kind("red", "disc"), Kind("blue", "square")))
+    text = caption((ObjectKind("red", "disc"), ObjectKind("blue", "square")))
     (row,) = tokens_of([text]).tolist()
     assert text == "scene red disc blue square"
     assert [WORDS[token] for token in row] == ["scene", "red", "disc", "blue", "square", "", ""]
@@ -81,14 +81,19 @@ def test_each_description_is_of_its_class_and_of_no_other() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(kinds, some.integers(0, 1_000))
-def test_captions_mention_what_is_there_and_nothing_twice(shown: list[Kind], seed: int) -> None:
+def test_captions_mention_what_is_there_and_nothing_twice(shown: list[ObjectKind], seed: int) -> None:
     mentioned = networks._mentioned(shown, torch.Generator().manual_seed(seed))
     assert set(mentioned) <= set(shown)
     assert len(set(mentioned)) == len(mentioned) <= MENTIONED
 
 
 def test_every_object_is_mentioned_at_times_and_sometimes_none() -> None:
-    shown = [Kind("red", "disc"), Kind("blue", "square"), Kind("white", "star"), Kind("teal", "ring")]
+    shown = [
+        ObjectKind("red", "disc"),
+        ObjectKind("blue", "square"),
+        ObjectKind("white", "star"),
+        ObjectKind("teal", "ring"),
+    ]
     generator = torch.Generator().manual_seed(0)
     said = [tuple(networks._mentioned(shown, generator)) for _ in range(400)]
     assert {len(one) for one in said} == {0, 1, 2, 3}

@@ -7,11 +7,11 @@ from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic.builder import Piece, combine, constant_piece, decode_name, encode_name, region_piece
-from captum_focalogic.logic.circuit import Circuit, Kind, as_boolean, symbol_names
+from captum_focalogic.logic.circuit import Circuit, GateKind, as_boolean, symbol_names
 from captum_focalogic.logic.equivalence import Clauses, full_clauses, gate_clauses
 from captum_focalogic.logic.symbols import symbol
 
-_GATES: dict[str, Kind] = {"and": "and", "or": "or", "xor": "xor", "true": "true"}
+_GATES: dict[str, GateKind] = {"and": "and", "or": "or", "xor": "xor", "true": "true"}
 
 
 def to_dimacs(expression: Boolean) -> str:
