@@ -444,6 +444,8 @@ def _unchecked(focus: Focus) -> tuple[str, ...]:
         said.append("what the formula is worth on random region sets, under a second fill and when asked again")
     if focus.critical is not None:
         said.append("how many states were asked for the critical sets, and that none of their size is missing")
+    if focus.further is not None:
+        said.append("what the model answered beside the search, to states that readers may ask about")
     if certificate.stopped:
         said.append(f"why the search ended early ({certificate.stopped})")
     if certificate.complete == "bound":

@@ -7,7 +7,7 @@ and shows names, titles and commands as text, whatever they contain.
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -273,7 +273,7 @@ class _Section:
             graph=formula_graph(focus),
             metrics=None if truth is None else _metrics(entry, truth),
             divergence=focus_divergence(focus.final_states, focus.areas),
-            certificate=focus.certificate.plain(),
+            certificate=_certificate(focus),
             panels=[(panel, None if panel.image is None else data_uri(panel.image, 720)) for panel in entry.panels],
         )
 
@@ -345,6 +345,18 @@ def _critical(entry: Entry) -> list[_Critical]:
         kept = " ".join(map(str, np.flatnonzero(~critical.states[row]).tolist()))
         found.append(_Critical(kept, then, need, bool(critical.needed[row])))
     return found
+
+
+def _certificate(focus: Focus) -> list[Statement]:
+    """What is known; nothing of it is certain where a model answers otherwise the second time."""
+    known = focus.certificate.plain()
+    repeats = None if focus.trust is None else focus.trust.repeats
+    if repeats is None or repeats.certain:
+        return known
+    said = (
+        f"Asked again, the model judged {repeats.differed} of {repeats.asked} sets otherwise: nothing here is certain."
+    )
+    return [Statement("limited", said), *(replace(statement, standing="open") for statement in known)]
 
 
 def _truth(entry: Entry) -> MatchedRegions | None:

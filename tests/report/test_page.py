@@ -21,6 +21,7 @@ from captum_focalogic.report.page import Entry, Panel, render_report, write_repo
 from captum_focalogic.search import states as st
 from captum_focalogic.search.record import Evaluated
 from captum_focalogic.tables import Table
+from captum_focalogic.trust import Repeats
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}"
 
@@ -230,6 +231,15 @@ def test_need_is_said_where_the_model_was_asked_for_it_alone(needed: bool) -> No
     assert " must " not in shown
     assert "cannot do without" not in shown
     assert "whatever the model" not in shown
+
+
+def test_a_model_that_changes_its_mind_makes_nothing_certain() -> None:
+    focus = examined(focus_by(rule))
+    assert focus.trust is not None
+    focus = replace(focus, trust=replace(focus.trust, repeats=Repeats(9, 2, certain=False)))
+    page = Page(render_report([Entry(focus, IMAGE)]))
+    assert "judged 2 of 9 sets otherwise: nothing here is certain" in flat(page.text)
+    assert not any(a.get("class") == "certain" for _, a in page.tags)
 
 
 def test_what_was_not_asked_has_no_section() -> None:
