@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = ("CONTRIBUTING.md", "docs/how-it-works.md", "docs/glossary.md", "SECURITY.md")
 
 
