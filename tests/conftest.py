@@ -168,3 +168,15 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def compared():
+    """Three methods on one image of the rule."""
+    import torch
+    from tiny_models import LABELS, Rule
+
+    from captum_focalogic.compare import compare
+
+    methods = ["FocaLogic", "FeatureAblation", "GradCAM"]
+    return compare(Rule(), torch.ones(3, 4, 4), methods, feature_mask=LABELS, title="a|b")

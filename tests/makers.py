@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -227,3 +227,17 @@ def answered(focus: Focus, states: np.ndarray, valid: Sequence[bool]) -> Focus:
         class_names={4: "kite", 5: "<b>drake</b>"},
     )
     return replace(focus, further=further)
+
+
+def save_half_objects(folder: Path, counts: Mapping[str, int], side: int) -> Path:
+    """Images of coloured squares in data/CLASS, and beside them masks/CLASS: the left half is the object."""
+    draws = np.random.default_rng(0)
+    mask = np.zeros((side, side), dtype=np.uint8)
+    mask[:, : side // 2] = 255
+    for name, count in counts.items():
+        for place in range(count):
+            pixels = np.kron(draws.integers(0, 256, (8, 8, 3)), np.ones((side // 8, side // 8, 1))).astype(np.uint8)
+            for root, image in (("data", Image.fromarray(pixels)), ("masks", Image.fromarray(mask))):
+                (folder / root / name).mkdir(parents=True, exist_ok=True)
+                image.save(folder / root / name / f"{place}.png")
+    return folder

@@ -168,6 +168,14 @@ class Asked:
         return valid if self.score is None else (valid, self.score[entries(states)])
 
 
+def search_table(table, strategy, score=None, **budget):
+    """What a strategy finds of a truth table, and the predicate that it asked."""
+    from captum_focalogic.search import enumerate_final_states
+
+    asked = Asked(table, score)
+    return enumerate_final_states(asked, (len(table) - 1).bit_length(), strategy, **budget), asked
+
+
 def bits(i: int):
     """The regions of entry i."""
     return [j for j in range(i.bit_length()) if i >> j & 1]

@@ -4,22 +4,19 @@ import json
 from pathlib import Path
 
 import pytest
+from makers import run_command
 from PIL import Image
 
-from captum_focalogic.cli import main
 from captum_focalogic.compare import METHODS
 from captum_focalogic.focus import Focus
 
 
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    return int(left.value.code or 0)
-
-
 def test_compare_the_embedded_scene(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     methods = "FocaLogic, GradCAM, FeatureAblation, ReX"
-    assert run("compare", "--model", "demo", "--methods", methods, "--equal-budget", "--report", "--out", tmp_path) == 0
+    assert (
+        run_command("compare", "--model", "demo", "--methods", methods, "--equal-budget", "--report", "--out", tmp_path)
+        == 0
+    )
     said = capsys.readouterr().out
     assert "exact rule" in said
     assert "ReX was skipped" in said
@@ -45,7 +42,7 @@ def test_compare_a_picture_with_a_function(tmp_path: Path, capsys: pytest.Captur
     )
     Image.new("RGB", (32, 24), (30, 30, 200)).save(tmp_path / "blue.png")
     Image.new("L", (32, 24), 255).save(tmp_path / "mask.png")
-    code = run(
+    code = run_command(
         "compare", tmp_path / "blue.png", "--model", f"{tmp_path / 'mine.py'}:dark", "--segmenter", "grid:2x2",
         "--methods", "FocaLogic,IntegratedGradients,Occlusion", "--budget", 50, "--truth", tmp_path / "mask.png",
         "--format", "svg", "--out", tmp_path / "out",
@@ -58,7 +55,7 @@ def test_compare_a_picture_with_a_function(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("compare", "--model", "demo", "--methods", "list") == 0
+    assert run_command("compare", "--model", "demo", "--methods", "list") == 0
     said = capsys.readouterr().out
     assert all(name in said for name in METHODS)
 
@@ -76,5 +73,5 @@ def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_compare_says_what_is_wrong(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
-    assert run("compare", "--model", "demo", "--out", tmp_path, *options) == 2
+    assert run_command("compare", "--model", "demo", "--out", tmp_path, *options) == 2
     assert message in capsys.readouterr().err

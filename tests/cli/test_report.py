@@ -4,23 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from makers import run_command
 from PIL import Image
 
-from captum_focalogic.cli import main
 from captum_focalogic.focus import Focus
-
-
-def run(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    return int(left.value.code or 0)
 
 
 @pytest.fixture(scope="module")
 def explained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("explained")
-    assert run("explain", "--model", "demo", "--out", folder / "first", "--report", "--no-progress") == 0
-    assert run("explain", "--model", "demo", "--out", folder / "second", "--seed", 23, "--no-progress") == 0
+    assert run_command("explain", "--model", "demo", "--out", folder / "first", "--report", "--no-progress") == 0
+    assert run_command("explain", "--model", "demo", "--out", folder / "second", "--seed", 23, "--no-progress") == 0
     return folder
 
 
@@ -43,7 +37,7 @@ def test_a_folder_of_explanations_becomes_one_page(
     labels = tmp_path / "labels.txt"
     labels.write_text("other\none & only\ntwo\n")
     page = tmp_path / "page.html"
-    assert run("report", explained, "--out", page, "--title", "Both", "--labels", labels, "--truth", masks) == 0
+    assert run_command("report", explained, "--out", page, "--title", "Both", "--labels", labels, "--truth", masks) == 0
     said = capsys.readouterr()
     assert "note.json is left out" in said.err
     assert "no mask" in said.err
@@ -55,7 +49,7 @@ def test_a_folder_of_explanations_becomes_one_page(
 
 
 def test_one_file_and_the_usual_place(explained: Path) -> None:
-    assert run("report", explained / "second" / "focus.json") == 0
+    assert run_command("report", explained / "second" / "focus.json") == 0
     assert (explained / "second" / "report.html").stat().st_size > 10_000
 
 
@@ -71,7 +65,7 @@ def test_report_says_what_is_wrong(
         folder.mkdir()
     if content:
         (folder / "focus.json").write_text(content)
-    assert run("report", folder) == 2
+    assert run_command("report", folder) == 2
     assert message in capsys.readouterr().err
 
 
@@ -79,7 +73,10 @@ def test_a_class_without_a_name_is_an_error(
     explained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "labels.txt").write_text("only one\n")
-    assert run("report", explained / "first", "--labels", tmp_path / "labels.txt", "--out", tmp_path / "x.html") == 2
+    assert (
+        run_command("report", explained / "first", "--labels", tmp_path / "labels.txt", "--out", tmp_path / "x.html")
+        == 2
+    )
     assert "names only 1 classes" in capsys.readouterr().err
 
 
@@ -87,5 +84,5 @@ def test_a_mask_of_another_size_is_an_error(
     explained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Image.new("L", (5, 4)).save(tmp_path / "first.png")
-    assert run("report", explained / "first", "--truth", tmp_path, "--out", tmp_path / "x.html") == 2
+    assert run_command("report", explained / "first", "--truth", tmp_path, "--out", tmp_path / "x.html") == 2
     assert "5x4" in capsys.readouterr().err

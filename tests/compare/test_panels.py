@@ -6,18 +6,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_models import LABELS, Cells, Rule
+from tiny_models import LABELS, Cells
 
 from captum_focalogic.compare import Comparison, compare, figure, panel, save_figure
 from captum_focalogic.compare.panels import top_pixels
 from captum_focalogic.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def compared() -> Comparison:
-    return compare(
-        Rule(), torch.ones(3, 4, 4), ["FocaLogic", "FeatureAblation", "GradCAM"], feature_mask=LABELS, title="a|b"
-    )
 
 
 def test_top_pixels() -> None:

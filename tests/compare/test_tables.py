@@ -3,18 +3,9 @@
 from dataclasses import replace
 
 import pytest
-import torch
-from tiny_models import LABELS, Rule
 
-from captum_focalogic.compare import Comparison, characteristics, compare, summarise
+from captum_focalogic.compare import Comparison, characteristics, summarise
 from captum_focalogic.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def compared() -> Comparison:
-    return compare(
-        Rule(), torch.ones(3, 4, 4), ["FocaLogic", "FeatureAblation", "GradCAM"], feature_mask=LABELS, title="a|b"
-    )
 
 
 def test_a_table_of_one_image(compared: Comparison) -> None:

@@ -4,14 +4,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
-from makers import run_command
+from makers import run_command, save_half_objects
 from studies import TINY
 
 from captum_focalogic.experiments import Embedded, ImageNet, models, networks, run_experiment
@@ -64,16 +62,7 @@ def test_another_seed_trains_other_networks(done: Path) -> None:
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     """Images of the size that torchvision's models take, and masks of their left halves."""
-    draws = np.random.default_rng(0)
-    mask = np.zeros((256, 256), dtype=np.uint8)
-    mask[:, :128] = 255
-    for folder, number in (("0", 1), ("207", 1)):
-        for place in range(number):
-            pixels = np.kron(draws.integers(0, 256, (8, 8, 3)), np.ones((32, 32, 1))).astype(np.uint8)
-            for root, image in (("data", Image.fromarray(pixels)), ("masks", Image.fromarray(mask))):
-                (tmp_path / root / folder).mkdir(parents=True, exist_ok=True)
-                image.save(tmp_path / root / folder / f"{place}.png")
-    return tmp_path
+    return save_half_objects(tmp_path, {"0": 1, "207": 1}, 256)
 
 
 @pytest.mark.filterwarnings("ignore:.*RANDOM weights")

@@ -9,13 +9,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as some
-from PIL import Image
 
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
 import pyarrow as pa
-from makers import run_command
+from makers import run_command, save_half_objects
 from safetensors.torch import load_file
 from studies import TINY
 
@@ -194,16 +193,7 @@ def test_dry_runs_say_what_would_be_done(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     """Two breeds of dogs and something else, as small as torchvision's models take images; and masks."""
-    draws = np.random.default_rng(0)
-    mask = np.zeros((232, 232), dtype=np.uint8)
-    mask[:, :116] = 255
-    for folder in ("1", "151", "207"):
-        for place in range(4):
-            pixels = np.kron(draws.integers(0, 256, (8, 8, 3)), np.ones((29, 29, 1))).astype(np.uint8)
-            for root, image in (("data", Image.fromarray(pixels)), ("masks", Image.fromarray(mask))):
-                (tmp_path / root / folder).mkdir(parents=True, exist_ok=True)
-                image.save(tmp_path / root / folder / f"{place}.png")
-    return tmp_path
+    return save_half_objects(tmp_path, dict.fromkeys(("1", "151", "207"), 4), 232)
 
 
 def on_images(images: Path, **how: object) -> ImageNet:

@@ -31,9 +31,7 @@ def scored(table, kind, seed=0):
 
 
 def search(table, kind="none", strategy=None, **budget):
-    asked = oracles.Asked(table, scored(table, kind))
-    num_regions = (len(table) - 1).bit_length()
-    return enumerate_final_states(asked, num_regions, strategy or Anytime(), **budget), asked
+    return oracles.search_table(table, strategy or Anytime(), scored(table, kind), **budget)
 
 
 def entries_asked(result):

@@ -8,6 +8,7 @@ import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hs
+from oracles import search_table
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.search import Ascending, enumerate_final_states
@@ -16,9 +17,7 @@ from captum_focalogic.search.ascending import uncovered
 
 
 def search(table, strategy=None, **budget):
-    asked = oracles.Asked(table)
-    num_regions = (len(table) - 1).bit_length()
-    return enumerate_final_states(asked, num_regions, strategy or Ascending(), **budget), asked
+    return search_table(table, strategy or Ascending(), **budget)
 
 
 @given(oracles.tables(8))

@@ -9,6 +9,7 @@ import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hs
+from oracles import search_table
 from scipy import stats
 
 from captum_focalogic.errors import InputError
@@ -19,9 +20,7 @@ from captum_focalogic.search.run import Verdicts
 
 
 def search(table, strategy=None, **budget):
-    asked = oracles.Asked(table)
-    num_regions = (len(table) - 1).bit_length()
-    return enumerate_final_states(asked, num_regions, strategy or Chains(), **budget), asked
+    return search_table(table, strategy or Chains(), **budget)
 
 
 def end_probabilities_by_definition(table):

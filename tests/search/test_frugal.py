@@ -6,15 +6,14 @@ import photo_tables
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as hs
+from oracles import search_table
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.search import Chains, Exhaustive, Frugal, HittingSets, enumerate_final_states
 
 
 def search(table, strategy=None, **budget):
-    asked = oracles.Asked(table)
-    num_regions = (len(table) - 1).bit_length()
-    return enumerate_final_states(asked, num_regions, strategy or Frugal(), **budget), asked
+    return search_table(table, strategy or Frugal(), **budget)
 
 
 @given(oracles.monotone_tables(8))

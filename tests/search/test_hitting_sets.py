@@ -5,6 +5,7 @@ import oracles
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as hs
+from oracles import search_table
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.search import HittingSets, enumerate_final_states
@@ -13,9 +14,7 @@ from captum_focalogic.search.hitting_sets import RegionMap, shrink
 
 
 def search(table, strategy=None, **budget):
-    asked = oracles.Asked(table)
-    num_regions = (len(table) - 1).bit_length()
-    return enumerate_final_states(asked, num_regions, strategy or HittingSets(), **budget), asked
+    return search_table(table, strategy or HittingSets(), **budget)
 
 
 def absorbed(terms):
