@@ -46,7 +46,7 @@ def test_evaluations_saved_pairs_images_by_id() -> None:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("efficiency")
-    config = Embedded(images=12, settings=TINY)
+    config = Embedded(images=10, settings=TINY)
     outcome, written = run_experiment("efficiency", config, folder)
     again, _ = run_experiment("efficiency", config, folder)
     return folder, outcome, written, again

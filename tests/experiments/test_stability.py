@@ -24,7 +24,7 @@ from captum_focalogic.study import read_rows, same_rows
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory):
-    folder, config = tmp_path_factory.mktemp("stability"), Embedded(images=12, settings=TINY)
+    folder, config = tmp_path_factory.mktemp("stability"), Embedded(images=10, settings=TINY)
     outcome, written = run_experiment("stability", config, folder)
     before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.parquet")}
     again, _ = run_experiment("stability", config, folder)
