@@ -408,6 +408,13 @@ UNDECIDED = {
 }
 
 
+def test_answers_beside_the_search_are_said_not_to_be_checked() -> None:
+    focus, model = stored()
+    words = "answered beside the search"
+    assert not any(words in said for said in checked_again(focus, model).unchecked)
+    assert any(words in said for said in checked_again(replace(focus, further=focus.evaluated), model).unchecked)
+
+
 @pytest.mark.parametrize("field", UNDECIDED)
 def test_what_cannot_be_decided_is_said_not_to_be_checked(field: str) -> None:
     changes, words = UNDECIDED[field]
