@@ -50,7 +50,7 @@ def necessary(
     stored = read_focus(focus)
     if model is None:
         states = necessary_states(stored.final_states, limit)
-        remarks = ["" for _ in states]
+        notes = ["" for _ in states]
         said = f"{len(states):,} minimal set(s) defeat the formula; --model MODEL asks the model"
     else:
         from captum_focalogic.cli.session import open_stored, read_batch
@@ -82,12 +82,12 @@ def necessary(
             )
             found = ask_model(stored, masked, limit)
         states, confirmed = found.states, found.confirmed
-        remarks = ["confirmed" if each else "NOT confirmed: the model keeps its prediction" for each in confirmed]
+        notes = ["confirmed" if each else "NOT confirmed: the model keeps its prediction" for each in confirmed]
         said = f"{len(states):,} minimal set(s) defeat the formula; the model confirms {int(confirmed.sum()):,}"
     columns = ("regions", "area", Column("the model", "left"))
     lines = [
-        (state_text(stored, state), f"{stored.areas[state].sum():.1%} of the image", f" {remark}")
-        for state, remark in zip(states, remarks, strict=True)
+        (state_text(stored, state), f"{stored.areas[state].sum():.1%} of the image", f" {note}")
+        for state, note in zip(states, notes, strict=True)
     ]
     print_lines(
         {

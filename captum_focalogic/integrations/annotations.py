@@ -7,7 +7,6 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_focalogic.arrays import Bools, Labels
@@ -241,17 +240,6 @@ def decode_rle(rle: Mapping[str, Any]) -> Bools:
         raise InputError(f"run lengths must be at least 0 and fill {height}x{width} pixels; they sum to {sum(runs)}")
     values = np.arange(len(runs)) % 2 == 1
     return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
-
-
-def encode_rle(mask: NDArray[Any]) -> dict[str, Any]:
-    """Run lengths of a mask (H, W), as a list of counts."""
-    pixels = np.asarray(mask, dtype=np.bool_)
-    flat = pixels.T.reshape(-1)
-    ends = np.flatnonzero(np.diff(flat)) + 1
-    counts = np.diff(np.concatenate([[0], ends, [flat.size]])).tolist() if flat.size else []
-    if flat.size and flat[0]:
-        counts = [0, *counts]
-    return {"size": list(pixels.shape), "counts": counts}
 
 
 def draw_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> Bools:

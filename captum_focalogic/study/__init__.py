@@ -10,7 +10,8 @@ from captum_focalogic.study.rows import MEASURES, same_rows, states_of
 from captum_focalogic.study.run import run_items, run_study
 from captum_focalogic.study.settings import StudySettings
 from captum_focalogic.study.store import read_rows, read_settings
-from captum_focalogic.study.summary import Mean, RunComparison, Summary, compare_rows, compare_runs, mean_of, summarise
+from captum_focalogic.study.summary import compare_rows, compare_runs, mean_of, summarise
+from captum_focalogic.study.tables import Mean, RunComparison, Summary
 
 if TYPE_CHECKING:
     from captum_focalogic.study.torch_metrics import FocusDivergence, FocusPrecision, FocusRecall

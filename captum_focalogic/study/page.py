@@ -14,8 +14,7 @@ from captum_focalogic.metrics import BEHAVIOURS, MAX_DIVERGENCE
 from captum_focalogic.report.html import render_page
 from captum_focalogic.study.examples import ReportedImage
 from captum_focalogic.study.rows import MEASURES
-from captum_focalogic.study.summary import Summary
-from captum_focalogic.study.tables import remarks, summary_table
+from captum_focalogic.study.tables import Summary, notes, summary_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +51,7 @@ def write_page(
         # the plots' own styles are attributes of their shapes
         inline_styles=True,
         title=title,
-        remarks=[*remarks(summary), *said],
+        notes=[*notes(summary), *said],
         tables=[summary_table(summary, reading) for reading in summary.readings],
         plots=plots,
         examples=examples,

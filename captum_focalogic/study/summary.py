@@ -4,7 +4,6 @@ differences between two studies of the same images."""
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Behaviour, Thresholds, 
 from captum_focalogic.search.certificate import READINGS
 from captum_focalogic.study.rows import MEASURES
 from captum_focalogic.study.store import read_rows
+from captum_focalogic.study.tables import Difference, Line, Mean, RunComparison, Summary
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,100 +27,6 @@ GROUPINGS = ("class", "correct", "behaviour")
 
 _CELLS = 4_000_000
 """Resampled values held at once."""
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean with its confidence interval.
-
-    Attributes
-    ----------
-    value : float
-        NaN if there is nothing to average.
-    low, high : float
-        Bounds of the interval (percentile bootstrap over images); NaN for fewer than two values.
-    count : int
-        Images it is over.
-    undefined : int
-        Images left out because the value is not defined for them, such as the precision of the empty state.
-    """
-
-    value: float
-    low: float
-    high: float
-    count: int
-    undefined: int = 0
-
-    def __str__(self) -> str:
-        if not self.count:
-            return "-"
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]" if self.count > 1 else f"{self.value:.3f}"
-
-
-@dataclass(frozen=True)
-class Line:
-    """A group of images.
-
-    Attributes
-    ----------
-    grouping : str
-        "all", or one of :data:`GROUPINGS`.
-    name : str
-        Which of the groups, such as the class's name.
-    images, errors : int
-        How many there are, and how many of them could not be explained.
-    means : mapping
-        By column name; ``accuracy`` is the mean of ``correct``.
-    behaviours : mapping
-        By reading, the behaviour that the means of precision, recall and divergence stand for.
-    """
-
-    grouping: str
-    name: str
-    images: int
-    errors: int
-    means: Mapping[str, Mean]
-    behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A study in numbers.
-
-    Attributes
-    ----------
-    reading : str
-        The study's reading; the others are cut from it.
-    readings : tuple of str
-        Readings there are numbers for.
-    lines : tuple of Line
-        All images first, then each grouping's groups.
-    behaviours : mapping
-        By reading, how many images show each behaviour.
-    complete : mapping
-        How many searches claim which completeness ("yes", "if monotone", "bound", "no").
-    errors : mapping
-        How many images failed with which error.
-    confidence : float
-        Of the intervals.
-    """
-
-    reading: str
-    readings: tuple[str, ...]
-    lines: tuple[Line, ...]
-    behaviours: Mapping[str, Mapping[str, int]]
-    complete: Mapping[str, int]
-    errors: Mapping[str, int]
-    confidence: float
-
-    def __getitem__(self, column: str) -> Mean:
-        """The mean of a column over all images, such as ``summary["smallest_precision"]``."""
-        return self.lines[0].means[column]
-
-    def __str__(self) -> str:
-        from captum_focalogic.study.tables import text_table
-
-        return text_table(self)
 
 
 def summarise(
@@ -231,67 +137,6 @@ def interval(values: Floats, confidence: float, resamples: int, seed: int) -> tu
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return float(found.low), float(found.high)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One measure in two studies.
-
-    Attributes
-    ----------
-    column : str
-        "accuracy", or the column's name, such as "smallest_precision".
-    pairs : int
-        Images on which it is defined in both.
-    first, second : float
-        Means over these images.
-    difference, low, high : float
-        Mean of second minus first, and its paired bootstrap interval.
-    p_value : float
-        Two-sided, of Wilcoxon's signed-rank test (for accuracy, McNemar's exact test); 1 where no image differs, NaN
-        where there is no pair.
-    """
-
-    column: str
-    pairs: int
-    first: float
-    second: float
-    difference: float
-    low: float
-    high: float
-    p_value: float
-
-
-@dataclass(frozen=True)
-class RunComparison:
-    """Two studies, measure by measure.
-
-    Attributes
-    ----------
-    first, second : str
-        What they are called.
-    lines : tuple of Difference
-        One a measure.
-    unpaired : int
-        Images that only one of them has.
-    confidence : float
-        Of the intervals.
-    """
-
-    first: str
-    second: str
-    lines: tuple[Difference, ...]
-    unpaired: int
-    confidence: float
-
-    def __getitem__(self, column: str) -> Difference:
-        """The line of one column."""
-        return next(line for line in self.lines if line.column == column)
-
-    def __str__(self) -> str:
-        from captum_focalogic.study.tables import comparison_text
-
-        return comparison_text(self)
 
 
 def compare_runs(run_a: str | Path, run_b: str | Path, **how: float) -> RunComparison:

@@ -1,23 +1,173 @@
-"""Summaries and comparisons as text, CSV and LaTeX."""
+"""What a study comes to, in means or set beside another one, and how that reads as text, CSV and LaTeX."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from captum_focalogic.files import write_text
+from captum_focalogic.metrics import Behaviour
 from captum_focalogic.study.rows import MEASURES
 from captum_focalogic.tables import UNDEFINED, Column, Table
 
-if TYPE_CHECKING:
-    from captum_focalogic.study.summary import Mean, RunComparison, Summary
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean with its confidence interval.
+
+    Attributes
+    ----------
+    value : float
+        NaN if there is nothing to average.
+    low, high : float
+        Bounds of the interval (percentile bootstrap over images); NaN for fewer than two values.
+    count : int
+        Images it is over.
+    undefined : int
+        Images left out because the value is not defined for them, such as the precision of the empty state.
+    """
+
+    value: float
+    low: float
+    high: float
+    count: int
+    undefined: int = 0
+
+    def __str__(self) -> str:
+        if not self.count:
+            return "-"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]" if self.count > 1 else f"{self.value:.3f}"
 
 
-def text_table(summary: "Summary") -> str:
+@dataclass(frozen=True)
+class Line:
+    """A group of images.
+
+    Attributes
+    ----------
+    grouping : str
+        "all", or one of :data:`GROUPINGS`.
+    name : str
+        Which of the groups, such as the class's name.
+    images, errors : int
+        How many there are, and how many of them could not be explained.
+    means : mapping
+        By column name; ``accuracy`` is the mean of ``correct``.
+    behaviours : mapping
+        By reading, the behaviour that the means of precision, recall and divergence stand for.
+    """
+
+    grouping: str
+    name: str
+    images: int
+    errors: int
+    means: Mapping[str, Mean]
+    behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A study in numbers.
+
+    Attributes
+    ----------
+    reading : str
+        The study's reading; the others are cut from it.
+    readings : tuple of str
+        Readings there are numbers for.
+    lines : tuple of Line
+        All images first, then each grouping's groups.
+    behaviours : mapping
+        By reading, how many images show each behaviour.
+    complete : mapping
+        How many searches claim which completeness ("yes", "if monotone", "bound", "no").
+    errors : mapping
+        How many images failed with which error.
+    confidence : float
+        Of the intervals.
+    """
+
+    reading: str
+    readings: tuple[str, ...]
+    lines: tuple[Line, ...]
+    behaviours: Mapping[str, Mapping[str, int]]
+    complete: Mapping[str, int]
+    errors: Mapping[str, int]
+    confidence: float
+
+    def __getitem__(self, column: str) -> Mean:
+        """The mean of a column over all images, such as ``summary["smallest_precision"]``."""
+        return self.lines[0].means[column]
+
+    def __str__(self) -> str:
+        return text_table(self)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One measure in two studies.
+
+    Attributes
+    ----------
+    column : str
+        "accuracy", or the column's name, such as "smallest_precision".
+    pairs : int
+        Images on which it is defined in both.
+    first, second : float
+        Means over these images.
+    difference, low, high : float
+        Mean of second minus first, and its paired bootstrap interval.
+    p_value : float
+        Two-sided, of Wilcoxon's signed-rank test (for accuracy, McNemar's exact test); 1 where no image differs, NaN
+        where there is no pair.
+    """
+
+    column: str
+    pairs: int
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class RunComparison:
+    """Two studies, measure by measure.
+
+    Attributes
+    ----------
+    first, second : str
+        What they are called.
+    lines : tuple of Difference
+        One a measure.
+    unpaired : int
+        Images that only one of them has.
+    confidence : float
+        Of the intervals.
+    """
+
+    first: str
+    second: str
+    lines: tuple[Difference, ...]
+    unpaired: int
+    confidence: float
+
+    def __getitem__(self, column: str) -> Difference:
+        """The line of one column."""
+        return next(line for line in self.lines if line.column == column)
+
+    def __str__(self) -> str:
+        return comparison_text(self)
+
+
+def text_table(summary: Summary) -> str:
     """A summary for people to read: one table a reading, then what else there is to say."""
-    return "\n\n".join([*(summary_table(summary, reading).text() for reading in summary.readings), *remarks(summary)])
+    return "\n\n".join([*(summary_table(summary, reading).text() for reading in summary.readings), *notes(summary)])
 
 
-def remarks(summary: "Summary") -> list[str]:
+def notes(summary: Summary) -> list[str]:
     """What the tables leave out, in sentences."""
     said = [f"Intervals: {summary.confidence:.0%}, bootstrap over images."]
     for reading in summary.readings:
@@ -36,7 +186,7 @@ def remarks(summary: "Summary") -> list[str]:
     return said
 
 
-def csv_table(summary: "Summary") -> str:
+def csv_table(summary: Summary) -> str:
     """Every mean of a summary, one a line."""
     header = ["grouping", "group", "images", "errors", "column", "mean", "low", "high", "count", "undefined"]
     rows = [
@@ -58,7 +208,7 @@ def csv_table(summary: "Summary") -> str:
     return Table(header, rows).csv()
 
 
-def latex_table(summary: "Summary") -> str:
+def latex_table(summary: Summary) -> str:
     """A summary as LaTeX tables (booktabs), one a reading."""
     parts = []
     for reading in summary.readings:
@@ -69,7 +219,7 @@ def latex_table(summary: "Summary") -> str:
     return "\n".join(parts)
 
 
-def write_tables(summary: "Summary", folder: Path) -> list[Path]:
+def write_tables(summary: Summary, folder: Path) -> list[Path]:
     """Write summary.txt, summary.csv and summary.tex; returns the files."""
     written = []
     for name, text in (("txt", f"{summary}\n"), ("csv", csv_table(summary)), ("tex", latex_table(summary))):
@@ -79,7 +229,7 @@ def write_tables(summary: "Summary", folder: Path) -> list[Path]:
     return written
 
 
-def comparison_text(comparison: "RunComparison") -> str:
+def comparison_text(comparison: RunComparison) -> str:
     """A comparison for people to read."""
     said = [
         _differences(comparison).text(),
@@ -92,7 +242,7 @@ def comparison_text(comparison: "RunComparison") -> str:
     return "\n\n".join(said)
 
 
-def comparison_csv(comparison: "RunComparison") -> str:
+def comparison_csv(comparison: RunComparison) -> str:
     """Every line of a comparison."""
     header = ["column", "pairs", "first", "second", "difference", "low", "high", "p"]
     rows = [
@@ -102,12 +252,12 @@ def comparison_csv(comparison: "RunComparison") -> str:
     return Table(header, rows).csv()
 
 
-def comparison_latex(comparison: "RunComparison") -> str:
+def comparison_latex(comparison: RunComparison) -> str:
     """A comparison as a LaTeX table (booktabs)."""
     return _differences(comparison).latex()
 
 
-def summary_table(summary: "Summary", reading: str) -> Table:
+def summary_table(summary: Summary, reading: str) -> Table:
     """The means of one reading, a line a group."""
     numbers = [Column(title, form=".2f") for title in ("states", "regions")]
     rows = [
@@ -124,7 +274,7 @@ def summary_table(summary: "Summary", reading: str) -> Table:
     return Table(["", "images", "accuracy", *numbers, *MEASURES, "of the means"], rows, f"{reading} states")
 
 
-def _differences(comparison: "RunComparison") -> Table:
+def _differences(comparison: RunComparison) -> Table:
     """A line a measure."""
     runs = [Column(name, form=".3f") for name in (comparison.first, comparison.second)]
     rows = [
@@ -141,7 +291,7 @@ def _differences(comparison: "RunComparison") -> Table:
     return Table(["", "pairs", *runs, "difference", Column("p", form=".4f")], rows)
 
 
-def _percent(mean: "Mean") -> str:
+def _percent(mean: Mean) -> str:
     return UNDEFINED if not mean.count else f"{100 * mean.value:.1f} %"
 
 

@@ -18,7 +18,6 @@ from captum_focalogic.integrations.annotations import (
     decode_rle,
     draw_box,
     draw_polygons,
-    encode_rle,
     read_voc,
     read_voc_masks,
 )
@@ -27,6 +26,17 @@ VOC = """<annotation><size><width>8</width><height>5</height><depth>3</depth></s
 <object><name>n02124075</name><bndbox><xmin>2</xmin><ymin>1</ymin><xmax>4</xmax><ymax>5</ymax></bndbox></object>
 <object><name>dog</name><bndbox><xmin>8</xmin><ymin>5</ymin><xmax>8</xmax><ymax>5</ymax></bndbox></object>
 </annotation>"""
+
+
+def encode_rle(mask):
+    """Run lengths of a mask (H, W), as a list of counts."""
+    pixels = np.asarray(mask, dtype=np.bool_)
+    flat = pixels.T.reshape(-1)
+    ends = np.flatnonzero(np.diff(flat)) + 1
+    counts = np.diff(np.concatenate([[0], ends, [flat.size]])).tolist() if flat.size else []
+    if flat.size and flat[0]:
+        counts = [0, *counts]
+    return {"size": list(pixels.shape), "counts": counts}
 
 
 @given(arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9))))

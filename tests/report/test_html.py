@@ -21,7 +21,7 @@ def study_page() -> str:
         "study",
         inline_styles=True,
         title=HOSTILE,
-        remarks=[HOSTILE],
+        notes=[HOSTILE],
         tables=[table],
         plots=[],
         examples=[],

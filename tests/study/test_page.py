@@ -1,4 +1,4 @@
-"""The page of a study: its tables, plots and remarks in one file; without matplotlib it says so."""
+"""The page of a study: its tables, plots and notes in one file; without matplotlib it says so."""
 
 import sys
 from pathlib import Path
