@@ -1,16 +1,14 @@
 """What a person gets from one image: the model's decision, and the final states that it rests on.
 
-An image's way: the classifier's preprocessing makes of it what the model sees (:class:`SeenImage`), a segmenter cuts
-that into regions, a baseline says what dropped regions are replaced by (:class:`Session`), the search asks the model,
-and what it found is an :class:`Answer`.
+A session (:mod:`captum_focalogic.session`) holds what is asked about; the search asks the model, and what it found is
+an :class:`Answer`.
 """
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,109 +26,26 @@ from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.examination import Examination, Shares, shares_of
 from captum_focalogic.focus import Focus
-from captum_focalogic.images import image_bytes, image_tensor, open_image
+from captum_focalogic.images import image_bytes
 from captum_focalogic.logic import symbol
 from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for, drive
 from captum_focalogic.masked_model import search as run_searches
 from captum_focalogic.oracle import AnyCriterion
 from captum_focalogic.provenance import Prediction, Removal
-from captum_focalogic.regions import as_label_map
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.critical import CriticalSets, Inquiry
 from captum_focalogic.search.growth import GrownSets, grown_sets
 from captum_focalogic.search.strategies import check_reading, strategy_for
-from captum_focalogic.segmenters import Segmenter, segmenter_from_text
+from captum_focalogic.segmenters import Segmenter
+from captum_focalogic.session import BASELINE, SEGMENTER, Fill, Session, open_session
 from captum_focalogic.summary import summary
 from captum_focalogic.trust import Trust
-
-if TYPE_CHECKING:
-    from captum_focalogic.demo.scenes import Scene
 
 CRITERION = "top1+0.5"
 """When a region set counts as enough, unless told otherwise: the class stays, with half of its probability."""
 
 MAX_EVALUATIONS = 1_000
-SEGMENTER = "slic:12"
-BASELINE = "mean"
-
-Fill = str | float | Tensor | Callable[..., Tensor]
-"""What dropped regions are replaced by: a name, a shade of grey, values, or a function of inputs (and feature mask)."""
-
-CPU = torch.device("cpu")
-
 _LABEL_WIDTH = 13
-
-
-@dataclass(frozen=True, eq=False)
-class SeenImage:
-    """An image as the model sees it.
-
-    Attributes
-    ----------
-    title : str
-        What it is called.
-    pixels : (3, H, W) Tensor
-        In [0, 1].
-    size : tuple of int
-        Width and height of the image before it was fitted to the model.
-    segmenter : Segmenter or str
-        What cuts it unless the user says otherwise.
-    scene : Scene or None
-        The embedded scene it is, if it is one.
-    """
-
-    title: str
-    pixels: Tensor
-    size: tuple[int, int]
-    segmenter: Segmenter | str = SEGMENTER
-    scene: "Scene | None" = None
-
-    @property
-    def seen_size(self) -> tuple[int, int]:
-        """Height and width of what the model sees."""
-        return self.pixels.shape[1], self.pixels.shape[2]
-
-
-@dataclass(frozen=True, eq=False)
-class Session:
-    """A model, an image, its regions and its baselines: all that is needed to ask.
-
-    Attributes
-    ----------
-    classifier : Classifier
-        On the device.
-    image : SeenImage
-        The image.
-    label_map : (H, W) int64
-        Region of every pixel.
-    inputs, baselines : (1, 3, H, W) Tensor
-        On the device.
-    feature_mask : (1, 1, H, W) int64 Tensor
-        The label map, on the device.
-    baseline : str
-        What the baselines are called.
-    """
-
-    classifier: Classifier
-    image: SeenImage
-    label_map: Labels
-    inputs: Tensor
-    baselines: Tensor
-    feature_mask: Tensor
-    baseline: str
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model is asked."""
-        return self.inputs.device
-
-    @property
-    def names(self) -> Mapping[int, str]:
-        """What regions are called, where that is known."""
-        scene = self.image.scene
-        if scene is None or not np.array_equal(self.label_map, scene.labels):
-            return {}
-        return {item.region: str(item.kind) for item in scene.objects}
 
 
 @dataclass(frozen=True, eq=False)
@@ -395,117 +310,6 @@ def explain_images(
     return explain_sessions(sessions, **how)
 
 
-def see_image(image: Any, classifier: Classifier | None, title: str) -> SeenImage:
-    """An image as a classifier sees it, or the whole of it.
-
-    Raises
-    ------
-    InputError
-        If it is no image that can be opened, or what the preprocessing makes of it is none in [0, 1].
-    """
-    opened = open_image(image)
-    if classifier is None:
-        return SeenImage(title, image_tensor(opened), opened.size)
-    pixels: Any = classifier.preprocess(opened)
-    if isinstance(pixels, Image.Image):
-        pixels = image_tensor(pixels)
-    if not isinstance(pixels, Tensor) or pixels.dim() != 3 or pixels.shape[0] != 3:
-        given = tuple(pixels.shape) if isinstance(pixels, Tensor) else type(pixels).__name__
-        raise InputError(f"preprocess must return an image (PIL) or a (3, H, W) tensor; got {given}")
-    low, high = float(pixels.min()), float(pixels.max())
-    if not (low >= 0 and high <= 1):
-        raise InputError(
-            f"preprocess must return an image in [0, 1]; this one lies in [{low:.3g}, {high:.3g}]. Move the "
-            "normalisation into the model, as in nn.Sequential(Normalize(mean, std), model)"
-        )
-    return SeenImage(title, pixels.detach().float().cpu(), opened.size)
-
-
-def find_regions(
-    image: SeenImage,
-    classifier: Classifier | None,
-    segmenter: Segmenter | Labels | str | None = None,
-    what: str = "the label map",
-) -> Labels:
-    """Region id of every pixel that the model sees, (H, W).
-
-    Parameters
-    ----------
-    image : SeenImage
-        What is cut.
-    classifier : Classifier, optional
-        The one that sees it so; fits label maps of the original's size.
-    segmenter : str, callable or (H, W) integers, optional
-        What cuts the image, or a label map of its size or of the seen size; the image's own segmenter by default.
-    what : str
-        What messages call a label map.
-
-    Raises
-    ------
-    InputError
-        If the segmenter or the label map cannot be used.
-    """
-    cut = image.segmenter if segmenter is None else segmenter
-    if isinstance(cut, str):
-        cut = segmenter_from_text(cut)
-    if callable(cut):
-        return as_label_map(cut(image.pixels), image.seen_size)
-    (height, width), label_map = image.seen_size, np.asarray(cut)
-    if label_map.shape == (height, width):
-        return as_label_map(label_map, (height, width))
-    seen = f"{width}x{height}"
-    original = f"{image.size[0]}x{image.size[1]}"
-    if label_map.shape != (image.size[1], image.size[0]):
-        expected = seen if seen == original else f"{original} (the image's size) or {seen} (what the model sees)"
-        given = f"{label_map.shape[1]}x{label_map.shape[0]} pixels (width x height)" if label_map.ndim == 2 else "none"
-        raise InputError(f"{what} is {given}; expected {expected}")
-    if classifier is None or classifier.preprocess_labels is None:
-        raise InputError(
-            f"{what} is of the image's size, {original}, but how the model's preprocess fits images is not known; "
-            f"make it {seen}, the size that the model sees (focalogic segment IMAGE --model ... shows it)"
-        )
-    return as_label_map(classifier.preprocess_labels(as_label_map(label_map, label_map.shape)), (height, width))
-
-
-def open_session(
-    classifier: Classifier,
-    image: Any,
-    segmenter: Segmenter | Labels | str | None = None,
-    baseline: Fill = BASELINE,
-    device: torch.device = CPU,
-    *,
-    title: str = "image",
-    what: str = "the label map",
-) -> Session:
-    """What a classifier sees of an image, its regions and its baselines, where the model is.
-
-    Parameters
-    ----------
-    classifier, device
-        The model, and where it is.
-    image : SeenImage, or as for :func:`explain_image`
-        The image.
-    segmenter, baseline
-        As for :func:`explain_image`; by default the image's own segmenter.
-    title : str
-        What the image is called.
-    what : str
-        What messages call a label map.
-
-    Raises
-    ------
-    InputError
-        If one does not fit.
-    """
-    seen = image if isinstance(image, SeenImage) else see_image(image, classifier, title)
-    label_map = find_regions(seen, classifier, segmenter, what)
-    inputs = seen.pixels[None].to(device)
-    feature_mask = torch.from_numpy(np.ascontiguousarray(label_map))[None, None].to(device)
-    text = baseline if isinstance(baseline, str) else getattr(baseline, "__name__", None) or "values"
-    baselines = _filled(baseline, inputs, feature_mask)
-    return Session(classifier, seen, label_map, inputs, baselines, feature_mask, text)
-
-
 def explain_sessions(
     sessions: Sequence[Session],
     *,
@@ -631,23 +435,6 @@ def _classifier(
 def _place_of(forward: Any) -> torch.device:
     weights = next(forward.parameters(), None) if isinstance(forward, nn.Module) else None
     return torch.device("cpu") if weights is None else weights.device
-
-
-def _filled(baseline: Fill, inputs: Tensor, feature_mask: Tensor) -> Tensor:
-    """The values that dropped regions are replaced by, of the inputs' shape."""
-    if isinstance(baseline, str):
-        return baseline_from_text(baseline)(inputs, feature_mask)
-    if isinstance(baseline, Tensor) or not callable(baseline):
-        values = torch.as_tensor(baseline, dtype=inputs.dtype, device=inputs.device)
-    else:
-        parameters = inspect.signature(baseline).parameters.values()
-        needed = [parameter for parameter in parameters if parameter.default is parameter.empty]
-        values = baseline(inputs, feature_mask) if len(needed) > 1 else baseline(inputs)
-    try:
-        return values.expand_as(inputs)
-    except (RuntimeError, AttributeError) as error:
-        given = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-        raise InputError(f"the baseline must broadcast to {tuple(inputs.shape)}; got {given}") from error
 
 
 def _masked_models(

@@ -15,7 +15,8 @@ from captum_focalogic.cli.verify import verify
 from captum_focalogic.files import make_folder
 
 if TYPE_CHECKING:
-    from captum_focalogic.answer import Answer, Session
+    from captum_focalogic.answer import Answer
+    from captum_focalogic.session import Session
 
 _MOST_LITERALS = 300
 _TILES = 100
@@ -137,8 +138,9 @@ def demo(
 
     The same as explain --model demo, which takes further options.
     """
-    from captum_focalogic.answer import BASELINE, CRITERION
+    from captum_focalogic.answer import CRITERION
     from captum_focalogic.cli.session import open_session
+    from captum_focalogic.session import BASELINE
 
     folder = make_folder(out)
     opened = open_session(

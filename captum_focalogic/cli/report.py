@@ -13,10 +13,10 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.files import read_text
 
 if TYPE_CHECKING:
-    from captum_focalogic.answer import Session
     from captum_focalogic.focus import Focus
     from captum_focalogic.ground_truth import GroundTruth
     from captum_focalogic.report.page import Entry
+    from captum_focalogic.session import Session
 
 
 @reports_errors

@@ -12,8 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from captum_focalogic import answer
-from captum_focalogic.answer import SeenImage, Session
+from captum_focalogic import session as sessions
 from captum_focalogic.arrays import Labels
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, find_classifier, find_device
@@ -24,6 +23,7 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_tensor
 from captum_focalogic.segmenters import Grid, Segmenter, read_label_map, segmenter_from_text
+from captum_focalogic.session import SeenImage, Session
 
 
 class ModelError(CommandError):
@@ -65,7 +65,7 @@ def open_session(
     alone = ":0.4" if model == "cascade:face" and image is None else ""
     classifier = replace(find_classifier(f"{model}{alone}", weights), name=model).to(place)
     parse_criterion(criterion, classifier.labels)
-    session = answer.open_session(
+    session = sessions.open_session(
         classifier,
         _example(classifier, seed) if image is None else image,
         segmenter if mask is None else read_label_map(mask),
@@ -180,7 +180,7 @@ def _example(classifier: Classifier, seed: int) -> SeenImage:
         from skimage import data
 
         cat: Any = data
-        return answer.see_image(Image.fromarray(cat.chelsea()), classifier, "chelsea, the cat of scikit-image")
+        return sessions.see_image(Image.fromarray(cat.chelsea()), classifier, "chelsea, the cat of scikit-image")
     raise CommandError(
         f"{classifier.name} has no example of its own; name an image: focalogic explain IMAGE --model ..."
     )
