@@ -44,6 +44,11 @@ class OutputKind(IntEnum):
     """One whole number, which is the label itself."""
 
 
+def middle_of(kind: OutputKind) -> float:
+    """Where one number of a kind decides between yes and no."""
+    return 0.5 if kind == OutputKind.SIGMOIDS else 0.0
+
+
 def kinds_of(reference: Tensor, outputs: Outputs = "auto") -> Tensor:
     """What the numbers of each example are: the one place that decides it.
 
@@ -195,7 +200,7 @@ class Top1:
         if not scores.is_floating_point():
             return scores[:, 0] == reference[:, 0], None
         kinds = kinds_of(reference) if kinds is None else kinds
-        middle = torch.where(kinds == OutputKind.SIGMOIDS, 0.5, 0.0)
+        middle = torch.where(kinds == OutputKind.SIGMOIDS, middle_of(OutputKind.SIGMOIDS), middle_of(OutputKind.SCORE))
         own, was = _wide(scores)[:, 0] - middle, _wide(reference)[:, 0] - middle
         return (own > 0) == (was > 0), torch.where(was > 0, own, -own).float()
 

@@ -13,7 +13,14 @@ from torch import Tensor
 
 from captum_focalogic import arguments
 from captum_focalogic.arrays import Bools
-from captum_focalogic.criteria import OutputKind, Outputs, class_probabilities, criterion_text, target_probability
+from captum_focalogic.criteria import (
+    OutputKind,
+    Outputs,
+    class_probabilities,
+    criterion_text,
+    middle_of,
+    target_probability,
+)
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import AggregateOutputError, InputError, warn
 from captum_focalogic.fingerprint import fingerprint
@@ -278,7 +285,7 @@ class MaskedModel:
             value = scores[0, 0].item()
             if kind == OutputKind.LABELS:
                 return Prediction(int(value))
-            yes = value > (0.5 if kind == OutputKind.SIGMOIDS else 0)
+            yes = value > middle_of(kind)
             share = target_probability(scores, torch.zeros(1).long(), references.kinds[[self.row]], scores)[0].item()
             return Prediction(int(yes), probability=None if np.isnan(share) else share)
         highest = self.summarise(scores)

