@@ -5,7 +5,6 @@ import socket
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -17,22 +16,12 @@ pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 
 from hypothesis import given, settings
 from hypothesis import strategies as hs
+from shared_metrics import metrics, pairs, process, update
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.metrics import focus_divergence, focus_precision, focus_recall
-from captum_focalogic.study import FocusDivergence, FocusPrecision, FocusRecall
-
-
-def pairs(seed: int, count: int) -> list[tuple[Focus, Any]]:
-    draws = np.random.default_rng(seed)
-    made = []
-    for _ in range(count):
-        num_regions = int(draws.integers(1, 7))
-        areas = draws.uniform(0.1, 1, num_regions)
-        states = draws.random((int(draws.integers(0, 5)), num_regions)) < 0.5
-        made.append((focus_of(states, range(num_regions), areas=areas / areas.sum()), draws.random(num_regions) < 0.5))
-    return made
+from captum_focalogic.study import FocusDivergence, FocusPrecision
 
 
 def expected(made: list[tuple[Focus, Any]]) -> dict[str, tuple[float, int, int]]:
@@ -47,15 +36,6 @@ def expected(made: list[tuple[Focus, Any]]) -> dict[str, tuple[float, int, int]]
         mean = math.fsum(defined) / len(defined) if defined else math.nan
         told[name] = (mean, len(defined), len(each) - len(defined))
     return told
-
-
-def metrics() -> dict[str, Any]:
-    return {"precision": FocusPrecision(), "recall": FocusRecall(), "divergence": FocusDivergence()}
-
-
-def update(metric: Any, made: list[tuple[Focus, Any]]) -> None:
-    focuses, truths = [focus for focus, _ in made], [truth for _, truth in made]
-    metric.update(*((focuses,) if isinstance(metric, FocusDivergence) else (focuses, truths)))
 
 
 def test_numbers_worked_out_by_hand() -> None:
@@ -99,28 +79,13 @@ def test_as_many_truths_as_focuses() -> None:
         FocusPrecision().update([focus, focus], [truth])
 
 
-def _process(rank: int, port: int, out: str) -> None:
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    try:
-        made = pairs(11, 15)
-        # unequal shares: averaging the processes' means would be wrong
-        own = made[:3] if rank == 0 else made[3:]
-        found = {}
-        for name, metric in metrics().items():
-            update(metric, own)
-            found[name] = float(metric.compute())
-        torch.save(found, f"{out}/{rank}.pt")
-    finally:
-        dist.destroy_process_group()
-
-
 def test_two_processes_agree_on_the_mean_over_all_images(tmp_path: Path) -> None:
     if not dist.is_available() or not dist.is_gloo_available():
         pytest.skip("needs torch.distributed with gloo")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    mp.spawn(_process, (port, str(tmp_path)), nprocs=2)  # type: ignore[no-untyped-call]
+    mp.spawn(process, (port, str(tmp_path)), nprocs=2)  # type: ignore[no-untyped-call]
     for rank in range(2):
         for name, value in torch.load(tmp_path / f"{rank}.pt").items():
             assert value == pytest.approx(expected(pairs(11, 15))[name][0], abs=1e-12)
