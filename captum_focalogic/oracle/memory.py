@@ -97,7 +97,7 @@ class Memory:
         self._held = 0
         self._summaries: list[Summaries] = []
         self._verdicts: dict[Hashable, _Verdicts] = {}
-        self._in_flight: NDArray[np.generic] = st.sort_keys(st.empty(num_regions))
+        self._in_flight: set[Hashable] = set()
 
     def __len__(self) -> int:
         return self._index.total
@@ -110,17 +110,16 @@ class Memory:
         """
         with self.changed:
             known = self._known(criterion, packed, judge)
-            keys = st.sort_keys(packed)
             mine = ~known
-            if len(self._in_flight):
-                mine &= ~np.isin(keys, self._in_flight)
-            self._in_flight = np.concatenate([self._in_flight, keys[mine]])
+            if self._in_flight:
+                mine &= np.array([key not in self._in_flight for key in _keys(packed)], dtype=np.bool_)
+            self._in_flight.update(_keys(packed[mine]))
             return known, mine
 
     def release(self, packed: Packed) -> None:
         """Give claimed states back unanswered."""
         with self.changed:
-            self._in_flight = self._in_flight[~np.isin(self._in_flight, st.sort_keys(packed))]
+            self._in_flight.difference_update(_keys(packed))
             self.changed.notify_all()
 
     def store(
@@ -222,3 +221,9 @@ class Memory:
         if len(self._outputs) > 1:
             self._outputs = [torch.cat(self._outputs)]
         return self._outputs[0][torch.from_numpy(rows)]
+
+
+def _keys(packed: Packed) -> list[Hashable]:
+    """One key a state: for the few of a batch that are on their way, a set is quicker than sorted arrays."""
+    keys: list[Hashable] = st.sort_keys(packed).tolist()
+    return keys

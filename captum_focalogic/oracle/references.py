@@ -95,7 +95,8 @@ class References:
 
     def judge(self, criterion: AnyCriterion, scores: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
         """Verdicts and scores (NaN where the criterion gives none) for what :meth:`read` gave, (B,) each."""
-        if not isinstance(criterion, Criterion):
+        # Not isinstance: a protocol walks its members for every batch.
+        if not hasattr(criterion, "judge"):
             return _by_function(criterion, scores, self.outputs[index])
         if self.targets is None:
             raise InputError("a criterion on classes needs outputs that were asked for with one; ask the model anew")

@@ -299,8 +299,8 @@ class Scheduler:
         """Verdicts, scores and what is remembered of the outputs."""
         first = segments[0].job.model
         kept = self._upload(segments)
-        index = torch.tensor([segment.job.model.row for segment in segments], device=self._device)
-        index = index.repeat_interleave(torch.tensor([len(segment) for segment in segments], device=self._device))
+        rows = np.repeat([segment.job.model.row for segment in segments], [len(segment) for segment in segments])
+        index = torch.from_numpy(rows).to(self._device)
         shown, start = [], 0
         for segment in segments:
             example = segment.job.model.example
@@ -315,12 +315,12 @@ class Scheduler:
         index = index.to(outputs.device)
         outputs = references.read(outputs, index)
         valid, score, start = [], [], 0
-        for criterion, rows in _by_criterion(segments):
-            part = slice(start, start + rows)
+        for criterion, count in _by_criterion(segments):
+            part = slice(start, start + count)
             judged = references.judge(criterion, outputs[part], index[part])
             valid.append(judged[0])
             score.append(judged[1])
-            start += rows
+            start += count
         return torch.cat(valid), torch.cat(score), outputs
 
     def _upload(self, segments: list[_Segment]) -> Tensor:
