@@ -540,5 +540,5 @@ def test_a_model_in_training_mode_is_said_before_it_is_asked() -> None:
         with pytest.raises(UserWarning, match=r"1 \(Dropout\); call model\.eval"):
             MaskedModel(model, ONES[:1], feature_mask=EACH)
         assert not asked
-        MaskedModel(model.eval(), ONES[:1], feature_mask=EACH)
-        MaskedModel(torch.nn.Linear(4, 2).train(), ONES[:1], feature_mask=EACH)
+        MaskedModel(model.eval(), ONES[:1], feature_mask=EACH, outputs="logits")
+        MaskedModel(torch.nn.Linear(4, 2).train(), ONES[:1], feature_mask=EACH, outputs="logits")
