@@ -1,18 +1,89 @@
-"""Files read and written whole: whoever looks, finds the old content or the new, never a part of it."""
+"""Files read and written whole: whoever looks, finds the old content or the new, never a part of it.
 
+What others wrote is read under :func:`reading` and :func:`within`, so that whatever is wrong with it is one sentence
+that names the file and the place in it.
+"""
+
+import json
 import os
 import secrets
 import shutil
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captum_focalogic.errors import FileError
+from captum_focalogic.errors import FileError, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_MALFORMED = (
+    KeyError,
+    TypeError,
+    ValueError,  # of encodings, base64, numbers and JSON too
+    AttributeError,
+    IndexError,
+    ArithmeticError,
+    RecursionError,
+    MemoryError,
+    NotImplementedError,
+    EOFError,
+    OSError,
+    SyntaxError,  # of XML too
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+)
+"""What data that is not of the form it should be makes its readers raise."""
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Turn whatever is wrong with a file's content into an error that names the file.
+
+    Raises
+    ------
+    InputError
+        Of what :func:`within` said, or any exception that malformed data causes.
+    """
+    try:
+        yield
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise InputError(f"{path}: {error}") from error
+    except _MALFORMED as error:
+        raise InputError(f"{path} cannot be read: {_fault(error)}") from error
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """The same for a place in a file, such as a field; places are nested: ``cat.json: objects[2]: bbox: ...``."""
+    try:
+        yield
+    except FileError:
+        raise
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    except _MALFORMED as error:
+        raise InputError(f"{place} cannot be read: {_fault(error)}") from error
+
+
+def _fault(error: BaseException) -> str:
+    match error:
+        case RecursionError():
+            return "it is nested too deeply"
+        case MemoryError():
+            return "it is larger than the memory there is"
+        case KeyError():
+            return f"there is no {error.args[0]!r}" if error.args else "something is missing"
+        case OSError():
+            return _reason(error)
+    return f"{str(error) or 'it is malformed'} ({type(error).__name__})"
 
 
 def read_text(path: str | Path, what: str = "") -> str:
@@ -34,9 +105,30 @@ def read_text(path: str | Path, what: str = "") -> str:
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise FileError(f"{name} is no text in UTF-8 (byte {error.start}); save it in that encoding") from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise FileError(
+            f"{name} is no text in UTF-8 (byte {error.start}), in line {line}; save it in that encoding"
+        ) from error
     except OSError as error:
         raise FileError(f"{name} cannot be read: {_reason(error)}") from error
+
+
+def read_json(path: str | Path) -> Any:
+    """What a JSON file holds.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or is no text in UTF-8; the message gives the path.
+    InputError
+        If it is no JSON; the message gives the path and the place.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = _fault(error) if isinstance(error, RecursionError) else str(error)
+        raise InputError(f"{path} cannot be read: it is no JSON: {reason}") from error
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -71,8 +163,8 @@ def read_array(path: str | Path) -> "NDArray[Any]":
         return np.array(mapped)
     except OSError as error:
         raise FileError(f"{path} cannot be read: {_reason(error)}") from error
-    except (ValueError, TypeError, EOFError, SyntaxError, OverflowError, zipfile.BadZipFile) as error:
-        raise FileError(f"{path} cannot be read: it is no NumPy array ({error})") from error
+    except _MALFORMED as error:
+        raise FileError(f"{path} cannot be read: it is no NumPy array ({_fault(error)})") from error
 
 
 def write_text(path: str | Path, text: str) -> Path:

@@ -39,6 +39,9 @@ MatchKind = Literal["coverage", "iou"]
 VOID = 255
 """Pascal VOC's value for pixels that nobody could assign."""
 
+MAX_MASK_PIXELS = 1 << 28
+"""Pixels of all masks of an image together; each takes a byte."""
+
 _USUAL: dict[str, float] = {"iou": 0.7, "coverage": 0.5}
 
 
@@ -186,6 +189,22 @@ class GroundTruth:
         return self
 
 
+def check_room(count: int, size: Sequence[int]) -> None:
+    """Refuse more masks of (height, width) than memory should be taken for on a file's word.
+
+    Raises
+    ------
+    InputError
+        If they hold more than :data:`MAX_MASK_PIXELS`.
+    """
+    height, width = size
+    if count * height * width > MAX_MASK_PIXELS:
+        raise InputError(
+            f"{count:,} mask(s) of {width}x{height} pixels are more than the {MAX_MASK_PIXELS:,} pixels that are read "
+            "for an image; scale the image and what is said about it down"
+        )
+
+
 def nothing(size: tuple[int, int]) -> GroundTruth:
     """Ground truth of an image in which nothing was found."""
     return GroundTruth(np.zeros((0, *size), dtype=np.bool_), ())
@@ -243,6 +262,7 @@ def ground_truth_from_mask(
     from scipy import ndimage
 
     parts, count = ndimage.label(pixels, structure=np.ones((3, 3)))
+    check_room(count, pixels.shape)
     return GroundTruth(np.stack([parts == index for index in range(1, count + 1)]), (label,) * count, void)
 
 

@@ -1,20 +1,30 @@
-"""Annotation files: shapes as COCO writes them, and the objects of Pascal VOC, COCO and ImageNet's boxes."""
+"""Annotation files: shapes as COCO writes them, and the objects of Pascal VOC, COCO and ImageNet's boxes.
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+An annotation that cannot be read costs itself, with a warning, and not its image; only where none of an image's can be
+read is that an error.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
 from xml.etree import ElementTree
 
 import numpy as np
 from torch import Tensor
 
 from captum_focalogic.arrays import Bools, Labels
-from captum_focalogic.errors import InputError
-from captum_focalogic.files import read_text
-from captum_focalogic.ground_truth import VOID, GroundTruth
+from captum_focalogic.errors import InputError, warn
+from captum_focalogic.files import read_json, reading, within
+from captum_focalogic.ground_truth import VOID, GroundTruth, check_room
 from captum_focalogic.regions import MIN_AREA, labels_from_masks
 from captum_focalogic.segmenters import read_label_map
+
+T = TypeVar("T")
+
+MAX_PIXELS = 1 << 27
+"""Pixels of the largest image that annotations are read for."""
 
 Shape = Mapping[str, Any] | Sequence[Any]
 """Run lengths (size and counts), or a polygon x1, y1, x2, y2, …, or several polygons that are one region."""
@@ -41,7 +51,12 @@ class Shapes:
     Raises
     ------
     InputError
-        If the file cannot be read or a shape is none; when called, if run lengths are of another size than the image.
+        If the file cannot be read; when called, if none of the shapes is one, or is of the size of the image.
+
+    Warns
+    -----
+    FocaLogicWarning
+        When called, if some are not; they are left out.
 
     Examples
     --------
@@ -51,15 +66,22 @@ class Shapes:
     """
 
     def __init__(self, shapes: Sequence[Shape] | str | Path, min_area: float = MIN_AREA) -> None:
+        self._source = str(shapes) if isinstance(shapes, str | Path) else "the shapes"
         self.shapes = _read(shapes) if isinstance(shapes, str | Path) else list(shapes)
         self.min_area = min_area
         if not self.shapes:
-            raise InputError("there are no shapes; give at least one, or leave the segmenter out")
+            raise InputError(f"there are no shapes in {self._source}; give at least one, or leave the segmenter out")
 
     def __call__(self, image: Tensor) -> Labels:
         """Regions of an image (3, H, W): 1 … M for shapes, 0 for the rest, (H, W)."""
         size = (int(image.shape[-2]), int(image.shape[-1]))
-        return labels_from_masks(np.stack([draw_shape(shape, size) for shape in self.shapes]), self.min_area)
+        with reading(self._source):
+            check_room(len(self.shapes), size)
+            masks = _readable(
+                self._source,
+                {f"shapes[{row}]": partial(draw_shape, shape, size) for row, shape in enumerate(self.shapes)},
+            )
+        return labels_from_masks(np.stack(masks), self.min_area)
 
 
 def read_voc(path: str | Path, names: Mapping[str, str] | None = None) -> GroundTruth:
@@ -81,16 +103,25 @@ def read_voc(path: str | Path, names: Mapping[str, str] | None = None) -> Ground
     ------
     InputError
         If the file cannot be read or is something else.
+
+    Warns
+    -----
+    FocaLogicWarning
+        If some of its objects cannot be read; they are left out.
     """
-    try:
+    with reading(path), within("this is no Pascal VOC annotation"):
         root = ElementTree.parse(path).getroot()
-        size = (int(_text(root, "size/height")), int(_text(root, "size/width")))
-        found = [(_text(item, "name"), _voc_box(item)) for item in root.findall("object")]
-    except (OSError, ElementTree.ParseError, ValueError) as error:
-        raise InputError(f"{path} is no Pascal VOC annotation that can be read: {error}") from error
-    labels = tuple((names or {}).get(name, name) for name, _ in found)
-    masks = [draw_box(box, size) for _, box in found]
-    return GroundTruth(np.array(masks, dtype=np.bool_).reshape(len(masks), *size), labels)
+        size = _size(*(_number(root, f"size/{side}") for side in ("height", "width")))
+        items = root.findall("object")
+        check_room(len(items), size)
+        objects = {f"object {number}": partial(_voc_object, item, size) for number, item in enumerate(items, 1)}
+        return _truth(_readable(path, objects), size, names)
+
+
+def _voc_object(item: ElementTree.Element, size: tuple[int, int]) -> tuple[str, Bools]:
+    left, top, right, bottom = (_number(item, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax"))
+    # Pascal VOC counts pixels from 1, and its last ones belong to the box.
+    return _text(item, "name"), draw_box((left - 1, top - 1, right, bottom), size)
 
 
 def read_voc_masks(
@@ -115,9 +146,14 @@ def read_voc_masks(
     kinds = read_label_map(classes)
     things = kinds if objects is None else read_label_map(objects)
     if things.shape != kinds.shape:
-        raise InputError(f"{classes} is {kinds.shape} but {objects} is {things.shape}; they must be of one image")
+        raise InputError(
+            f"{classes} is {_pixels(kinds.shape)} but {objects} is {_pixels(things.shape)}; they must be of one image"
+        )
+    found = np.unique(things)
+    with reading(classes if objects is None else objects):
+        check_room(len(found), kinds.shape)
     masks, labels = [], []
-    for thing in np.unique(things):
+    for thing in found:
         if thing in (0, VOID):
             continue
         mask = things == thing
@@ -149,48 +185,99 @@ class CocoAnnotations:
 
     def __init__(self, path: str | Path) -> None:
         self.path = path
-        try:
-            content = json.loads(read_text(path))
-            self._categories = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
-            self._images = {entry["id"]: entry for entry in content["images"]}
-            self._names = {Path(entry["file_name"]).name: entry["id"] for entry in content["images"]}
-            self._objects: dict[Any, list[dict[str, Any]]] = {key: [] for key in self._images}
-            for entry in content["annotations"]:
-                self._objects.setdefault(entry["image_id"], []).append(entry)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path} is no COCO annotation file that can be read: {error!r}") from error
+        with reading(path), within("this is no COCO annotation file"):
+            content = read_json(path)
+            categories, images, annotations = (
+                _field(content, name, _list) for name in ("categories", "images", "annotations")
+            )
+            self._categories = dict(self._entries("categories", categories, _category))
+            self._images = dict(self._entries("images", images, _image))
+            owners = self._entries("annotations", annotations, _annotation)
+        self._ids: dict[str, list[int | str]] = {}
+        for key, entry in self._images.items():
+            self._ids.setdefault(PurePosixPath(entry["file_name"]).name, []).append(key)
+        self._objects: dict[int | str, list[dict[str, Any]]] = {}
+        for key, item in owners:
+            self._objects.setdefault(key, []).append(item)
+
+    def _entries(
+        self, name: str, entries: Sequence[Any], read: Callable[[str, Any], tuple[int | str, T]]
+    ) -> list[tuple[int | str, T]]:
+        places = {f"{name}[{row}]": entry for row, entry in enumerate(entries)}
+        return _readable(self.path, {place: partial(read, place, entry) for place, entry in places.items()})
 
     def __len__(self) -> int:
         return len(self._images)
 
     def truth(self, image: int | str) -> GroundTruth:
-        """The objects of an image, given by its id or its file name.
+        """The objects of an image, given by its id, its file name or its path.
+
+        Of a path, as many folders are compared as both the file's and the given one have. Regions of a crowd are no
+        objects; where no object is, they are void.
 
         Raises
         ------
         InputError
-            If there is no such image, or an object is neither run lengths nor polygons nor a box.
+            If there is no such image, or several, or none of its objects is run lengths, polygons or a box.
+
+        Warns
+        -----
+        FocaLogicWarning
+            If some of its objects are not; they are left out.
         """
-        key = self._names.get(Path(image).name) if isinstance(image, str) else image
+        key = self._id(image) if isinstance(image, str) else image
         if key not in self._images:
             raise InputError(f"{self.path} has no image {image!r}; it has {len(self._images)} others")
         entry = self._images[key]
-        size = int(entry["height"]), int(entry["width"])
-        objects = self._objects[key]
-        masks = [self._mask(item, size) for item in objects]
-        labels = tuple(self._categories.get(item["category_id"], str(item["category_id"])) for item in objects)
-        return GroundTruth(np.array(masks, dtype=np.bool_).reshape(len(masks), *size), labels)
+        with reading(self.path):
+            with within(entry["place"]):
+                size = _size(entry["height"], entry["width"])
+            items = self._objects.get(key, [])
+            check_room(len(items), size)
+            found = _readable(self.path, {item["place"]: partial(self._object, item, size) for item in items})
+        truth = _truth([(label, mask) for label, mask, crowd in found if not crowd], size)
+        crowds = [mask for _, mask, crowd in found if crowd]
+        if not crowds:
+            return truth
+        return GroundTruth(truth.masks, truth.labels, np.any(crowds, axis=0) & ~truth.union)
 
-    def _mask(self, item: Mapping[str, Any], size: tuple[int, int]) -> Any:
+    def _id(self, name: str) -> int | str | None:
+        """The image of a file name; folders count where both names have them."""
+        given = PurePosixPath(name.replace("\\", "/")).parts[::-1]
+        ids = []
+        for key in self._ids.get(given[0] if given else "", []):
+            parts = PurePosixPath(self._images[key]["file_name"]).parts[::-1]
+            if all(own == other for own, other in zip(parts, given, strict=False)):
+                ids.append(key)
+        if len(ids) > 1:
+            listed = ", ".join(repr(self._images[key]["file_name"]) for key in ids[:5])
+            raise InputError(f"{self.path} has {len(ids)} images {name!r}: {listed}; add the folder, or give the id")
+        return ids[0] if ids else None
+
+    def _object(self, item: Mapping[str, Any], size: tuple[int, int]) -> tuple[str, Bools, bool]:
+        kind = _field(item, "category_id", _key)
+        label = self._categories.get(kind, str(kind))
         if item.get("segmentation"):
-            mask = decode_rle(item["segmentation"]) if isinstance(item["segmentation"], Mapping) else None
-            if mask is not None and mask.shape != size:
-                raise InputError(f"{self.path} has an object of {mask.shape} pixels in an image of {size}")
-            return draw_polygons(item["segmentation"], size) if mask is None else mask
-        if "bbox" not in item:
-            raise InputError(f"{self.path} has an object without segmentation and bbox: {item.get('id')}")
-        left, top, width, height = item["bbox"]
-        return draw_box((left, top, left + width, top + height), size)
+            mask = _field(item, "segmentation", lambda stored: draw_shape(stored, size))
+        elif "bbox" in item:
+            left, top, width, height = _field(item, "bbox", _box)
+            mask = draw_box((left, top, left + width, top + height), size)
+        else:
+            raise InputError(f"it has neither segmentation nor bbox: {_short(item)}")
+        return label, mask, bool(item.get("iscrowd"))
+
+
+def _category(_: str, entry: Any) -> tuple[int | str, str]:
+    return _field(entry, "id", _key), _field(entry, "name", _string)
+
+
+def _image(place: str, entry: Any) -> tuple[int | str, dict[str, Any]]:
+    sides = {side: _field(entry, side, _side) for side in ("height", "width")}
+    return _field(entry, "id", _key), {"place": place, "file_name": _field(entry, "file_name", _string), **sides}
+
+
+def _annotation(place: str, entry: Any) -> tuple[int | str, dict[str, Any]]:
+    return _field(entry, "image_id", _key), {**entry, "place": place}
 
 
 def draw_shape(shape: Shape, size: tuple[int, int]) -> Bools:
@@ -204,10 +291,12 @@ def draw_shape(shape: Shape, size: tuple[int, int]) -> Bools:
     if isinstance(shape, Mapping):
         if "segmentation" in shape:
             return draw_shape(shape["segmentation"], size)
-        mask = decode_rle(shape)
-        if mask.shape != size:
-            raise InputError(f"run lengths are of {mask.shape} pixels (height, width) but the image is {size}")
-        return mask
+        announced = _rle_size(shape)
+        if announced != size:
+            raise InputError(f"run lengths are of {_pixels(announced)} pixels but the image is of {_pixels(size)}")
+        return decode_rle(shape)
+    if isinstance(shape, str | bytes) or not isinstance(shape, Sequence):
+        raise InputError(f"a shape is run lengths (size and counts) or polygons; got {_short(shape)}")
     several = bool(shape) and not isinstance(shape[0], int | float)
     return draw_polygons(shape if several else [shape], size)
 
@@ -230,16 +319,24 @@ def decode_rle(rle: Mapping[str, Any]) -> Bools:
     InputError
         If the runs do not fill the size.
     """
-    try:
-        height, width = (int(side) for side in rle["size"])
+    height, width = _rle_size(rle)
+    with within("counts"):
         counts = rle["counts"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"run lengths need size (height, width) and counts; got {_short(rle)}") from error
-    runs = _uncompress(counts) if isinstance(counts, str | bytes) else [int(count) for count in counts]
-    if any(run < 0 for run in runs) or sum(runs) != height * width:
-        raise InputError(f"run lengths must be at least 0 and fill {height}x{width} pixels; they sum to {sum(runs)}")
+        runs = _uncompress(counts) if isinstance(counts, str | bytes) else [_whole(count) for count in counts]
+        if any(run < 0 for run in runs) or sum(runs) != height * width:
+            raise InputError(
+                f"run lengths must be at least 0 and fill {_pixels((height, width))} pixels; they sum to {sum(runs)}"
+            )
     values = np.arange(len(runs)) % 2 == 1
     return np.ascontiguousarray(np.repeat(values, runs).reshape(width, height).T)
+
+
+def _rle_size(rle: Mapping[str, Any]) -> tuple[int, int]:
+    if not isinstance(rle, Mapping) or not rle.keys() >= {"size", "counts"}:
+        raise InputError(f"run lengths need size (height, width) and counts; got {_short(rle)}")
+    with within("size"):
+        height, width = rle["size"]
+        return _size(height, width)
 
 
 def draw_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> Bools:
@@ -255,14 +352,17 @@ def draw_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) ->
     Raises
     ------
     InputError
-        If a polygon has fewer than three points.
+        If a polygon has fewer than three points, or other than finite numbers.
     """
     from skimage.draw import polygon as inside
 
     mask = np.zeros(size, dtype=np.bool_)
     for polygon in polygons:
+        if isinstance(polygon, str | bytes) or not isinstance(polygon, Sequence | np.ndarray):
+            raise InputError(f"a polygon is a list of numbers x1, y1, x2, y2, …; got {_short(polygon)}")
         if len(polygon) < 6 or len(polygon) % 2:
             raise InputError(f"a polygon is x1, y1, x2, y2, … of at least three points; got {_short(polygon)}")
+        _check_numbers(polygon)
         # The centre of the first pixel is at 0.5, where the drawing counts from 0.
         corners = np.asarray(polygon, dtype=np.float64).reshape(-1, 2) - 0.5
         mask[inside(corners[:, 1], corners[:, 0], size)] = True  # type: ignore[no-untyped-call]
@@ -278,28 +378,117 @@ def draw_box(box: Sequence[float], size: tuple[int, int]) -> Bools:
     return mask
 
 
+def _readable(source: str | Path, readers: Mapping[str, Callable[[], T]]) -> list[T]:
+    """What can be read, of several by place; the others are left out with a warning, unless it is all of them."""
+    found: list[T] = []
+    faults: list[InputError] = []
+    for place, read in readers.items():
+        try:
+            with within(place):
+                found.append(read())
+        except InputError as error:
+            faults.append(error)
+    if faults and not found:
+        raise faults[0]
+    if faults:
+        told = "; ".join(map(str, faults[:3]))
+        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+        warn(f"{source}: {len(faults)} of {len(readers)} entries cannot be read and are left out: {told}{more}")
+    return found
+
+
+def _truth(
+    objects: Sequence[tuple[str, Bools]], size: tuple[int, int], names: Mapping[str, str] | None = None
+) -> GroundTruth:
+    masks = np.array([mask for _, mask in objects], dtype=np.bool_).reshape(len(objects), *size)
+    return GroundTruth(masks, tuple((names or {}).get(label, label) for label, _ in objects))
+
+
 def _text(element: ElementTree.Element, path: str) -> str:
     text = element.findtext(path)
     if text is None:
-        raise ValueError(f"there is no {path}")
+        raise InputError(f"there is no {path}")
     return text.strip()
 
 
-def _voc_box(item: ElementTree.Element) -> tuple[float, float, float, float]:
-    left, top, right, bottom = (float(_text(item, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax"))
-    # Pascal VOC counts pixels from 1, and its last ones belong to the box.
-    return left - 1, top - 1, right, bottom
+def _number(element: ElementTree.Element, path: str) -> float:
+    with within(path):
+        number = float(_text(element, path))
+        _check_numbers([number])
+    return number
+
+
+def _field(entry: Any, name: str, read: Callable[[Any], T]) -> T:
+    with within(name):
+        if not isinstance(entry, Mapping):
+            raise InputError(f"expected an object that has it; got {_short(entry)}")
+        return read(entry[name])
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise InputError(f"expected a list; got {_short(value)}")
+    return value
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"expected text; got {_short(value)}")
+    return value
+
+
+def _key(value: Any) -> int | str:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise InputError(f"expected a number or a name; got {_short(value)}")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer) or value != int(value):
+        raise InputError(f"expected a whole number; got {_short(value)}")
+    return int(value)
+
+
+def _side(value: Any) -> int:
+    if not 1 <= _whole(value) <= MAX_PIXELS:
+        raise InputError(f"a height or width is from 1 to {MAX_PIXELS:,}; got {_short(value)}")
+    return int(value)
+
+
+def _size(height: Any, width: Any) -> tuple[int, int]:
+    size = _side(height), _side(width)
+    if size[0] * size[1] > MAX_PIXELS:
+        raise InputError(f"an image of {_pixels(size)} pixels is announced; at most {MAX_PIXELS:,} are read")
+    return size
+
+
+def _box(value: Any) -> Sequence[float]:
+    if len(_list(value)) != 4:
+        raise InputError(f"a box is left, top, width, height; got {_short(value)}")
+    _check_numbers(value)
+    return value  # type: ignore[no-any-return]
+
+
+def _check_numbers(values: Sequence[Any]) -> None:
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+            raise InputError(f"expected finite numbers; got {_short(value)}")
+
+
+def _pixels(size: Sequence[int]) -> str:
+    """Width x height of (height, width), as everywhere in messages."""
+    return f"{size[1]}x{size[0]}"
 
 
 def _read(path: str | Path) -> list[Shape]:
-    try:
-        content = json.loads(read_text(path))
-    except (OSError, ValueError) as error:
-        raise InputError(f"the shapes {path} cannot be read: {error}") from error
+    content = read_json(path)
     listed = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(listed, list) or not all(isinstance(shape, list | dict) for shape in listed):
-        raise InputError(f"{path} must hold a JSON list of run lengths or polygons")
+        raise InputError(f"{path} must hold a JSON list of run lengths or polygons, alone or as annotations")
     return listed
+
+
+_MAX_BITS = 60
 
 
 def _uncompress(text: str | bytes) -> list[int]:
@@ -314,6 +503,8 @@ def _uncompress(text: str | bytes) -> list[int]:
         group = code - 48
         if not 0 <= group < 64:
             raise InputError(f"run lengths hold the character {chr(code)!r}, which COCO's compression does not write")
+        if shift > _MAX_BITS:
+            raise InputError(f"run lengths hold a number of more than {_MAX_BITS} bits")
         value |= (group & 31) << shift
         shift += 5
         if group & 32:

@@ -1,6 +1,7 @@
 """Shapes and annotation files."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import FocaLogicWarning, InputError
 from captum_focalogic.ground_truth import read_mask
 from captum_focalogic.integrations.annotations import (
     CocoAnnotations,
@@ -179,7 +180,11 @@ def test_coco_annotations(tmp_path):
         coco.truth("c.jpg")
     content["annotations"][0]["segmentation"]["size"] = [5, 4]
     path.write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"\(5, 4\) pixels in an image of \(4, 5\)"):
+    with pytest.warns(FocaLogicWarning, match=r"coco\.json: 1 of 3 .* annotations\[0\]: .* 4x5 pixels .* is of 5x4"):
+        assert CocoAnnotations(path).truth(7).labels == ("cat", "cat")
+    content["annotations"][1:] = []
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"coco\.json: annotations\[0\]: segmentation: run lengths are of 4x5 pixels"):
         CocoAnnotations(path).truth(7)
     for damage in ("[]", "{", '{"images": []}'):
         path.write_text(damage)
@@ -222,7 +227,7 @@ def test_shapes_come_from_a_file(tmp_path, wrap):
 
 
 def test_what_does_not_fit_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"\(4, 6\) pixels .* but the image is \(5, 6\)"):
+    with pytest.raises(InputError, match=r"6x4 pixels but the image is of 6x5"):
         Shapes([encode_rle(SMALL)])(torch.zeros(3, 5, 6))
     with pytest.raises(InputError, match="at least three points"):
         Shapes([[1, 2, 3]])(IMAGE)
@@ -233,3 +238,57 @@ def test_what_does_not_fit_is_refused(tmp_path):
         path.write_text(content)
         with pytest.raises(InputError, match=r"shapes\.json (cannot be read|must hold)"):
             Shapes(path)
+
+
+def test_images_of_one_name_in_two_folders_are_two(tmp_path):
+    images = [
+        {"id": number, "file_name": f"{folder}/a.jpg", "height": 2, "width": 2}
+        for number, folder in enumerate(("train2017", "val2017"))
+    ]
+    objects = [
+        {"image_id": number, "category_id": 1, "bbox": [0, 0, 1, 1 + number], "iscrowd": 0} for number in range(2)
+    ]
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps({"images": images, "categories": [], "annotations": objects}))
+    coco = CocoAnnotations(path)
+    assert coco.truth("val2017/a.jpg").masks.sum() == coco.truth("/data/val2017/a.jpg").masks.sum() == 2
+    assert coco.truth("train2017/a.jpg").masks.sum() == 1
+    with pytest.raises(InputError, match=r"has no image 'test2017/a\.jpg'"):
+        coco.truth("test2017/a.jpg")
+    with pytest.raises(InputError, match=r"2 images 'a\.jpg': 'train2017/a\.jpg', 'val2017/a\.jpg'; add the folder"):
+        coco.truth("a.jpg")
+
+
+def test_a_crowd_is_no_object_and_counts_nowhere(tmp_path):
+    crowd = {"size": [2, 3], "counts": [0, 4, 2]}
+    objects = [
+        {"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "iscrowd": 0},
+        {"image_id": 1, "category_id": 1, "segmentation": crowd, "iscrowd": 1},
+    ]
+    image = {"id": 1, "file_name": "a.jpg", "height": 2, "width": 3}
+    path = tmp_path / "coco.json"
+    path.write_text(json.dumps({"images": [image], "categories": [{"id": 1, "name": "cat"}], "annotations": objects}))
+    truth = CocoAnnotations(path).truth(1)
+    assert truth.labels == ("cat",)
+    assert truth.union.tolist() == [[True, False, False], [False, False, False]]
+    assert truth.void.tolist() == [[False, True, False], [True, True, False]]
+
+
+def test_no_memory_is_taken_on_the_word_of_a_few_bytes(tmp_path):
+    huge = VOC.replace(">8<", ">11000<").replace(">5<", ">11000<").replace("</annotation>", "")
+    item = huge[huge.index("<object>") : huge.index("</object>") + 9]
+    path = tmp_path / "a.xml"
+    path.write_text(huge + 3 * item + "</annotation>")
+    rle = {"size": [40_000, 40_000], "counts": [0, 1_600_000_000]}
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"a\.xml.* 5 mask\(s\) of 11000x11000 pixels"):
+        read_voc(path)
+    with pytest.raises(InputError, match="40000x40000 pixels is announced"):
+        decode_rle(rle)
+    with pytest.raises(InputError, match="40000x40000 pixels is announced"):
+        Shapes([rle])(IMAGE)
+    with pytest.raises(InputError, match="more than 60 bits"):
+        decode_rle({"size": [2, 2], "counts": "o" * 1_000_000})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000_000
