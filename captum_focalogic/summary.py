@@ -176,13 +176,17 @@ def _says(focus: Focus, critical: CriticalSets, row: int, against: str | None) -
 
 def _need(focus: Focus, critical: CriticalSets, row: int) -> str:
     """Whether it is needed, or which sufficient set does without it."""
+    several = critical.states[row].sum() > 1
     if critical.needed[row]:
-        return f"needed: none of {critical.valid_asked:,} sets that keep the answer does without"
+        each = f"each of the {critical.valid_asked:,} sets asked that keep the answer has"
+        if several:
+            return f"one of them is needed: {each} {regions_text(focus, critical.states[row], 'or')}"
+        return f"needed: {each} it"
     for place in focus.strongest:
         state = focus.final_states[place]
         if not (state & critical.states[row]).any():
             return f"yet {regions_text(focus, state, 'and')} alone keep{'s' if state.sum() == 1 else ''} it"
-    return "yet some sets without it keep the answer"
+    return f"yet some sets with{' none of them' if several else 'out it'} keep the answer"
 
 
 def certificate_text(focus: Focus) -> str:
@@ -197,8 +201,11 @@ def certificate_text(focus: Focus) -> str:
     least = certificate.least
     if certificate.smallest == "open":
         return f"the smallest set has {_between(certificate.complete_up_to or 0, least or 0)} regions ({asked})"
-    every = "these are all of that size" if certificate.smallest == "all" else "others of that size may exist"
-    return f"no fewer than {least} region{'s are' if least != 1 else ' is'} enough, and {every} ({asked})"
+    all_there_are = "this is the only one" if len(focus.final_states) == 1 else "these are all"
+    every = f"{all_there_are} of that size" if certificate.smallest == "all" else "others of that size may exist"
+    if not least:
+        return f"no region is needed ({asked})"
+    return f"{'a single region is' if least == 1 else f'no fewer than {least} regions are'} enough, and {every} ({asked})"
 
 
 def _between(proved: int, found: int) -> str:

@@ -114,7 +114,8 @@ class Trust:
             kept, count = sum(self.second_fill.holds), len(self.second_fill.holds)
             first = "holds" if self.second_fill.holds[0] else "falls"
             too = " too" if self.second_fill.holds[0] else ""
-            said.append(f"with {self.second_fill.baseline}{too} the first {first} ({kept} of {count} hold)")
+            others = f" ({kept} of the {count} strongest hold)" if count > 1 else ""
+            said.append(f"with {self.second_fill.baseline}{too} the first {first}{others}")
         if self.repeats is not None:
             said.append(f"{self.repeats.asked} asked again, {self.repeats.differed} differed")
             if not self.repeats.certain:

@@ -181,6 +181,33 @@ def bits(i: int):
     return [j for j in range(i.bit_length()) if i >> j & 1]
 
 
+class Watched:
+    """A predicate that notes after how many states an irreducible one was known, and when the best set got smaller.
+
+    ``least`` has pairs (states asked so far, regions of the best valid set), ``first`` one such pair, or None.
+    """
+
+    def __init__(self, source):
+        self.source = source
+        self.valid: dict[int, bool] = {}
+        self.first: tuple[int, int] | None = None
+        self.least: list[tuple[int, int]] = []
+
+    def __call__(self, states):
+        answers = self.source(states)
+        for entry, valid in zip(map(int, entries(states)), answers[0], strict=True):
+            self.valid[entry] = bool(valid)
+            if self.first is None:
+                around = [entry, *(entry | 1 << j for j in range(states.shape[1]))]
+                self.first = next(((len(self.valid), i.bit_count()) for i in around if self._irreducible(i)), None)
+            if valid and (not self.least or entry.bit_count() < self.least[-1][1]):
+                self.least.append((len(self.valid), entry.bit_count()))
+        return answers
+
+    def _irreducible(self, entry):
+        return self.valid.get(entry, False) and all(self.valid.get(entry & ~(1 << j)) is False for j in bits(entry))
+
+
 def irreducible(table) -> set[int]:
     """Entries reached from the last one by valid single deletions that have no valid child."""
     whole = len(table) - 1

@@ -85,7 +85,17 @@ def test_what_cannot_go_is_needed_only_where_nothing_does_without() -> None:
     )
     first, last = without_text(replace(focus, critical=critical)).splitlines()
     assert first == "1, all else kept, the model says dog; yet 3 alone keeps it"
-    assert last.startswith("3, all else kept, the model says cat still, but only at 0.30; needed: none of 9 sets")
+    assert last.startswith("3, all else kept, the model says cat still, but only at 0.30; needed: each of the 9 sets asked")
+    pairs = np.array([[True, False, True], [True, True, False]])
+    of_pairs = replace(focus, critical=replace(critical, states=pairs, needed=np.array([True, False])))
+    first, last = without_text(of_pairs).splitlines()
+    # Neither is needed by itself: one of the two is.
+    assert first.endswith("one of them is needed: each of the 9 sets asked that keep the answer has 1 or 3")
+    assert last.endswith("; yet 3 alone keeps it")
+    elsewhere = replace(critical, states=np.array([[False, False, True], [True, False, True]]), needed=np.zeros(2, bool))
+    first, last = without_text(replace(focus, critical=elsewhere)).splitlines()
+    assert first.endswith("; yet 1 and 2 alone keep it")
+    assert last.endswith("; yet some sets with none of them keep the answer")
     assert without_text(focus).startswith("no region, and no pair that was asked about, changes the answer")
 
 
@@ -93,6 +103,12 @@ def test_what_is_proved() -> None:
     found = focus_by(rule, strategy=Ascending())
     assert certificate_text(found).startswith("none is missing of the minimal sets (")
     smallest = focus_by(rule, strategy=Ascending(stop="smallest"))
-    assert certificate_text(smallest).startswith("no fewer than 2 regions are enough, and these are all of that size (")
+    assert certificate_text(smallest).startswith("no fewer than 2 regions are enough, and this is the only one of that size (")
+    only = focus_by(lambda kept: kept[7], strategy=Ascending(stop="smallest"))
+    assert certificate_text(only).startswith("a single region is enough, and this is the only one of that size (")
+    either = focus_by(lambda kept: kept[7] or kept[0], strategy=Ascending(stop="smallest"))
+    assert certificate_text(either).startswith("a single region is enough, and these are all of that size (")
+    none = focus_by(lambda kept: True, strategy=Ascending(stop="smallest"))
+    assert certificate_text(none).startswith("no region is needed (")
     nothing = focus_by(lambda kept: False)
     assert certificate_text(nothing).startswith("there is no set to look for")

@@ -87,6 +87,6 @@ def test_in_words() -> None:
     said = str(trust)
     assert "50 % (40 to 60)" in said
     assert "100 %" in said
-    assert "with black too the first holds (1 of 2 hold)" in said
+    assert "with black too the first holds (1 of the 2 strongest hold)" in said
     assert "9 asked again, 0 differed" in said
     assert "nothing here is certain" in str(Trust(half, half, 0.3, None, Repeats(9, 1, certain=False)))

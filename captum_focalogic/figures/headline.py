@@ -174,7 +174,7 @@ def _decision(focus: Focus) -> str:
 
 
 def _enough(focus: Focus, against: str | None) -> str:
-    """What the large image shows; and that what is grey in it was not grey when the model was asked."""
+    """What the large image shows; and that what is dimmed in it was filled when the model was asked."""
     states = focus.final_states[focus.strongest]
     asked = _filled(focus) if len(states) else ""
     if against is not None or not len(states) or not states[0].any():
@@ -204,10 +204,10 @@ def _grown(focus: Focus, grown: GrownSets) -> str:
 
 
 def _filled(focus: Focus) -> str:
-    """That what is grey was not grey when the model was asked."""
+    """What the dimmed rest was filled with when the model was asked."""
     filled = focus.provenance.baseline if focus.provenance.removal == "fill" else None
     shade = "mean colour" if filled == "mean" else filled
-    return "" if filled is None else f" (what is grey here was filled with {shade})"
+    return "" if filled is None else f" (the dimmed rest was filled with {shade})"
 
 
 def _without(focus: Focus, pixels: Bytes, labels: Ints, fill: ArrayLike | None, against: str | None) -> list[Panel]:

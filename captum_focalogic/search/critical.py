@@ -158,8 +158,8 @@ class CriticalSets:
         sizes = {1: "all single regions", 2: "all single regions and all pairs"}[self.complete_up_to]
         further = "" if self.complete_up_to == 2 else ", and some larger sets"
         return (
-            f"{sizes} were taken away in turn{further}: {self.asked:,} sets; needed is what none of the "
-            f"{self.valid_asked:,} region sets that keep the answer does without"
+            f"{sizes} were taken away in turn{further}: {self.asked:,} sets; needed is a set of "
+            f"which each of the {self.valid_asked:,} region sets asked that keep the answer has a region"
         )
 
 

@@ -122,7 +122,7 @@ def test_texts_say_what_was_asked_and_no_more(monkeypatch) -> None:
     headline(focus)
     assert said == [
         "",
-        "Enough: 0 and 7 alone, 33 % of the image: cat 0.77 (what is grey here was filled with mean colour)",
+        "Enough: 0 and 7 alone, 33 % of the image: cat 0.77 (the dimmed rest was filled with mean colour)",
         "Or -3, 0 and 2 alone: cat 0.78",
         "Without 0, all else kept, the model says tabby",
     ]

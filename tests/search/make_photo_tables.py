@@ -2,6 +2,7 @@
 
     python tests/search/make_photo_tables.py PHOTOS MODELS                       # photo_tables.npz
     python tests/search/make_photo_tables.py PHOTOS MODELS --mean --regions 8    # photo_answers.npz, added to
+    python tests/search/make_photo_tables.py PHOTOS MODELS --mean --networks lite0
 
 PHOTOS is a folder of ``.jpg`` or ``.JPEG`` files; MODELS holds ``mobilenet.py``, whose ``load()`` gives an ImageNet
 classifier and whose ``preprocess(image)`` gives its (3, 224, 224) input in [0, 1]. Each photo is cut by scikit-image's
@@ -108,13 +109,15 @@ def main() -> None:
     parser.add_argument("models", type=Path)
     parser.add_argument("--mean", action="store_true", help="mean colour, half of the probability, two networks")
     parser.add_argument("--regions", type=int, default=12)
+    parser.add_argument("--networks", nargs="+", help="ask these alone, such as lite0")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
     out = args.out or Path(__file__).parent / "data" / ("photo_answers.npz" if args.mean else "photo_tables.npz")
     nets = networks(args.models, both=args.mean)
     arrays = dict(np.load(out)) if args.mean and out.exists() else {}
     for path in sorted([*args.photos.glob("*.jpg"), *args.photos.glob("*.JPEG")]):
-        for name, (net, preprocess) in nets.items():
+        for name in args.networks or nets:
+            net, preprocess = nets[name]
             key = f"{path.stem}@{name}" if args.mean else path.stem
             if f"{key}/valid" in arrays:
                 continue
