@@ -205,7 +205,8 @@ def certificate_text(focus: Focus) -> str:
     every = f"{all_there_are} of that size" if certificate.smallest == "all" else "others of that size may exist"
     if not least:
         return f"no region is needed ({asked})"
-    return f"{'a single region is' if least == 1 else f'no fewer than {least} regions are'} enough, and {every} ({asked})"
+    proved = "a single region is" if least == 1 else f"no fewer than {least} regions are"
+    return f"{proved} enough, and {every} ({asked})"
 
 
 def _between(proved: int, found: int) -> str:
