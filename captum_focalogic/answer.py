@@ -157,7 +157,8 @@ class Answer:
         """Write an interactive page, one HTML file; ``how`` as for :meth:`Focus.report`."""
         focus = self.focus
         settings = {"Model": str(focus.provenance.model), "Device": self.device}
-        settings["Baseline"] = str(focus.provenance.baseline)
+        filled = focus.provenance.removal != "tokens"
+        settings |= {"Baseline": str(focus.provenance.baseline)} if filled else {"Removal": "tokens, no fill"}
         known = {"title": self.title, "label": focus.target_name, "against": self.against, "settings": settings}
         return focus.report(path, **{**known, **how})
 
@@ -502,7 +503,12 @@ def _answer(session: Session, model: MaskedModel, focus: Focus, seed: int) -> An
         names=session.names,
         target_name=classifier.label_of(focus.target) if isinstance(focus.target, int) else None,
         prediction=_named(focus.prediction, classifier),
-        provenance=replace(focus.provenance, baseline=session.baseline, model=classifier.name, seed=seed),
+        provenance=replace(
+            focus.provenance,
+            baseline=session.baseline if model.removal == "fill" else None,
+            model=classifier.name,
+            seed=seed,
+        ),
     )
     outputs = model.references.outputs[model.row]
     over = model.criterion.other if isinstance(model.criterion, Over) else None

@@ -71,8 +71,8 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         What the model's numbers are; "auto" reads it off the outputs for the whole input, says so where these alone
         cannot tell, and stops with an error when a later answer contradicts it.
     removal : {"fill", "tokens"}
-        How dropped regions are taken away: filled with the baselines, or left out by the model itself (see
-        :class:`~captum_focalogic.masked_model.MaskedModel`).
+        How dropped regions are taken away: filled with the baselines, or left out by the model itself, in regions of
+        whole patches (see :class:`~captum_focalogic.masked_model.MaskedModel`).
     to_image : callable, optional
         Undoes the model's normalisation for the segmenter: (C, H, W) -> (3, H, W) in [0, 1].
 
@@ -196,7 +196,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         warn_of_emptiness(focuses)
         weights = [np.asarray(_WEIGHTS[self.weighting](focus), dtype=np.float64) for focus in focuses]
         if not keywords.return_input_shape:
-            return _by_region(weights, focuses, rows[0])
+            return _by_region(weights, models, rows[0])
         spread = tuple(_spread(models, weights, position) for position in range(len(rows)))
         return spread if isinstance(inputs, tuple) else spread[0]
 
@@ -315,12 +315,12 @@ def _spread(models: list[MaskedModel], weights: list[Any], position: int) -> Ten
     return torch.stack(spread)
 
 
-def _by_region(weights: list[Any], focuses: list[Focus], like: Tensor) -> Tensor:
-    """Region weights as they are, (N, number of distinct region ids)."""
-    region_ids = np.unique(np.concatenate([focus.region_ids for focus in focuses]))
-    table = np.zeros((len(focuses), len(region_ids)))
-    for row, (weight, focus) in enumerate(zip(weights, focuses, strict=True)):
-        table[row, np.searchsorted(region_ids, focus.region_ids)] = weight
+def _by_region(weights: list[Any], models: list[MaskedModel], like: Tensor) -> Tensor:
+    """Region weights as they are, (N, number of distinct region ids); 0 for a region that won no patch."""
+    region_ids = np.unique(np.concatenate([ids for model in models for ids in (model.region_ids, model.lost_ids)]))
+    table = np.zeros((len(models), len(region_ids)))
+    for row, (weight, model) in enumerate(zip(weights, models, strict=True)):
+        table[row, np.searchsorted(region_ids, model.region_ids)] = weight
     dtype = like.dtype if like.is_floating_point() else torch.float32
     return torch.from_numpy(table).to(device=like.device, dtype=dtype)
 
@@ -349,6 +349,8 @@ def _emptiness(focus: Focus) -> str | None:
             "states and the attributions are 0"
         )
     if not focus.final_states[0].any():
+        if focus.provenance.removal == "tokens":
+            return "the prediction stays with every patch left out, so leaving regions out explains nothing"
         return (
             "the baseline alone keeps the prediction, so every region is dispensable and this baseline explains "
             "nothing; pass another one as baselines="

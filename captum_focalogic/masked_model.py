@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from captum_focalogic import arguments
+from captum_focalogic import arguments, names
 from captum_focalogic.arrays import Bools
 from captum_focalogic.criteria import (
     OutputKind,
@@ -43,7 +43,7 @@ from captum_focalogic.oracle import (
 from captum_focalogic.oracle.forward import is_out_of_memory
 from captum_focalogic.oracle.memory import HIGHEST
 from captum_focalogic.provenance import REMOVALS, Prediction, Provenance, Removal, versions
-from captum_focalogic.regions import Partition
+from captum_focalogic.regions import Partition, partition_from_masks, snap_to_patches
 from captum_focalogic.search import Reading, Run, SearchResult, Strategy
 from captum_focalogic.search import states as st
 from captum_focalogic.search.critical import Inquiry, Questions
@@ -95,6 +95,7 @@ class _Call:
     masker: Masker
     removal: Removal
     baseline: str | None
+    lost: tuple[NDArray[np.int64], ...]
 
 
 class MaskedModel:
@@ -123,8 +124,10 @@ class MaskedModel:
     outputs : {"auto", "logits", "probabilities"}
         What the model's numbers are.
     removal : {"fill", "tokens"}
-        How dropped regions are taken away: filled with the baseline, or left out by the model itself, which then has
-        ``forward_masked(images (B, C, H, W), kept (B, H, W) bool)``.
+        How dropped regions are taken away: filled with the baseline, or left out by the model itself: a vision
+        transformer (:mod:`captum_focalogic.integrations.vision_transformers`), or a model that has
+        ``forward_masked(images (B, C, H, W), kept (B, H, W) bool)``. Regions are then made of whole patches first. It
+        is tried before anything is asked, and refused where the model does not do it; see ``docs/removal.md``.
     segmenter, to_image
         As for :class:`~captum_focalogic.attributor.FocaLogic`.
     perturbations_per_eval : int or "auto"
@@ -208,12 +211,15 @@ class MaskedModel:
         masks = arguments.masks_of(feature_mask, rows, segmenter, to_image)
         examples = arguments.take_apart(rows, arguments.format_baselines(baselines, rows, masks), masks)
         judged_by = parse_criterion(criterion) if isinstance(criterion, str) else criterion
-        _check_removal(removal, forward_func, examples)
+        asked = _removing(removal, forward_func, examples)
+        lost, examples = _snapped(examples, asked) if removal == "tokens" else ((), examples)
         _warn_of_training(forward_func)
         args = () if additional_forward_args is None else additional_forward_args
-        forward = Forward(forward_func, args if isinstance(args, tuple) else (args,), len(examples))
+        forward = Forward(asked, args if isinstance(args, tuple) else (args,), len(examples))
         batching = batching or batching_for("auto", forward_func, rows, {})
         whole = _reference_outputs(forward, examples, batching)
+        if removal == "tokens":
+            _prove(forward, examples[0], whole[:1])
         call = _Call(
             forward_func,
             forward,
@@ -222,6 +228,7 @@ class MaskedModel:
             Masker(),
             removal,
             baselines if isinstance(baselines, str) else None,
+            lost,
         )
         models = [cls.__new__(cls) for _ in examples]
         for row, (model, example) in enumerate(zip(models, examples, strict=True)):
@@ -258,6 +265,11 @@ class MaskedModel:
     def num_regions(self) -> int:
         """M."""
         return self.partition.num_regions
+
+    @property
+    def lost_ids(self) -> NDArray[np.int64]:
+        """Regions that were given and won no patch, so that no state has a column for them; their weight is 0."""
+        return self._call.lost[self.row] if self._call.lost else np.zeros(0, dtype=np.int64)
 
     @property
     def target(self) -> int | tuple[int, ...] | None:
@@ -306,8 +318,8 @@ class MaskedModel:
             criterion=criterion_text(self.criterion),
             outputs=None if kind is None else kind.name.lower(),
             outputs_rule=self.references.numbers,
-            baseline=self._call.baseline,
-            baseline_digest=fingerprint(*self.example.baselines),
+            baseline=self._call.baseline if self.removal == "fill" else None,
+            baseline_digest=fingerprint(*self.example.baselines) if self.removal == "fill" else None,
             removal=self.removal,
             model=getattr(forward_func, "__qualname__", type(forward_func).__qualname__),
             model_digest=weights_digest(forward_func),
@@ -382,7 +394,7 @@ class MaskedModel:
         return view
 
     def filled(self, baselines: Any) -> "MaskedModel":
-        """The same example with other baselines: its reference is shared, its memory begins anew."""
+        """The same example, filled with other baselines: its reference is shared, its memory begins anew."""
         formatted = arguments.format_baselines(baselines, self.example.inputs, self._masks())
         own = tuple(
             each[0] if each.dim() == row.dim() else each
@@ -390,7 +402,7 @@ class MaskedModel:
         )
         model = MaskedModel.__new__(MaskedModel)
         example = Example(self.example.inputs, own, self.partition)
-        call = replace(self._call, baseline=baselines if isinstance(baselines, str) else None)
+        call = replace(self._call, removal="fill", baseline=baselines if isinstance(baselines, str) else None)
         model._begin(call, self.row, example, self.criterion, Memory(self.num_regions))
         _remember_references([model])
         return model
@@ -618,20 +630,71 @@ def _warn_of_training(forward_func: Callable[..., Any]) -> None:
         )
 
 
-def _check_removal(removal: str, forward_func: Callable[..., Any], examples: list[Example]) -> None:
+def _removing(removal: str, forward_func: Callable[..., Any], examples: list[Example]) -> Callable[..., Any]:
+    """The model as one that can remove regions so."""
     if removal not in REMOVALS:
         raise InputError(f"removal must be one of {', '.join(REMOVALS)}; got {removal!r}")
     if removal == "fill":
-        return
-    if not callable(getattr(forward_func, "forward_masked", None)):
-        raise InputError(
-            f"removal={removal!r} needs a model that leaves pixels out by itself, with forward_masked(images, kept); "
-            f"{type(forward_func).__name__} has none. Use removal='fill'"
-        )
+        return forward_func
     columns = examples[0].partition.columns
     one_image = len(columns) == 1 and examples[0].inputs[0].dim() == 4
     if not one_image or (columns[0].dim() == 3 and len(columns[0]) != 1):
         raise InputError(f"removal={removal!r} needs one image an example, whose channels share their regions")
+    return cast(Callable[..., Any], names.import_object(names.REMOVERS[removal])(forward_func))
+
+
+def _snapped(examples: list[Example], model: Callable[..., Any]) -> tuple[tuple[NDArray[np.int64], ...], list[Example]]:
+    """Examples whose regions are whole patches of the model, and the regions of each that win none."""
+    if not hasattr(model, "patches"):
+        return (), examples
+    height, width = examples[0].inputs[0].shape[2:]
+    patches = model.patches((height, width))
+    lost, snapped = [], []
+    for number, example in enumerate(examples):
+        region_ids = torch.from_numpy(example.partition.region_ids)
+        mask = region_ids.to(example.partition.columns[0].device)[example.partition.columns[0]]
+        partition = partition_from_masks([snap_to_patches(mask, patches)], [example.inputs[0].shape[1:]])
+        gone = np.setdiff1d(example.partition.region_ids, partition.region_ids)
+        if len(gone):
+            warn(
+                f"example {number}: region(s) {', '.join(map(str, gone.tolist()))} have most of no patch of the model, "
+                "so that they cannot be left out by themselves: they go with what surrounds them, and their weight is 0"
+            )
+        lost.append(gone)
+        snapped.append(replace(example, partition=partition))
+    return tuple(lost), snapped
+
+
+_SHARE_OFF = {torch.float64: 1e-8, torch.float32: 1e-3}
+"""How far outputs of the same question may be apart, as a share of the largest, by the outputs' precision."""
+
+
+def _prove(forward: Forward, example: Example, whole: Tensor) -> None:
+    """Refuse a model that says something else with all kept, or to which pixels that were left out make a difference."""
+    (image,), columns = example.inputs, example.partition.columns[0]
+    columns = columns.expand(1, *image.shape[2:])
+    part = columns < (example.partition.num_regions + 1) // 2
+    noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
+    images = torch.cat([image, image, torch.where(part, image, noise)])
+    kept = torch.cat([torch.ones_like(part), part, part])
+    outputs = forward.masked((images,), kept, torch.zeros(3, dtype=torch.int64, device=image.device))
+    everything, left, noisy = (row.double().nan_to_num() for row in outputs.cpu())
+    expected = whole[0].cpu().double()
+    off = _SHARE_OFF.get(outputs.dtype, 5e-2) * max(1e-6, float(expected.abs().max()))
+    if not torch.allclose(everything, expected, rtol=0, atol=off):
+        raise InputError(
+            "removal='tokens' is refused: with every region kept, the model that leaves pixels out says "
+            f"{_largest_gap(everything, expected):.3g} off what the model itself says. Use removal='fill'"
+        )
+    if not torch.allclose(left, noisy, rtol=0, atol=off):
+        raise InputError(
+            "removal='tokens' is refused: noise in pixels that are left out changes the model's answer by "
+            f"{_largest_gap(left, noisy):.3g}. Use removal='fill'"
+        )
+
+
+def _largest_gap(one: Tensor, other: Tensor) -> float:
+    return float((one - other).abs().max())
 
 
 def _reference_outputs(forward: Forward, examples: list[Example], batching: Batching) -> Tensor:

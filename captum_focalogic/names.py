@@ -104,6 +104,9 @@ GROUPS: dict[NamedKind, str] = {
 }
 """Entry points of other packages."""
 
+REMOVERS = {"tokens": "captum_focalogic.integrations.vision_transformers:drop_tokens"}
+"""Ways of removing that the model takes part in, and what makes of a model one that can."""
+
 IN_FILE = "PATH/MODULE.py:NAME"
 """How an object in a Python file of the user's is named, as a key of :data:`TABLE`."""
 

@@ -70,6 +70,31 @@ def partition_from_masks(masks: Sequence[Tensor], shapes: Sequence[torch.Size]) 
     return Partition(region_ids.cpu().numpy().astype(np.int64), areas, tuple(columns))
 
 
+def snap_to_patches(mask: Tensor, patches: Tensor) -> Tensor:
+    """Regions that are made of whole patches: each patch goes to the region that has most of its pixels.
+
+    Parameters
+    ----------
+    mask : (..., H, W) integer Tensor
+        Region id of every pixel.
+    patches : (H, W) int64 Tensor
+        Patch of every pixel, 0, 1, ...
+
+    Returns
+    -------
+    (..., H, W) Tensor
+        Of two regions with equally many pixels the lower id wins. A region that wins no patch is not in it.
+    """
+    size, patches = patches.shape, patches.to(mask.device).reshape(-1)
+    region_ids, columns = torch.unique(mask.expand(*mask.shape[:-2], *size), return_inverse=True)
+    number, cells = len(region_ids), int(patches.max()) + 1
+    snapped = [
+        torch.bincount(patches * number + row, minlength=cells * number).reshape(cells, number).argmax(1)[patches]
+        for row in columns.reshape(-1, patches.numel())
+    ]
+    return region_ids[torch.stack(snapped)].reshape(columns.shape)
+
+
 def as_label_map(labels: Any, size: tuple[int, int]) -> Labels:
     """Check what a segmenter returned.
 

@@ -21,6 +21,8 @@ from captum_focalogic.search.growth import GrownSets
 MOST_LITERALS = 12
 """Of a formula that is told in full; of longer ones the strongest sets are listed."""
 
+REMOVED_TOKENS = "dropped regions are left out, not filled: the model gets no token of them; regions are whole patches"
+
 ALTERNATIVES = 4
 MOST_CRITICAL = 3
 
@@ -48,6 +50,8 @@ def summary(focus: Focus, against: str | None = None, grown: GrownSets | None = 
     # Of a formula that is never true there is nothing to trust.
     if focus.trust is not None and grown is None:
         said["Trust"] = str(focus.trust)
+    if focus.provenance.removal == "tokens":
+        said["Removal"] = REMOVED_TOKENS
     said["Certificate"] = certificate_text(focus)
     return said
 
@@ -78,6 +82,8 @@ def enough_text(focus: Focus, against: str | None = None) -> str:
         return f"nothing: the whole image is not called {target_text(focus)} either"
     strongest = focus.final_states[focus.strongest[0]]
     if not strongest.any():
+        if focus.provenance.removal == "tokens":
+            return "no region at all: the answer stays with every patch left out, so leaving out explains nothing"
         return "no region at all: what the others are filled with is enough by itself, so this fill explains nothing"
     kept = focus.probabilities[focus.strongest[0]]
     likely = "" if np.isnan(kept) else f", {target_text(focus)} {kept:.2f}"
@@ -122,6 +128,8 @@ def grown_set_text(focus: Focus, grown: GrownSets, row: int) -> str:
     state, likely = grown.states[row], grown.probability[row]
     sure = "" if np.isnan(likely) else f", {likely:.2f}"
     if not state.any():
+        if focus.provenance.removal == "tokens":
+            return f"with every patch left out it is called {target_text(focus)}{sure}"
         return f"what the regions are filled with is by itself called {target_text(focus)}{sure}"
     verb = "is" if state.sum() == 1 else "are"
     spare = "" if grown.irreducible[row] else " (some may be spared)"

@@ -83,6 +83,23 @@ Criterion = Annotated[
         "probability:SHARE, margin:NUMBER, over:CLASS, label, threshold:NUMBER, tolerance:NUMBER.",
     ),
 ]
+
+
+class RemovalName(StrEnum):
+    """How dropped regions are taken away."""
+
+    fill = "fill"
+    tokens = "tokens"
+
+
+Removal = Annotated[
+    RemovalName,
+    typer.Option(
+        metavar="NAME",
+        help="How dropped regions are taken away: fill, with --baseline; tokens, left out of a vision transformer, "
+        "which gets no token of them (regions then follow its patches).",
+    ),
+]
 Baseline = Annotated[
     str,
     typer.Option(
