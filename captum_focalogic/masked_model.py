@@ -670,7 +670,7 @@ _SHARE_OFF = {torch.float64: 1e-8, torch.float32: 1e-3}
 
 
 def _prove(forward: Forward, example: Example, whole: Tensor) -> None:
-    """Refuse a model that says something else with all kept, or to which pixels that were left out make a difference."""
+    """Refuse a model that says otherwise with all kept, or to which pixels that are left out make a difference."""
     (image,), columns = example.inputs, example.partition.columns[0]
     columns = columns.expand(1, *image.shape[2:])
     part = columns < (example.partition.num_regions + 1) // 2

@@ -92,7 +92,8 @@ def snap_to_patches(mask: Tensor, patches: Tensor) -> Tensor:
         torch.bincount(patches * number + row, minlength=cells * number).reshape(cells, number).argmax(1)[patches]
         for row in columns.reshape(-1, patches.numel())
     ]
-    return region_ids[torch.stack(snapped)].reshape(columns.shape)
+    found: Tensor = region_ids[torch.stack(snapped)].reshape(columns.shape)
+    return found
 
 
 def as_label_map(labels: Any, size: tuple[int, int]) -> Labels:

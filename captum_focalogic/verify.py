@@ -435,7 +435,8 @@ def _unchecked(focus: Focus) -> tuple[str, ...]:
     """What a certificate says that neither its record nor the model can tell, and what it should say and does not."""
     certificate = focus.certificate
     said = [f"which search it was, and that it asked in {certificate.batches:,} batch(es)"]
-    untold = [what for name, what in _UNTOLD.items() if getattr(focus.provenance, name) is None]
+    told = {"baseline_digest"} if focus.provenance.removal == "tokens" else set()
+    untold = [what for name, what in _UNTOLD.items() if name not in told and getattr(focus.provenance, name) is None]
     if untold:
         said.append(f"{', '.join(untold)}, which the explanation does not tell")
     if focus.names or focus.target_name:

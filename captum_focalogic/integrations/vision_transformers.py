@@ -164,10 +164,9 @@ class TokenRemoval:
         """Which patches are there, (B, patches)."""
         self.patches((kept.shape[1], kept.shape[2]))
         height, width = self.patch_size
-        tiles = (
-            kept.unflatten(2, (-1, width)).unflatten(1, (-1, height)).permute(0, 1, 3, 2, 4).flatten(3).flatten(1, 2)
-        )
-        present = tiles.all(2)
+        tiles = kept.reshape(len(kept), kept.shape[1] // height, height, kept.shape[2] // width, width)
+        tiles = tiles.transpose(2, 3).flatten(3).flatten(1, 2)
+        present: Tensor = tiles.all(2)
         if not torch.equal(present, tiles.any(2)):
             raise InputError("kept must hold whole patches: all pixels of a patch, or none")
         return present
@@ -303,9 +302,10 @@ def _dropping(anatomy: Anatomy, present: Tensor, size: tuple[int, int]) -> Itera
     thread, seen = threading.get_ident(), []
 
     def check(_: nn.Module, args: tuple[Any, ...]) -> None:
-        if threading.get_ident() == thread and tuple(args[0].shape[-2:]) != size:
+        seen_size = tuple(args[0].shape[-2:])
+        if threading.get_ident() == thread and seen_size != size:
             raise InputError(
-                f"removal='tokens' cannot be used: the model makes its patches of a map of {tuple(args[0].shape[-2:])}, "
+                f"removal='tokens' cannot be used: the model makes its patches of a map of {seen_size}, "
                 f"not of the image of {size} that it was given. Use removal='fill'"
             )
 
@@ -349,8 +349,8 @@ def _dropping(anatomy: Anatomy, present: Tensor, size: tuple[int, int]) -> Itera
         yield
     if not seen:
         raise InputError(
-            f"removal='tokens' cannot be used: the model does not call its {type(anatomy.entry).__name__} here, as when "
-            "it was compiled or runs in other threads. Use removal='fill'"
+            f"removal='tokens' cannot be used: the model does not call its {type(anatomy.entry).__name__} here, as "
+            "when it was compiled or runs in other threads. Use removal='fill'"
         )
 
 

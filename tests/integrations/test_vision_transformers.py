@@ -237,7 +237,7 @@ class TestRefused:
 
     def test_plain_functions_are_told_how_to_pass_the_module(self):
         vit = made("torchvision")
-        self.refused(lambda x: vit(x), r"nn.Sequential\(normalise, model\)")
+        self.refused(lambda x: vit(2 * x), r"nn.Sequential\(normalise, model\)")
         image = an_image()
         told = TokenRemoval(lambda x: vit(2 * x), vit)
         mask = torch.arange(SIDE)[None, None, None].expand(1, 1, SIDE, SIDE) // (SIDE // 2)
@@ -317,7 +317,7 @@ class TestRefused:
 
     def test_a_module_that_is_not_called(self):
         vit, other = made("torchvision"), made("torchvision", seed=1)
-        self.refused(TokenRemoval(lambda x: other(x), vit), "does not call")
+        self.refused(TokenRemoval(other, vit), "does not call")
 
     def test_images_that_are_no_whole_patches(self):
         self.refused(made("dynamic size"), "whole patches", torch.rand(1, 3, SIDE, SIDE + 4))
@@ -422,7 +422,7 @@ class TestStored:
         assert verify(stored, model, image).holds
         assert any("Removal" in label for label in answer.summary())
         with pytest.raises(InputError, match="removal='tokens'"):
-            verify(stored, lambda x: model(x), image)
+            verify(stored, lambda x: model(x) + 0, image)
         asked_otherwise = verify(stored, model, image, removal="fill")
         assert not asked_otherwise.holds
         assert "fill now" in str(asked_otherwise)
