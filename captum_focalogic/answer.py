@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from captum_focalogic.arrays import Labels
 from captum_focalogic.attributor import check_bound, warn_of_emptiness
 from captum_focalogic.baselines import baseline_from_text
-from captum_focalogic.classifier import Classifier, find_classifier, find_device
+from captum_focalogic.classifier import Classifier, as_classifier, find_classifier, find_device
 from captum_focalogic.criteria import OutputKind, Outputs, Over, Top1, Top1Ratio, class_number, criterion_text
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, warn
@@ -424,7 +424,7 @@ def _classifier(
         place = find_device(str(device))
         classifier = named.to(place)
     else:
-        classifier = model if isinstance(model, Classifier) else Classifier(model, name=type(model).__name__)
+        classifier = as_classifier(model)
         place = _place_of(classifier.forward) if str(device) == "auto" else find_device(str(device))
         if str(device) != "auto" and isinstance(classifier.forward, nn.Module):
             classifier.forward.to(place)

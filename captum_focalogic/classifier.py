@@ -107,6 +107,22 @@ class Normalised(nn.Module):
         return cast(Tensor, self.model((images - self.mean) / self.std))
 
 
+def as_classifier(model: Any) -> Classifier:
+    """A classifier as it is; the classifier of a model that brings names and preprocessing along; else the bare model.
+
+    Parameters
+    ----------
+    model : Classifier, callable, or image-classification model or pipeline of transformers
+        A function or module takes images (N, 3, H, W) in [0, 1].
+    """
+    if isinstance(model, Classifier):
+        return model
+    packages = [kind.__module__.partition(".")[0] for kind in type(model).__mro__]
+    maker = next((names.ADOPTED[package] for package in packages if package in names.ADOPTED), None)
+    adopted = None if maker is None else names.import_object(maker)(model)
+    return adopted or Classifier(model, name=getattr(model, "__name__", type(model).__name__))
+
+
 def find_classifier(name: str, weights: str | Path | None = None) -> Classifier:
     """A classifier by its name, such as "torchvision:resnet18" or "my_models.py:net".
 

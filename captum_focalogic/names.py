@@ -54,6 +54,7 @@ TABLE: dict[NamedKind, dict[str, str]] = {
         "PATH/MODULE.py:NAME": "captum_focalogic.integrations.user_module:load_classifier",
         "cascade:face": "captum_focalogic.integrations.cascade:load_classifier",
         "timm:NAME": "captum_focalogic.integrations.timm:load_classifier",
+        "transformers:ID": "captum_focalogic.integrations.transformers:classifier_from_text",
         "open_clip:NAME@LABELS": "captum_focalogic.integrations.open_clip:classifier_from_text",
         "clip:ID@LABELS": "captum_focalogic.integrations.transformers:clip_from_text",
         "chat:ID@LABELS": "captum_focalogic.integrations.transformers:chat_from_text",
@@ -91,6 +92,9 @@ TABLE: dict[NamedKind, dict[str, str]] = {
     "method": {},
 }
 """How a name is written (what stands in brackets may be left out), and what makes the thing."""
+
+ADOPTED = {"transformers": "captum_focalogic.integrations.transformers:adopted"}
+"""Packages whose models bring what belongs to a classifier with them, and what makes one of such an object."""
 
 GROUPS: dict[NamedKind, str] = {
     "model": "captum_focalogic.models",

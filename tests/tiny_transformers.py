@@ -293,3 +293,14 @@ def clip():
         size={"shortest_edge": CLIP_SIDE}, crop_size={"height": CLIP_SIDE, "width": CLIP_SIDE}
     )
     return tf.CLIPModel(config).eval(), clip_tokenizer(), processor
+
+
+def image_classifier(side=32):
+    """A small ViT with random weights and three names, and its image processor."""
+    torch.manual_seed(0)
+    config = tf.ViTConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=side, patch_size=8,
+        id2label=dict(enumerate(CLIP_LABELS)), initializer_range=1.0,
+    )  # fmt: skip
+    processor = tf.ViTImageProcessor(size={"height": side, "width": side})
+    return tf.ViTForImageClassification(config).eval(), processor

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from captum_focalogic.classifier import Classifier, distinct_labels, refuse_weights, require_labels
+from captum_focalogic.classifier import Classifier, Normalised, distinct_labels, refuse_weights, require_labels
 from captum_focalogic.errors import InputError
 from captum_focalogic.images import CentreCrop, Fit, Stretch, resize_image
 from captum_focalogic.integrations.answers import (
@@ -117,6 +117,67 @@ def clip_from_text(text: str, weights: str | Path | None = None) -> Classifier:
     """A zero-shot classifier from ``ID@LABELS``."""
     refuse_weights(weights, "clip:…", "a folder in place of the id")
     return load_clip(*require_labels(text, "clip:openai/clip-vit-base-patch16@cat,dog"))
+
+
+def load_classifier(model: Any, image_processor: Any = None) -> Classifier:
+    """A classifier that was trained on labels, with its own preprocessing and names.
+
+    Parameters
+    ----------
+    model : str, Path, PreTrainedModel or ImageClassificationPipeline
+        A hub id such as "google/vit-base-patch16-224", a local folder, or what transformers made of one.
+    image_processor : object, optional
+        Of a model object; one that is left out means that images come as the model takes them: of its size, normalised.
+
+    Raises
+    ------
+    MissingExtraError
+        Without transformers.
+    InputError
+        If the model gives no class scores of images, or its images have changing sizes.
+    HubError
+        If an id cannot be fetched.
+
+    Examples
+    --------
+    >>> vit = load_classifier("google/vit-base-patch16-224")  # doctest: +SKIP
+    >>> print(explain_image(vit, "cat.jpg"))  # doctest: +SKIP
+    """
+    transformers = import_transformers()
+    name = "transformers"
+    if isinstance(model, str | Path):
+        name = f"transformers:{model}"
+        image_processor = image_processor or pretrained(transformers.AutoImageProcessor, model)
+        model = pretrained(transformers.AutoModelForImageClassification, model)
+    elif isinstance(model, transformers.Pipeline):
+        model, image_processor = model.model, image_processor or model.image_processor
+    if "pixel_values" not in inspect.signature(model.forward).parameters or "ForImageClassification" not in (
+        kind := type(model).__name__
+    ):
+        raise InputError(
+            f"{type(model).__name__} gives no class scores of images; give a model for image classification, such as "
+            "AutoModelForImageClassification loads"
+        )
+    network = model.eval().requires_grad_(False)
+    labels = network.config.id2label
+    if image_processor is None:
+        return Classifier(network, labels=labels, name=kind)
+    fit, _ = _preprocessing(image_processor)
+    if getattr(image_processor, "do_normalize", True):
+        network = Normalised(network, image_processor.image_mean, image_processor.image_std)
+    return Classifier.fitted(network.eval(), fit, labels, name if name != "transformers" else kind)
+
+
+def classifier_from_text(text: str, weights: str | Path | None = None) -> Classifier:
+    """A classifier by its id or folder."""
+    refuse_weights(weights, "transformers:…", "a folder in place of the id")
+    return load_classifier(text)
+
+
+def adopted(model: Any) -> Classifier | None:
+    """The classifier of a model or pipeline as transformers gives it; None for other objects of transformers."""
+    network = getattr(model, "model", model) if type(model).__name__.endswith("Pipeline") else model
+    return load_classifier(model) if type(network).__name__.endswith("ForImageClassification") else None
 
 
 class ChatModel:
@@ -351,6 +412,11 @@ def _preprocessing(processor: Any) -> tuple[Fit, tuple[int, int]]:
     resampling = Image.Resampling(getattr(processor, "resample", None) or Image.Resampling.BICUBIC)
     cropped = processor.crop_size if getattr(processor, "do_center_crop", False) else None
     size = cropped or processor.size
+    if "shortest_edge" in size and getattr(processor, "crop_pct", None):
+        # ConvNext's: resized by that share more than the side, then cropped; stretched from 384 pixels on.
+        side = int(size["shortest_edge"])
+        share = processor.crop_pct if side < 384 else None
+        return CentreCrop(side, side, share, resampling) if share else Stretch(side, side, resampling), (side, side)
     if "height" not in size:
         raise InputError(
             f"the image processor {type(processor).__name__} gives images of changing size ({dict(size)}); pass one "

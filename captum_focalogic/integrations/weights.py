@@ -1,7 +1,7 @@
 """Weights and whatever else is loaded from files and hubs: never code, and with a way to go on where that fails."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,17 @@ FILE_INSTEAD = (
 )
 
 
+KEYS = ("state_dict", "model_state_dict", "model")
+"""Under these, checkpoints hold a state dict beside the optimiser's state and the like."""
+
+PREFIXES = ("module.", "_orig_mod.", "model.")
+"""What wrappers put before every name: DataParallel, torch.compile, Lightning's and others' habit."""
+
+
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Read a state dict: a ``.safetensors`` file, or what ``torch.save`` wrote (loaded with ``weights_only=True``).
 
-    A checkpoint that holds the state dict under the key ``"state_dict"`` is opened up.
+    A checkpoint that holds the state dict under one of :data:`KEYS`, also one in the other, is opened up.
 
     Raises
     ------
@@ -50,8 +57,8 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             f"the weights {path} cannot be read: no file of torch.save that holds tensors only; "
             "save one with torch.save(model.state_dict(), path)"
         ) from error
-    if isinstance(stored, dict) and isinstance(stored.get("state_dict"), dict):
-        stored = stored["state_dict"]
+    while isinstance(stored, dict) and (held := [key for key in KEYS if isinstance(stored.get(key), dict)]):
+        stored = stored[held[0]]
     if not isinstance(stored, dict) or not stored or not all(isinstance(value, Tensor) for value in stored.values()):
         raise InputError(
             f"{path} holds no state dict (names to tensors) but a {type(stored).__name__}; save one with "
@@ -74,18 +81,30 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
 def fit_weights(model: nn.Module, weights: dict[str, Tensor], name: str | Path) -> nn.Module:
     """Load a state dict into a model, which is changed and returned; ``name`` is what an error calls it.
 
+    What wrappers put before all names (:data:`PREFIXES`, also several) is taken off where the model has none of it.
+
     Raises
     ------
     InputError
         If the names and shapes are not the model's.
     """
     try:
-        model.load_state_dict(weights)
+        model.load_state_dict(_unwrapped(weights, model.state_dict().keys()))
     except RuntimeError as error:
         reasons = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
         raise InputError(f"the weights {name} do not fit {type(model).__name__}: {reasons[0]}{more}") from error
     return model
+
+
+def _unwrapped(weights: dict[str, Tensor], expected: Collection[str]) -> dict[str, Tensor]:
+    """The weights under the names that a model expects, as far as wrappers alone make the difference."""
+    while not set(weights) & set(expected):
+        prefix = next((start for start in PREFIXES if all(name.startswith(start) for name in weights)), None)
+        if prefix is None:
+            break
+        weights = {name.removeprefix(prefix): value for name, value in weights.items()}
+    return weights
 
 
 def load_or_leave(model: nn.Module, weights: str | Path, name: str) -> nn.Module:

@@ -106,12 +106,14 @@ def as_rows(outputs: Any, rows: int) -> Tensor:
         raise ModelOutputError(
             "the forward function returned a Future; FocaLogic needs the tensor itself (wait for it)"
         )
+    # As transformers answers: a ModelOutput, whose class scores have a name.
+    outputs = getattr(outputs, "logits", outputs)
     if isinstance(outputs, Number | np.ndarray | np.generic):
         outputs = torch.as_tensor(outputs, device="cpu")
     if not isinstance(outputs, Tensor):
         raise ModelOutputError(
             f"the forward function must return a tensor with one row an input; got {type(outputs).__name__}. "
-            "Wrap it in a function that returns its scores, such as lambda x: model(x).logits"
+            "Wrap it in a function that returns its scores, such as lambda x: model(x)['scores']"
         )
     if outputs.is_complex():
         raise ModelOutputError(f"the forward function must return real numbers; got {outputs.dtype}")

@@ -9,14 +9,17 @@ from PIL import Image
 from torch import nn
 from torch.nn.functional import normalize
 
-from captum_focalogic import FocaLogic
+from captum_focalogic import FocaLogic, explain_image
+from captum_focalogic.classifier import find_classifier
 from captum_focalogic.errors import HubError, InputError, MissingExtraError
 from captum_focalogic.images import CentreCrop, Stretch
-from captum_focalogic.integrations.transformers import ChatModel, TransformersSegmenter, load_clip
+from captum_focalogic.integrations.transformers import ChatModel, TransformersSegmenter, load_classifier, load_clip
+from captum_focalogic.oracle.forward import as_rows
 
 pytest.importorskip("transformers", reason="transformers is not installed (extra 'transformers')")
 
 import tiny_transformers as tiny
+import transformers as tf
 
 CLIP_TEMPLATE = "a photo of a {}."
 
@@ -46,7 +49,6 @@ def test_clip_scores_are_the_models_own(clip, clip_images):
 
 
 def test_siglip_has_a_bias_and_stretches(clip_images):
-    tf = pytest.importorskip("transformers", reason="transformers is not installed (extra 'transformers')")
     torch.manual_seed(0)
     small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     text = tf.SiglipTextConfig(**small, vocab_size=16, max_position_embeddings=16, projection_size=16)
@@ -365,3 +367,59 @@ def test_a_missing_package_names_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtraError, match=r"captum-focalogic\[transformers\]"):
         TransformersSegmenter("facebook/sam-vit-base")
+
+
+@pytest.fixture
+def random_image():
+    pixels = np.random.default_rng(3).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize((64, 48), Image.Resampling.BICUBIC)
+
+
+def test_an_image_classifier_answers_as_its_own_pipeline_does(tmp_path, random_image):
+    model, processor = tiny.image_classifier()
+    processor.save_pretrained(tmp_path)
+    model.save_pretrained(tmp_path)
+    pipeline = tf.ImageClassificationPipeline(model=model, image_processor=processor)
+    own = {found["label"]: found["score"] for found in pipeline(random_image)}
+    for given in (
+        load_classifier(model, processor),
+        load_classifier(pipeline),
+        find_classifier(f"transformers:{tmp_path}"),
+    ):
+        seen = given.preprocess(random_image)
+        assert seen.shape == (3, 32, 32)
+        assert 0 <= seen.min() <= seen.max() <= 1
+        scores = as_rows(given.forward(seen[None]), 1).softmax(1)[0]
+        assert {given.label_of(place): float(score) for place, score in enumerate(scores)} == pytest.approx(
+            own, abs=0.01
+        )
+
+
+def test_a_convnext_is_cropped_as_its_own_processor_does(random_image):
+    processor = tf.ConvNextImageProcessor(size={"shortest_edge": 28}, crop_pct=0.875)
+    config = tf.ConvNextConfig(hidden_sizes=[8, 8], depths=[1, 1], num_stages=2, num_labels=3)
+    model = tf.ConvNextForImageClassification(config)
+    square = random_image.resize((64, 64))  # sides that scale to whole pixels: how a half is rounded is not meant
+    seen = load_classifier(model, processor).preprocess(square)
+    own = torch.as_tensor(processor(square, return_tensors="np")["pixel_values"][0])
+    mean, std = (torch.tensor(values)[:, None, None] for values in (processor.image_mean, processor.image_std))
+    assert (seen - (own * std + mean)).abs().mean() < 0.02
+
+
+def test_a_model_or_pipeline_is_explained_as_it_is(random_image):
+    model, processor = tiny.image_classifier()
+    pipeline = tf.ImageClassificationPipeline(model=model, image_processor=processor)
+    answer = explain_image(pipeline, random_image, segmenter="grid:2x2", max_evaluations=100)
+    assert answer.prediction.name in tiny.CLIP_LABELS
+    square = random_image.resize((32, 32))
+    bare = explain_image(model, square, segmenter="grid:2x2", max_evaluations=100)
+    assert bare.prediction.name in tiny.CLIP_LABELS
+    direct = model(torch.from_numpy(np.array(square)).permute(2, 0, 1)[None] / 255).logits.softmax(1).max()
+    assert bare.prediction.probability == pytest.approx(float(direct.detach()), abs=1e-4)
+
+
+def test_models_that_give_no_class_scores_of_images_are_refused(clip):
+    with pytest.raises(InputError, match="CLIPModel gives no class scores of images"):
+        load_classifier(clip[0])
+    with pytest.raises(InputError, match="a folder in place of the id"):
+        find_classifier("transformers:some/id", "weights.pt")

@@ -88,3 +88,33 @@ def test_errors_are_told_by_their_first_line():
 )
 def test_ids_of_hubs_are_told_from_paths(name, path):
     assert looks_like_a_path(name) is path
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda names: {f"module.{name}": value for name, value in names.items()},
+        lambda names: {f"_orig_mod.{name}": value for name, value in names.items()},
+        lambda names: {f"model.{name}": value for name, value in names.items()},
+        lambda names: {f"module._orig_mod.model.{name}": value for name, value in names.items()},
+        lambda names: {"model": names, "optimizer": {"lr": 0.1}},
+        lambda names: {"state_dict": {"model": {f"module.{name}": value for name, value in names.items()}}},
+        lambda names: {"model_state_dict": names, "epoch": 3},
+    ],
+)
+def test_what_wrappers_put_around_weights_is_taken_off(network, tmp_path, wrap):
+    torch.save(wrap(network.state_dict()), tmp_path / "wrapped.pt")
+    other, inputs = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)), torch.rand(5, 3)
+    load_weights(other, tmp_path / "wrapped.pt")
+    assert torch.equal(other(inputs), network(inputs))
+
+
+def test_a_prefix_that_the_model_has_itself_stays(tmp_path):
+    network = nn.ModuleDict({"model": nn.Linear(3, 2), "module": nn.Linear(2, 2)})
+    torch.save(network.state_dict(), tmp_path / "own.pt")
+    other = nn.ModuleDict({"model": nn.Linear(3, 2), "module": nn.Linear(2, 2)})
+    load_weights(other, tmp_path / "own.pt")
+    assert torch.equal(other["module"].weight, network["module"].weight)
+    torch.save({f"net.{name}": value for name, value in network.state_dict().items()}, tmp_path / "strange.pt")
+    with pytest.raises(InputError, match="do not fit ModuleDict"):
+        load_weights(other, tmp_path / "strange.pt")
