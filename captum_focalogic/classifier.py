@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from captum_focalogic import names
 from captum_focalogic.arrays import Labels
 from captum_focalogic.errors import InputError
-from captum_focalogic.files import read_text
+from captum_focalogic.files import read_lines
 from captum_focalogic.images import Fit, fit_labels, image_tensor, open_image
 
 
@@ -231,7 +231,7 @@ def split_labels(text: str) -> tuple[str, list[str] | None]:
     if said in names.names_of("labels"):
         return name, listed_labels(names.find("labels", said))
     if Path(said).suffix == ".txt":
-        return name, [line.strip() for line in read_text(said, "the labels").splitlines() if line.strip()]
+        return name, read_lines(said, "the labels")
     return name, [label.strip() for label in said.split(",")]
 
 

@@ -67,6 +67,10 @@ class FileError(InputError, OSError):
     """A file or folder that cannot be read, written or made; the message gives its path."""
 
 
+class MissingFileError(FileError, FileNotFoundError):
+    """A file that is to be read and is not there."""
+
+
 class HubError(FocaLogicError, OSError):
     """Something that is kept on a server could not be fetched; the message says how to get it otherwise."""
 

@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,12 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captum_focalogic.errors import FileError, InputError
+from captum_focalogic.errors import FileError, InputError, MissingFileError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MALFORMED = (
+MALFORMED = (
     KeyError,
     TypeError,
     ValueError,  # of encodings, base64, numbers and JSON too
@@ -34,6 +35,8 @@ _MALFORMED = (
     EOFError,
     OSError,
     SyntaxError,  # of XML too
+    SystemError,  # of extension modules, such as Arrow's
+    tokenize.TokenError,  # of NumPy's headers
     struct.error,
     zlib.error,
     zipfile.BadZipFile,
@@ -53,11 +56,12 @@ def reading(path: str | Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        if str(path) in str(error):
+        said = str(error)
+        if str(path) in said and len(said) <= _LONGEST:
             raise
-        raise InputError(f"{path}: {error}") from error
-    except _MALFORMED as error:
-        raise InputError(f"{path} cannot be read: {_fault(error)}") from error
+        raise InputError(_clip(said if str(path) in said else f"{path}: {said}")) from error
+    except MALFORMED as error:
+        raise InputError(_clip(f"{path} cannot be read: {_fault(error)}")) from error
 
 
 @contextmanager
@@ -69,8 +73,16 @@ def within(place: str) -> Iterator[None]:
         raise
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise InputError(f"{place} cannot be read: {_fault(error)}") from error
+
+
+_LONGEST = 1_200
+"""Characters of a message that quotes foreign data."""
+
+
+def _clip(message: str) -> str:
+    return message if len(message) <= _LONGEST else f"{message[:_LONGEST]} ..."
 
 
 def _fault(error: BaseException) -> str:
@@ -109,8 +121,22 @@ def read_text(path: str | Path, what: str = "") -> str:
         raise FileError(
             f"{name} is no text in UTF-8 (byte {error.start}), in line {line}; save it in that encoding"
         ) from error
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{name} cannot be read: {_reason(error)}") from error
     except OSError as error:
         raise FileError(f"{name} cannot be read: {_reason(error)}") from error
+
+
+def read_lines(path: str | Path, what: str = "") -> list[str]:
+    """The lines of a text, as of a list of names, without white space around them; empty ones do not count.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or is no text in UTF-8; the message gives the path.
+    """
+    # str.splitlines would cut names at rare characters too, such as the line separator of Unicode.
+    return [line.strip() for line in read_text(path, what).split("\n") if line.strip()]
 
 
 def read_json(path: str | Path) -> Any:
@@ -163,7 +189,7 @@ def read_array(path: str | Path) -> "NDArray[Any]":
         return np.array(mapped)
     except OSError as error:
         raise FileError(f"{path} cannot be read: {_reason(error)}") from error
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise FileError(f"{path} cannot be read: it is no NumPy array ({_fault(error)})") from error
 
 

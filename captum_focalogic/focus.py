@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.files import write_text
+from captum_focalogic.files import read_text, reading, write_text
 from captum_focalogic.focus_file import read_fields, write_fields
 from captum_focalogic.provenance import Prediction, Provenance
 from captum_focalogic.search import states as st
@@ -308,11 +308,8 @@ class Focus:
         OSError
             If the file cannot be read.
         """
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path} is not a focus: it is not UTF-8 text") from error
-        return cls.from_json(text)
+        with reading(path):
+            return cls.from_json(read_text(path))
 
     def report(self, path: str | Path, image: ArrayLike | None = None, **how: Any) -> Path:
         """Write an interactive page about this explanation: one HTML file that needs nothing else.

@@ -498,13 +498,12 @@ def _mask_values(source: "str | Path | Image.Image | NDArray[np.generic]") -> tu
 def _file_values(path: str | Path) -> tuple[NDArray[np.int64], bool]:
     from captum_focalogic.images import decode_image
 
-    mask = decode_image(path, "mask")
-    if mask.format == "JPEG":
-        raise InputError(f"the mask {path} is a JPEG, which changes pixel values; save it as PNG")
-    return _image_values(mask, f"the mask {path}")
+    return _image_values(decode_image(path, "mask"), f"the mask {path}")
 
 
 def _image_values(image: "Image.Image", what: str) -> tuple[NDArray[np.int64], bool]:
+    if image.format == "JPEG":
+        raise InputError(f"{what} is a JPEG, which changes pixel values; save it as PNG")
     values = np.asarray(image)
     if image.mode == "P":
         found = np.unique(values)

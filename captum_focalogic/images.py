@@ -5,8 +5,6 @@ saved with 8, 16 or 32 bits or in floating point. What cannot be told is refused
 """
 
 import io
-import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from captum_focalogic.arrays import Bytes
 from captum_focalogic.errors import InputError, warn
-from captum_focalogic.files import replacing
+from captum_focalogic.files import MALFORMED, replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,20 +27,6 @@ Fit = Callable[..., Image.Image]
 
 ROUNDING = 1e-3
 """How far beyond [0, 1] floats may lie, as resizing leaves them."""
-
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    OverflowError,
-    EOFError,
-    struct.error,
-    zlib.error,
-)
-"""What Pillow raises over damaged files."""
 
 
 def open_image(source: "str | Path | bytes | BinaryIO | Image.Image | ArrayLike | Tensor") -> Image.Image:
@@ -326,7 +310,7 @@ def _stored(source: Any, what: str) -> _Stored:
         raise InputError(f"{name} cannot be read: there is no such file") from error
     except (Image.DecompressionBombError, MemoryError) as error:
         raise InputError(f"{name} cannot be read, it is too large: {error or 'out of memory'}") from error
-    except _BROKEN as error:
+    except MALFORMED as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"{name} cannot be read: {reason}") from error
 
@@ -366,7 +350,7 @@ def _in_rgb(stored: _Stored) -> Image.Image:
         if not image.has_transparency_data:
             return image.convert("RGB")
         layer = image.convert("RGBA")
-    except _BROKEN as error:
+    except MALFORMED as error:
         raise InputError(f"{stored.name} cannot be read: {error}; save it as RGB") from error
     if np.asarray(layer.getchannel("A")).min() < 255:
         warn(f"{stored.name} has transparent pixels; they are laid on white")

@@ -1,6 +1,5 @@
 """Stored explanations and formulas that commands read, and the image beside them. No torch here."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,8 @@ from numpy.typing import NDArray
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.cli.errors import CommandError
-from captum_focalogic.errors import FileError, InputError
-from captum_focalogic.files import read_text
+from captum_focalogic.errors import InputError
+from captum_focalogic.files import read_json
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import open_image
 from captum_focalogic.logic import FORMATS, Style, load_expression, name_regions, parse_expression, to_expression
@@ -62,12 +61,7 @@ def read_focus(path: Path) -> Focus:
     FocaLogicError
         If there is no such file, or it is no explanation.
     """
-    try:
-        return Focus.load(path)
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error}") from error
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    return Focus.load(path)
 
 
 def read_formula(text: str) -> Formula:
@@ -89,19 +83,14 @@ def read_formula(text: str) -> Formula:
     if path.suffix.lower() == ".json" and _is_focus(path):
         focus = read_focus(path)
         return Formula(text, focus.expression, focus)
-    try:
-        return Formula(text, load_expression(path))
-    except FileError:
-        raise
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    return Formula(text, load_expression(path))
 
 
 def _is_focus(path: Path) -> bool:
     """Whether a JSON file is to be read as a focus; one that cannot be read is, so that the message is about that."""
     try:
-        fields = json.loads(read_text(path))
-    except (ValueError, RecursionError):
+        fields = read_json(path)
+    except InputError:
         return True
     return not isinstance(fields, dict) or str(fields.get("format", _FOCUS)).startswith(_FOCUS)
 

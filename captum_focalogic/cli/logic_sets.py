@@ -10,8 +10,8 @@ import typer
 from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors
 from captum_focalogic.cli.output import print_lines, state_text
-from captum_focalogic.errors import FileError, InputError
-from captum_focalogic.files import read_text, write_text
+from captum_focalogic.errors import InputError
+from captum_focalogic.files import read_json, reading, within, write_text
 
 if TYPE_CHECKING:
     from captum_focalogic.logic import RuleSet
@@ -131,7 +131,7 @@ def rules(
     if out is not None and out.suffix.lower() not in _TABLES:
         raise CommandError(f"the table must end in {', '.join(_TABLES[:-1])} or {_TABLES[-1]}; got {out.name}")
     stored = [read_focus(path) for path in focuses]
-    maps = None if names is None else _names(names, focuses)
+    maps = None if names is None else read_names(names, focuses)
     if maps is None and not any(focus.names for focus in stored):
         raise InputError("no region of these explanations has a name; say what they are called with --names NAMES.json")
     found = class_rules(stored, maps, min_support, min_confidence)
@@ -154,14 +154,9 @@ def _written(found: "RuleSet", ending: str) -> str:
     return f"{found.to_table().markdown()}\n" if ending == ".md" else found.to_table().csv()
 
 
-def _names(path: Path, focuses: Sequence[Path]) -> list[Mapping[int, str]]:
+def read_names(path: Path, focuses: Sequence[Path]) -> list[Mapping[int, str]]:
     """One map of names for each focus."""
-    try:
-        stored = json.loads(read_text(path))
-    except FileError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON: {error}") from error
+    stored = read_json(path)
     if not isinstance(stored, dict) or not stored:
         raise InputError(f'{path} must hold an object of names, {{"1": "wheel"}}, or one for each explanation')
     if not any(isinstance(value, dict) for value in stored.values()):
@@ -184,5 +179,6 @@ def _map(path: Path, given: Any) -> dict[int, str]:
     for region, name in given.items():
         if not region.removeprefix("-").isdecimal() or not isinstance(name, str):
             raise InputError(f"{path}: expected a region's id and its name as text; got {region!r}: {name!r}")
-        names[int(region)] = name
+        with reading(path), within(f"the region {region[:40]}"):
+            names[int(region)] = name
     return names

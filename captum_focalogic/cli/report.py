@@ -1,6 +1,5 @@
 """``focalogic report``: stored explanations as one interactive page."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors, say
 from captum_focalogic.cli.output import print_lines
 from captum_focalogic.errors import InputError
-from captum_focalogic.files import read_text
+from captum_focalogic.files import read_json, read_lines
 
 if TYPE_CHECKING:
     from captum_focalogic.focus import Focus
@@ -45,7 +44,7 @@ def report(
     """
     from captum_focalogic.report.page import write_report
 
-    names = None if labels is None else read_text(labels).splitlines()
+    names = None if labels is None else read_lines(labels, "the labels")
     entries = [_stored_entry(path, focus, names, truth) for path, focus in _stored(folder)]
     target = out or (folder if folder.is_dir() else folder.parent) / "report.html"
     write_report(target, entries, title)
@@ -67,9 +66,9 @@ def _stored(folder: Path) -> "list[tuple[Path, Focus]]":
     for path in paths:
         try:
             found.append((path, Focus.load(path)))
-        except InputError as error:
+        except InputError:
             if not folder.is_dir() or _claims_to_be_a_focus(path):
-                raise InputError(f"{path}: {error}") from error
+                raise
             say(f"note: {path} is left out, it is no explanation")
     if not found:
         raise CommandError(f"there is no explanation in {folder}; focalogic explain --out {folder} writes one")
@@ -79,8 +78,8 @@ def _stored(folder: Path) -> "list[tuple[Path, Focus]]":
 def _claims_to_be_a_focus(path: Path) -> bool:
     """A damaged explanation must not be passed over as if it were something else."""
     try:
-        fields = json.loads(read_text(path))
-    except (ValueError, RecursionError):
+        fields = read_json(path)
+    except InputError:
         return path.name == "focus.json"
     return isinstance(fields, dict) and str(fields.get("format", "")).startswith("captum-focalogic/focus")
 

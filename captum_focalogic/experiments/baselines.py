@@ -46,7 +46,7 @@ from captum_focalogic.experiments.framework import (
     Workspace,
 )
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
-from captum_focalogic.files import make_folder, read_text, write_text
+from captum_focalogic.files import make_folder, read_json, reading, write_text
 from captum_focalogic.focus import Focus
 from captum_focalogic.study import Item, StudySettings
 from captum_focalogic.study.explainer import Explainer, Prepared
@@ -266,9 +266,12 @@ def _read(path: Path, identity: Mapping[str, Any], plan: StudySettings, prepared
     """A comparison from its file; None if there is none, or only one of something else."""
     if not path.is_file():
         return None
-    fields = json.loads(read_text(path))
-    if fields["identity"] != identity:
-        return None
+    with reading(path):
+        fields = read_json(path)
+        return None if fields["identity"] != identity else _comparison(fields, plan, prepared)
+
+
+def _comparison(fields: Mapping[str, Any], plan: StudySettings, prepared: Prepared) -> Comparison:
     image = prepared.image[None]
     decision = Decision(
         model=_gone,
@@ -387,12 +390,12 @@ def _findings(own: Series, bare: Series, fewest: int) -> list[Finding]:
             alike.append(one.final_states.tolist() == other.final_states.tolist())
     same = "FocaLogic needs outputs alone: a bare function gives the same states"
     findings = [_always(same, "irreducible", alike, fewest)]
-    for name, reading in ((FOCALOGIC, "irreducible"), (SMALLEST, "smallest")):
+    for name, kind in ((FOCALOGIC, "irreducible"), (SMALLEST, "smallest")):
         results = _results(own, name)
         findings += [
-            _always("FocaLogic's regions keep the prediction", reading, _own(results, "sufficient"), fewest),
-            _always("none of FocaLogic's regions can be dropped", reading, _own(results, "minimal"), fewest),
-            _exact("FocaLogic's formula is the rule that there is", reading, results, fewest),
+            _always("FocaLogic's regions keep the prediction", kind, _own(results, "sufficient"), fewest),
+            _always("none of FocaLogic's regions can be dropped", kind, _own(results, "minimal"), fewest),
+            _exact("FocaLogic's formula is the rule that there is", kind, results, fewest),
         ]
     return [*findings, _alone(own, fewest)]
 

@@ -1,7 +1,6 @@
 """Segmenters that ask a network for overlapping masks, and masks kept on disk: they take longer than the search."""
 
 import os
-import zipfile
 from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from captum_focalogic.arrays import Labels
-from captum_focalogic.errors import warn
-from captum_focalogic.files import make_folder, replacing
+from captum_focalogic.errors import InputError, warn
+from captum_focalogic.files import make_folder, reading, replacing
 from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.images import open_image
 from captum_focalogic.regions import labels_from_masks
@@ -142,15 +141,12 @@ class MaskCache:
         """
         path = self._path(key)
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                count, height, width = stored["shape"].tolist()
-                flat = np.unpackbits(stored["bits"], count=count * height * width)
-        except FileNotFoundError:
+            with reading(path):
+                return _read_masks(path)
+        except InputError as error:
+            if path.exists():
+                warn(f"stored masks are damaged and are made anew: {error}")
             return None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            warn(f"the stored masks {path} are damaged ({error}) and are made anew")
-            return None
-        return flat.reshape(count, height, width).astype(np.bool_)
 
     def put(self, key: str, masks: Masks) -> None:
         """Store masks under a key."""
@@ -160,6 +156,19 @@ class MaskCache:
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
+
+
+def _read_masks(path: Path) -> Masks:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        count, height, width = stored["shape"].tolist()
+        bits = stored["bits"]
+    pixels = count * height * width
+    # Beyond its bits NumPy would make up as many zeros as are announced.
+    if min(count, height, width) < 0 or bits.dtype != np.uint8 or bits.shape != ((pixels + 7) // 8,):
+        raise InputError(
+            f"it announces {count} masks of {width}x{height} pixels, but holds {bits.size:,} bytes of them"
+        )
+    return np.unpackbits(bits, count=pixels).reshape(count, height, width).astype(np.bool_)
 
 
 def default_folder() -> Path:

@@ -1,20 +1,26 @@
 """Data sets by name: embedded scenes, folders of images, lists, and folders of Hugging Face datasets."""
 
+import io
+import json
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from captum_focalogic.arrays import Labels
 from captum_focalogic.errors import InputError, MissingExtraError
-from captum_focalogic.ground_truth import read_mask
-from captum_focalogic.images import open_image
+from captum_focalogic.files import read_json, read_text, reading, within
+from captum_focalogic.ground_truth import GroundTruth, read_mask
+from captum_focalogic.images import decode_image, open_image
 from captum_focalogic.segmenters import read_label_map
 from captum_focalogic.study.classes import (
     AS_GIVEN,
@@ -26,6 +32,9 @@ from captum_focalogic.study.classes import (
 )
 from captum_focalogic.study.items import Item, Sample
 from captum_focalogic.study.rows import arrow
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 DATA_CHOICES = (
     "scenes:NUMBER, a folder of images (a subfolder for each class), a list (.csv or .parquet), or a folder that "
@@ -142,20 +151,40 @@ def _image_paths(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def read_image(path: Path, mask: Path | None = None, regions: Path | None = None) -> Sample:
+def read_image(
+    path: "Path | Embedded", mask: "Path | Embedded | None" = None, regions: "Path | Embedded | None" = None
+) -> Sample:
     """Read an image, upright and in RGB, with its mask and its label map where there are files of them."""
-    return Sample(
-        open_image(path),
-        None if regions is None else read_label_map(regions),
-        None if mask is None else read_mask(mask),
-    )
+    return Sample(_image(path), None if regions is None else _regions(regions), None if mask is None else _mask(mask))
+
+
+def _image(source: "Path | Embedded") -> Image.Image:
+    if isinstance(source, Path):
+        return open_image(source)
+    with source.named():
+        return open_image(source.read())
+
+
+def _mask(source: "Path | Embedded") -> GroundTruth:
+    if isinstance(source, Path):
+        return read_mask(source)
+    with source.named():
+        return read_mask(decode_image(source.read(), "mask"))
+
+
+def _regions(source: "Path | Embedded") -> Labels:
+    if isinstance(source, Path):
+        return read_label_map(source)
+    with source.named():
+        return np.asarray(decode_image(source.read(), "label map"), dtype=np.int64)
 
 
 def listed(path: str | Path, class_names: Sequence[str] | None = None) -> list[Item]:
     """Images of a list: a CSV or Parquet file with a column ``image`` (or ``path``) of files.
 
-    Files are relative to the list. Further columns, all optional: ``id`` (by default the image's path), ``label`` (a
-    number, or a name as in :func:`image_folder`), ``mask`` and ``regions`` (files).
+    Files are relative to the list; in a Parquet file of Hugging Face's hub the images are inside. Further columns, all
+    optional: ``id`` (by default the image's path), ``label`` (a number, or a name as in :func:`image_folder`), ``mask``
+    and ``regions`` (files).
 
     Raises
     ------
@@ -163,42 +192,154 @@ def listed(path: str | Path, class_names: Sequence[str] | None = None) -> list[I
         If the file cannot be read, or has no such column.
     """
     path = Path(path).resolve()
-    columns = _columns(path)
-    images = columns.get("image", columns.get("path"))
-    if images is None:
-        raise InputError(f"{path} needs a column image (or path) that names files; it has {', '.join(columns)}")
-    labels, rule = _numbered(columns.get("label", [None] * len(images)), class_names)
+    with reading(path):
+        columns = _columns(path, class_names)
+        named = next((name for name in ("image", "path") if name in columns), None)
+        if named is None:
+            raise InputError(f"{path} needs a column image (or path) that names files; it has {', '.join(columns)}")
+        images = columns[named]
+        with within("label"):
+            labels, rule = _numbered(columns.get("label", [None] * len(images)), class_names)
+        ids = columns.get("id", images)
 
-    def file(name: str, row: int) -> Path | None:
-        value = columns.get(name, [None] * len(images))[row]
-        return path.parent / str(value) if value else None
+        def file(name: str, row: int) -> "Path | Embedded | None":
+            value = columns.get(name, [None] * len(images))[row]
+            if value is None or value == "" or isinstance(value, Embedded):
+                return value or None
+            if not isinstance(value, str):
+                raise InputError(f"the column {name} must name files; row {row + 1} holds {_short(value)}")
+            return path.parent / value
 
-    ids = columns.get("id", images)
-    return [
-        Item(
-            str(ids[row]),
-            partial(read_image, path.parent / str(image), file("mask", row), file("regions", row)),
-            label,
-            "" if label is None else rule,
-        )
-        for row, (image, label) in enumerate(zip(images, labels, strict=True))
-    ]
+        items = []
+        for row, label in enumerate(labels):
+            image = file(named, row)
+            if image is None:
+                raise InputError(f"the column {named} must name files; row {row + 1} is empty")
+            item_id = f"row {row}" if isinstance(ids[row], Embedded) else str(ids[row])
+            read = partial(_read_row, path, row, image, file("mask", row), file("regions", row))
+            items.append(Item(item_id, read, label, "" if label is None else rule))
+        return items
 
 
-def _columns(path: Path) -> dict[str, list[Any]]:
+def _read_row(path: Path, row: int, *files: "Path | Embedded | None") -> Sample:
+    with reading(path), within(f"row {row + 1}"):
+        return read_image(*files)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The bytes of an image in a Parquet file, as those of Hugging Face's hub are; read when they are needed."""
+
+    path: Path
+    column: str
+    row: int
+
+    def read(self) -> bytes:
+        """The content of the file that was put in there.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        cell = _cell(self.path, self.column, self.row)
+        content = cell and cell.get("bytes")
+        if not isinstance(content, bytes):
+            raise InputError(f"there is no image in it, but {_short(content)}")
+        return content
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Where whatever is wrong with it stands."""
+        with within(self.column):
+            yield
+
+
+def _cell(path: Path, column: str, row: int) -> Any:
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if row < rows:
+                return _group(path, group, column)[row].as_py()
+            row -= rows
+    raise InputError("there is no such row any more")
+
+
+@lru_cache(maxsize=1)
+def _group(path: Path, group: int, column: str) -> "pa.ChunkedArray":
+    """A part of a column, kept since the next image that is read is most likely of it."""
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(path) as file:
+        return file.read_row_group(group, columns=[column]).column(column)
+
+
+def _columns(path: Path, class_names: Sequence[str] | None) -> dict[str, list[Any]]:
     pa = arrow()
     import pyarrow.csv
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(path) if path.suffix == ".parquet" else pyarrow.csv.read_csv(path)
-    except (OSError, pa.ArrowException) as error:
+        if path.suffix.lower() != ".parquet":
+            # Arrow would take text in another encoding for bytes, and say nothing
+            texts = pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(("image", "path", "id", "mask", "regions"), pa.string()),
+                strings_can_be_null=False,
+            )
+            table = pyarrow.csv.read_csv(io.BytesIO(read_text(path).encode()), convert_options=texts)
+            return {name: table.column(name).to_pylist() for name in table.column_names}
+        schema = pyarrow.parquet.read_schema(path)
+        inside = {field.name for field in schema if pa.types.is_struct(field.type) and _holds_bytes(field.type)}
+        table = pyarrow.parquet.read_table(path, columns=[name for name in schema.names if name not in inside])
+        columns = {name: table.column(name).to_pylist() for name in table.column_names}
+    except pa.ArrowException as error:
         raise InputError(f"the list {path} cannot be read: {error}") from error
-    return {name: table.column(name).to_pylist() for name in table.column_names}
+    names = _label_names(schema)
+    if names is not None and class_names and "label" in columns:
+        columns["label"] = _by_number(columns["label"], names)
+    rows = pyarrow.parquet.read_metadata(path).num_rows
+    return columns | {name: [Embedded(path, name, row) for row in range(rows)] for name in inside}
+
+
+def _holds_bytes(kind: Any) -> bool:
+    return any(field.name == "bytes" for field in kind)
+
+
+def _label_names(schema: "pa.Schema") -> list[str] | None:
+    """Names of classes that datasets notes in a Parquet file."""
+    noted = (schema.metadata or {}).get(b"huggingface")
+    with within("the note of Hugging Face datasets"):
+        label = {} if noted is None else json.loads(noted)["info"]["features"].get("label", {})
+        names = label.get("names")
+        return None if names is None else list(map(str, names))
+
+
+def _by_number(labels: Sequence[Any], names: Sequence[str]) -> list[str | None]:
+    with within("label"):
+        return [None if label is None or label < 0 else names[label] for label in labels]
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _label(value: Any) -> int | str | None:
+    if isinstance(value, str | None):
+        return value
+    # pandas writes whole numbers with one missing as floats, and the missing one as NaN
+    if isinstance(value, float) and (math.isnan(value) or value.is_integer()):
+        return None if math.isnan(value) else int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"the column label must hold class numbers or names; got {_short(value)}")
+    return value
 
 
 def _numbered(labels: Sequence[Any], class_names: Sequence[str] | None) -> tuple[list[int | None], str]:
     """Class numbers and their rule; nothing and numbers below 0 mean that the class is not known."""
+    labels = [_label(label) for label in labels]
     said = sorted({label for label in labels if isinstance(label, str) and label})
     found = class_numbers(said, class_names) if said else ClassNumbers({}, AS_GIVEN)
     numbers = [found.numbers.get(label) if isinstance(label, str) else label for label in labels]
@@ -225,10 +366,52 @@ def hugging_face(folder: str | Path, class_names: Sequence[str] | None = None) -
         import datasets
     except ImportError as error:
         raise MissingExtraError("datasets", "datasets") from error
-    try:
-        dataset = datasets.load_from_disk(str(folder))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder} cannot be read with Hugging Face datasets: {error}") from error
+    with reading(folder):
+        _check_saved(Path(folder), datasets)
+        return _rows_of(folder, datasets, class_names)
+
+
+_STATE: dict[str, Any] = {
+    "_data_files": list,
+    "_fingerprint": str,
+    "_format_columns": list | None,
+    "_format_kwargs": dict,
+    "_format_type": str | None,
+    "_output_all_columns": bool,
+    "_split": str | None,
+}
+"""What is of which type in a data set's ``state.json``."""
+
+
+def _check_saved(folder: Path, datasets: Any) -> None:
+    """Refuse a data set whose notes are damaged, by file and field: its own reader names neither."""
+    with reading(folder / "dataset_info.json"), within("features"):
+        columns = datasets.Features.from_dict(read_json(folder / "dataset_info.json")["features"])
+    with reading(folder / "state.json"):
+        state = read_json(folder / "state.json")
+        for name, kind in _STATE.items():
+            with within(name):
+                if not isinstance(state[name], kind):
+                    raise InputError(f"expected {getattr(kind, '__name__', kind)}; got {_short(state[name])}")
+        with within("_format_columns"):
+            strangers = [name for name in state["_format_columns"] or () if name not in columns]
+            if strangers:
+                raise InputError(f"there is no column {_short(strangers[0])}")
+        with within("_format_type"):
+            datasets.formatting.get_formatter(state["_format_type"])
+        with within("_split"):
+            if state["_split"] is not None:
+                datasets.NamedSplit(state["_split"])
+        if not state["_data_files"]:
+            raise InputError("_data_files: there is none")
+        for file in state["_data_files"]:
+            with within("_data_files"), within("filename"):
+                if not (folder / file["filename"]).is_file():
+                    raise InputError(f"there is no file {_short(file['filename'])}")
+
+
+def _rows_of(folder: str | Path, datasets: Any, class_names: Sequence[str] | None) -> list[Item]:
+    dataset = datasets.load_from_disk(str(folder))
     features = dataset.features
     images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
     images = [name for name in images if name not in ("mask", "regions")]
@@ -238,8 +421,9 @@ def hugging_face(folder: str | Path, class_names: Sequence[str] | None = None) -
     said: list[Any] = list(dataset["label"]) if "label" in features else [None] * len(dataset)
     names = getattr(features.get("label"), "names", None)
     if names is not None and class_names:
-        said = [None if label is None or label < 0 else names[label] for label in said]
-    labels, rule = _numbered(said, class_names)
+        said = list(_by_number(said, names))
+    with within("label"):
+        labels, rule = _numbered(said, class_names)
     ids = dataset["id"] if "id" in features else range(len(dataset))
     return [
         Item(str(item_id), partial(table.read, row), label, "" if label is None else rule)
@@ -260,14 +444,17 @@ class _Dataset:
     def read(self, row: int) -> Sample:
         import datasets
 
-        if self._opened is None:
-            self._opened = datasets.load_from_disk(str(self.folder))
-        fields = self._opened[row]
-        return Sample(
-            open_image(fields[self.image]),
-            np.asarray(fields["regions"], dtype=np.int64) if self.regions else None,
-            read_mask(_as_mask(fields["mask"])) if self.masks and fields["mask"] is not None else None,
-        )
+        with reading(self.folder), within(f"row {row}"):
+            if self._opened is None:
+                self._opened = datasets.load_from_disk(str(self.folder))
+            fields = self._opened[row]
+            with within(self.image):
+                image = open_image(fields[self.image])
+            with within("regions"):
+                regions = np.asarray(fields["regions"], dtype=np.int64) if self.regions else None
+            with within("mask"):
+                mask = fields["mask"] if self.masks else None
+                return Sample(image, regions, None if mask is None else read_mask(_as_mask(mask)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": None}

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from captum_focalogic.errors import MissingExtraError, StudyError
-from captum_focalogic.files import write_bytes
+from captum_focalogic.errors import InputError, MissingExtraError, StudyError
+from captum_focalogic.files import MALFORMED, read_json, write_bytes
 from captum_focalogic.study.rows import Row, arrow, as_table, schema
 
 if TYPE_CHECKING:
@@ -156,11 +156,11 @@ def read_settings(run: str | Path) -> dict[str, Any]:
     """
     path = Path(run) / SETTINGS
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise StudyError(f"there is no study in {run}; expected a folder that focalogic study wrote") from error
-    except (OSError, ValueError) as error:
-        raise StudyError(f"{path} cannot be read: {error}") from error
+        settings = read_json(path)
+    except InputError as error:
+        if not path.exists():
+            raise StudyError(f"there is no study in {run}; expected a folder that focalogic study wrote") from error
+        raise StudyError(str(error)) from error
     if not isinstance(settings, dict):
         raise StudyError(f"{path} does not hold the settings of a study")
     return settings
@@ -216,7 +216,7 @@ def _read_shard(path: Path, columns: list[str] | None = None) -> "pa.Table":
     try:
         table = pq.ParquetFile(path).read(columns=columns)
         return table if columns else table.cast(schema())
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+    except (*MALFORMED, pa.ArrowException) as error:
         raise StudyError(
             f"{path} is damaged or no part of this study ({error}); remove it and start the study again"
         ) from error

@@ -1,5 +1,6 @@
 """Data sets by name: what is found, in which order, and with which class, mask and regions."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from studies import GRID, SIDE, save_images
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import InputError
 from captum_focalogic.study import data_from_text, hugging_face, image_folder
+from captum_focalogic.study.data import listed
 
 
 def test_scenes_bring_their_regions_truth_and_class() -> None:
@@ -219,3 +221,39 @@ def test_folders_of_hugging_face_datasets(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"several splits; name one of them.*test, train"):
         data_from_text(str(tmp_path / "splits"))
     assert len(data_from_text(str(tmp_path / "splits" / "test"))) == 4
+
+
+def test_a_parquet_file_of_the_hub_brings_its_images_and_names(tmp_path):
+    datasets = pytest.importorskip("datasets", reason="Hugging Face datasets is not installed")
+    shades = [10, 200, 90]
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["dog", "cat"])})
+    images = [Image.fromarray(np.full((2, 3, 3), shade, np.uint8)) for shade in shades]
+    rows = datasets.Dataset.from_dict({"image": images, "label": [0, 1, -1]}, features=features)
+    path = tmp_path / "train.parquet"
+    rows.to_parquet(str(path), batch_size=2)
+    items = listed(path, ["cat", "dog"])
+    assert [item.id for item in items] == ["row 0", "row 1", "row 2"]
+    assert [item.label for item in items] == [1, 0, None]
+    items = [pickle.loads(pickle.dumps(item)) for item in reversed(items)]
+    assert [np.asarray(item.read().image)[0, 0, 0] for item in items] == shades[::-1]
+
+
+def test_what_a_list_says_wrongly_is_refused_by_file_row_and_column(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text("image,label\na.png,0.5\n")
+    with pytest.raises(InputError, match=r"list\.csv: label: .* must hold class numbers or names; got 0\.5"):
+        listed(path)
+    path.write_text("image,label\na.png,1.0\nb.png,\n")
+    assert [item.label for item in listed(path)] == [1, None]
+    with pytest.raises(InputError, match=r"list\.csv: row 2: the image .*b\.png cannot be read"):
+        listed(path)[1].read()
+    path.write_text("image\n0001\n5\n")
+    assert [item.id for item in listed(path)] == ["0001", "5"]
+    path.write_text("image,mask\na.png,\n,\n")
+    with pytest.raises(InputError, match=r"list\.csv: the column image must name files; row 2 is empty"):
+        listed(path)
+    path.write_bytes("image,label\na.png,Löwe\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"list\.csv is no text in UTF-8 \(byte 19\), in line 2"):
+        listed(path)
+    path.write_bytes(b"\xef\xbb\xbfimage,label\na.png,1\n")
+    assert [(item.id, item.label) for item in listed(path)] == [("a.png", 1)]

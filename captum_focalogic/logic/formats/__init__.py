@@ -21,7 +21,7 @@ from typing import NamedTuple
 from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.files import read_text, write_text
+from captum_focalogic.files import read_text, reading, write_text
 from captum_focalogic.logic.circuit import as_boolean
 from captum_focalogic.logic.formats.blif import from_blif, to_blif
 from captum_focalogic.logic.formats.dimacs import from_dimacs, to_dimacs
@@ -143,4 +143,5 @@ def load_expression(path: str | Path, format: str | None = None) -> Boolean:
         If it cannot be read, or is not UTF-8 text.
     """
     name = format or _format_of(Path(path))
-    return read_expression(read_text(path), name)
+    with reading(path):
+        return read_expression(read_text(path), name)
