@@ -21,7 +21,9 @@ from captum_focalogic.search.growth import GrownSets
 MOST_LITERALS = 12
 """Of a formula that is told in full; of longer ones the strongest sets are listed."""
 
-REMOVED_TOKENS = "dropped regions are left out, not filled: the model gets no token of them; regions are whole patches"
+REMOVED_TOKENS = (
+    "dropped regions are not filled: the model leaves them out, in a transformer as tokens of whole patches"
+)
 
 ALTERNATIVES = 4
 MOST_CRITICAL = 3

@@ -34,6 +34,35 @@ def test_criterion_and_baseline_are_those_of_the_explanation_unless_others_are_n
     assert "FAILS" in out
 
 
+VIT = """
+import torch
+from torchvision.models.vision_transformer import VisionTransformer
+
+torch.manual_seed(1)
+vit = VisionTransformer(32, 8, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=8, num_classes=3).eval()
+for parameter in vit.parameters():
+    torch.nn.init.normal_(parameter, std=0.5)
+linear = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 3)).eval()
+"""
+
+
+def test_regions_are_removed_as_they_were_or_not_at_all(run, red, tmp_path):
+    (tmp_path / "models.py").write_text(VIT)
+    vit, linear = (f"{tmp_path / 'models.py'}:{name}" for name in ("vit", "linear"))
+    written = tmp_path / "out" / "focus.json"
+    options = ("--segmenter", "grid:2x2", "--no-progress", "--out", written.parent)
+    out, _ = run("explain", red, "--model", vit, "--removal", "tokens", *options)
+    assert "Removal      dropped regions are not filled" in out
+    assert Focus.load(written).provenance.removal == "tokens"
+    out, _ = run("verify", written, red)
+    assert "holds: regions are removed as they were (tokens)" in out
+    assert "FAILS" not in out
+    _, err = run("verify", written, red, "--model", linear, code=2)
+    assert "removal='tokens' needs one vision transformer" in err
+    _, err = run("explain", red, "--model", linear, "--removal", "tokens", *options, code=2)
+    assert "removal='tokens' needs one vision transformer" in err
+
+
 def test_verify_tells_a_file_that_was_tampered_with(demo, run, tmp_path):
     text = (demo[1] / "focus.json").read_text().replace("[\n   1,\n   3\n  ]", "[\n   3\n  ]")
     assert text != (demo[1] / "focus.json").read_text()

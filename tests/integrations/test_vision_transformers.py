@@ -371,6 +371,17 @@ class TestRegions:
             assert np.allclose(masked.ask(states).probability, again.ask(states).probability, atol=1e-5)
 
 
+def test_a_second_fill_fills():
+    model, image = made("torchvision"), an_image()
+    mask = torch.from_numpy(grid_regions())[None, None]
+    masked = MaskedModel(model, image, feature_mask=mask, removal="tokens").filled(0.5)
+    assert masked.provenance.removal == "fill"
+    kept = torch.from_numpy(masked.label_map == 2)
+    expected = model(torch.where(kept, image, 0.5)).softmax(1)
+    state = (masked.region_ids == 2)[None]
+    assert masked.ask(state).probability[0] == pytest.approx(float(expected[0, masked.target]), abs=1e-5)
+
+
 def grid_regions():
     """Six regions of whole patches and one of ragged edges."""
     rows, columns = np.mgrid[:SIDE, :SIDE]
