@@ -1,19 +1,29 @@
 """Classifiers of timm by name, with their own preprocessing and labels."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from PIL import Image
 from torch import nn
 
-from captum_focalogic.classifier import Classifier, Normalised
+from captum_focalogic.classifier import Classifier, Normalised, split_labels
 from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.images import Fit
-from captum_focalogic.integrations.weights import FILE_INSTEAD, RANDOM, fetching, load_or_leave
+from captum_focalogic.integrations.weights import (
+    FILE_INSTEAD,
+    RANDOM,
+    classes_of,
+    fetching,
+    known_labels,
+    load_or_leave,
+)
+
+_ON_HUB = ("hf-hub:", "hf_hub:", "local-dir:")
 
 
-def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
+def load_classifier(name: str, weights: str | Path | None = None, labels: Sequence[str] | None = None) -> Classifier:
     """A classifier of timm.
 
     Parameters
@@ -23,7 +33,9 @@ def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
         "hf-hub:owner/name".
     weights : str or Path, optional
         A file with a state dict (safetensors or torch); ``"random"`` for none at all; by default the published ones,
-        fetched once.
+        fetched once. The last layer is as large as in the file.
+    labels : sequence of str, optional
+        Names of the classes; by default those that timm knows, if the classes are as many.
 
     Raises
     ------
@@ -36,7 +48,11 @@ def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
     """
     timm = _timm()
     model = _create(timm, name, published=weights is None)
+    known, classes = _labels(timm, model), None
     if weights is not None:
+        classes = len(labels or known) if weights == RANDOM else classes_of(weights, model)
+        if classes is not None and classes != getattr(model, "num_classes", classes):
+            cast(Any, model).reset_classifier(classes)
         load_or_leave(model, weights, name)
     settings = timm.data.resolve_model_data_config(model)
     if settings["input_size"][0] != 3:
@@ -44,9 +60,15 @@ def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
     return Classifier.fitted(
         Normalised(model, list(settings["mean"]), list(settings["std"])).eval().requires_grad_(False),
         _fit(timm, settings),
-        _labels(timm, model),
+        known_labels(labels, known, classes or int(cast(Any, model).num_classes), name),
         f"timm:{name}",
     )
+
+
+def classifier_from_text(text: str, weights: str | Path | None = None) -> Classifier:
+    """A classifier from ``NAME[@LABELS]``; behind a name of the hub ``@`` is a revision's."""
+    name, labels = (text, None) if text.startswith(_ON_HUB) else split_labels(text)
+    return load_classifier(name, weights, labels)
 
 
 def _timm() -> Any:
@@ -58,7 +80,7 @@ def _timm() -> Any:
 
 
 def _create(timm: Any, name: str, *, published: bool) -> nn.Module:
-    on_hub = name.startswith(("hf-hub:", "hf_hub:", "local-dir:"))
+    on_hub = name.startswith(_ON_HUB)
     if not on_hub:
         _check_name(timm, name, published=published)
     if not published and not on_hub:

@@ -1,6 +1,7 @@
 """Classifiers of torchvision by name."""
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 from urllib.error import URLError
@@ -8,14 +9,14 @@ from urllib.error import URLError
 from PIL import Image
 from torch import nn
 
-from captum_focalogic.classifier import Classifier, Normalised
+from captum_focalogic.classifier import Classifier, Normalised, split_labels
 from captum_focalogic.errors import InputError
 from captum_focalogic.images import Fit
-from captum_focalogic.integrations.weights import RANDOM, fetching, load_or_leave
+from captum_focalogic.integrations.weights import RANDOM, classes_of, fetching, known_labels, load_or_leave
 
 
-def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
-    """A classifier of torchvision.
+def load_classifier(name: str, weights: str | Path | None = None, labels: Sequence[str] | None = None) -> Classifier:
+    """A classifier of torchvision, or one that was trained on from there on classes of its own.
 
     Parameters
     ----------
@@ -23,29 +24,42 @@ def load_classifier(name: str, weights: str | Path | None = None) -> Classifier:
         One of ``torchvision.models.list_models(module=torchvision.models)``, such as ``"resnet18"``.
     weights : str or Path, optional
         A file with a state dict (safetensors or torch); ``"random"`` for none at all; by default the newest published
-        weights, downloaded once by torch.hub.
+        weights, downloaded once by torch.hub. The last layer is as large as in the file.
+    labels : sequence of str, optional
+        Names of the classes; by default those of the published weights, if the classes are as many.
 
     Raises
     ------
     InputError
-        If there is no such model, or the weights do not fit it.
+        If there is no such model, the weights do not fit it, or the labels are not as many as the classes.
     HubError
         If the published weights cannot be downloaded.
     """
     from torchvision import models
 
     published = _published(models, name)
+    categories, classes = published.meta.get("categories", []), None
     if weights is None:
         model = _download(models, name, published)
     else:
-        model = load_or_leave(models.get_model(name, weights=None), weights, name)
+        model = models.get_model(name, weights=None)
+        classes = len(labels or categories) if weights == RANDOM else classes_of(weights, model)
+        if classes not in (None, len(categories)):
+            model = models.get_model(name, weights=None, num_classes=classes)
+        load_or_leave(model, weights, name)
     preset = published.transforms()
     return Classifier.fitted(
         Normalised(model, list(preset.mean), list(preset.std)).eval().requires_grad_(False),
         _fit(preset),
-        published.meta.get("categories"),
+        known_labels(labels, categories, classes, name),
         f"torchvision:{name}",
     )
+
+
+def classifier_from_text(text: str, weights: str | Path | None = None) -> Classifier:
+    """A classifier from ``NAME[@LABELS]``."""
+    name, labels = split_labels(text)
+    return load_classifier(name, weights, labels)
 
 
 def imagenet_labels(_: str = "") -> list[str]:

@@ -1,7 +1,7 @@
 """Weights and whatever else is loaded from files and hubs: never code, and with a way to go on where that fails."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,38 @@ def _unwrapped(weights: dict[str, Tensor], expected: Collection[str]) -> dict[st
             break
         weights = {name.removeprefix(prefix): value for name, value in weights.items()}
     return weights
+
+
+def classes_of(weights: str | Path, model: nn.Module) -> int | None:
+    """How many classes a file's weights tell apart, where only the last layer is not the model's; else None.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    own = model.state_dict()
+    given = _unwrapped(read_state_dict(weights), own.keys())
+    other = [(own[name].shape, value.shape) for name, value in given.items() if name in own]
+    sizes = {(mine[0], theirs[0]) for mine, theirs in other if mine != theirs and mine[1:] == theirs[1:] and len(mine)}
+    rest = [mine for mine, theirs in other if mine != theirs and mine[1:] != theirs[1:]]
+    return int(next(iter(sizes))[1]) if len(sizes) == 1 and not rest and set(given) == set(own) else None
+
+
+def known_labels(
+    labels: Sequence[str] | None, published: Sequence[str], classes: int | None, model: str
+) -> Sequence[str] | None:
+    """The user's labels, one for each class, or the published ones where the classes are as many.
+
+    Raises
+    ------
+    InputError
+        If there are more or fewer.
+    """
+    count = classes or len(published)
+    if labels is not None and len(labels) != count:
+        raise InputError(f"{model} has {count} classes, but there are {len(labels)} labels; name each class once")
+    return labels or (published if len(published) == count else None)
 
 
 def load_or_leave(model: nn.Module, weights: str | Path, name: str) -> nn.Module:

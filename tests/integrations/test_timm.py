@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from captum_focalogic import FocaLogic
+from captum_focalogic.classifier import find_classifier
 from captum_focalogic.errors import HubError, InputError, MissingExtraError
 from captum_focalogic.integrations.timm import load_classifier
 
@@ -84,3 +85,12 @@ def test_what_is_not_there_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingExtraError, match=r"captum-focalogic\[timm\]"):
         load_classifier("test_vit")
+
+
+def test_a_network_with_classes_of_its_own(tmp_path):
+    network = timm.create_model("resnet10t", pretrained=False, num_classes=3)
+    torch.save({"model": network.state_dict()}, tmp_path / "mine.pt")
+    classifier = find_classifier("timm:resnet10t@cat,dog,bird", tmp_path / "mine.pt")
+    assert classifier.labels == ["cat", "dog", "bird"]
+    assert torch.equal(classifier.forward.model.get_classifier().weight, network.get_classifier().weight)
+    assert load_classifier("resnet10t", tmp_path / "mine.pt").labels is None

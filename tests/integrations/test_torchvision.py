@@ -9,6 +9,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torchvision import models
 
+from captum_focalogic.classifier import find_classifier
 from captum_focalogic.errors import HubError, InputError
 from captum_focalogic.integrations.torchvision import load_classifier
 
@@ -75,3 +76,23 @@ def test_without_the_hub_there_is_a_way_to_go_on(monkeypatch):
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
     with pytest.raises(HubError, match=r"no route to host.*squeezenet1_1-.*--weights FILE.*'random'"):
         load_classifier("squeezenet1_1")
+
+
+def test_a_network_with_classes_of_its_own(tmp_path, photo):
+    torch.manual_seed(1)
+    network = models.resnet18(weights=None, num_classes=3).eval()
+    path = tmp_path / "mine.pt"
+    torch.save({"state_dict": {f"module.{name}": value for name, value in network.state_dict().items()}}, path)
+    classifier = find_classifier("torchvision:resnet18@cat,dog,bird", path)
+    seen = classifier.preprocess(photo)[None]
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    expected = network((seen - mean[:, None, None]) / std[:, None, None])
+    assert torch.allclose(classifier.forward(seen), expected, atol=1e-5)
+    assert classifier.labels == ["cat", "dog", "bird"]
+    assert load_classifier("resnet18", path).labels is None
+    with pytest.raises(InputError, match="resnet18 has 3 classes, but there are 2 labels"):
+        load_classifier("resnet18", path, ["cat", "dog"])
+    with pytest.raises(InputError, match="do not fit"):
+        load_classifier("resnet34", path)
+    with pytest.warns(UserWarning, match="RANDOM"):
+        assert load_classifier("resnet18", "random", ["a", "b"]).forward(seen).shape == (1, 2)
