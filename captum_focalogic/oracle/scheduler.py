@@ -241,7 +241,7 @@ class Scheduler:
             start = time.perf_counter()
             pending = self._send(segments)
             self._synchronise()
-            self._batching.record(rows, time.perf_counter() - start)
+            self._batching.record(rows, (time.perf_counter() - start) / _share_kept(segments))
             return pending
         except BaseException:
             _release(segments)
@@ -346,6 +346,21 @@ class Scheduler:
 def _together(first: Asked, other: Asked) -> bool:
     """Whether two examples can go into one call of the model."""
     return first.forward is other.forward and first.references is other.references and first.removal == other.removal
+
+
+_LEAST_SHARE = 0.02
+"""Of an input, that a model which leaves the rest out has to work on at least: tokens that are no patches."""
+
+
+def _share_kept(segments: Sequence[_Segment]) -> float:
+    """How much of its inputs the model gets: rows of different sets take as long as they have tokens."""
+    if segments[0].job.model.removal == "fill":
+        return 1.0
+    shares = []
+    for segment in segments:
+        areas = segment.job.model.example.partition.areas
+        shares.append(np.maximum(st.unpack(segment.packed, len(areas)) @ areas, _LEAST_SHARE))
+    return float(np.concatenate(shares).mean())
 
 
 def _note(ticket: _Ticket, positions: NDArray[np.int64], valid: Bools, score: Scores) -> None:

@@ -8,13 +8,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as hs
-from oracles import entries, irreducible, is_canonical, minimal
+from oracles import all_assignments, entries, irreducible, is_canonical, minimal
 from tiny_models import Table, TableModel, askable
 from torch import Tensor
 
 from captum_focalogic.errors import ModelOutputError
+from captum_focalogic.masked_model import MaskedModel
 from captum_focalogic.masking import Example
-from captum_focalogic.oracle import AutoBatching, Batching, FixedBatching, Job, Scheduler
+from captum_focalogic.oracle import AutoBatching, Batching, FixedBatching, Job, Scheduler, scheduler
 from captum_focalogic.search import Ascending, Beam, Exhaustive, Run, SearchResult, Strategy
 
 CPU = torch.device("cpu")
@@ -222,6 +223,45 @@ class TestBudgets:
 
 def drive_alone(table: Table) -> SearchResult:
     return drive(TableModel([table]), Exhaustive(), FixedBatching(1000))[0]
+
+
+class ByPixels:
+    """Leaves pixels out by itself, and takes a second for each that is there."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.forward_masked(images, torch.ones_like(images[:, 0], dtype=torch.bool))
+
+    def forward_masked(self, images: Tensor, kept: Tensor) -> Tensor:
+        self.now += float(kept.sum())
+        there = (images[:, 0] * kept).flatten(1).sum(1)
+        return torch.stack([torch.full_like(there, 2.5), there], 1)
+
+
+def test_time_is_measured_by_what_the_model_gets(monkeypatch):
+    model, batching = ByPixels(), Timing(1)
+    masked = MaskedModel.batch(
+        model, torch.ones(1, 3, 2, 2), feature_mask=torch.arange(4).reshape(1, 1, 2, 2), removal="tokens",
+        batching=batching,
+    )[0]  # fmt: skip
+    monkeypatch.setattr(scheduler, "time", model)
+    masked.ask(all_assignments(4)[1:])
+    assert len(batching.seconds) == 14
+    assert batching.seconds == pytest.approx([4.0] * 14)
+
+
+class Timing(FixedBatching):
+    def __init__(self, size: int) -> None:
+        super().__init__(size, measuring=True)
+        self.seconds: list[float] = []
+
+    def record(self, rows: int, seconds: float) -> None:
+        self.seconds.append(seconds)
 
 
 class Noting(FixedBatching):
