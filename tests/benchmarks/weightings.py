@@ -1,0 +1,266 @@
+"""Compare weightings of the same answers with each other and with other methods, on photographs and real networks.
+
+    python tests/benchmarks/weightings.py measure PHOTOS OUT.csv [--networks efficientnet-lite0 PATH/mobilenet.py]
+                                                  [--truth MASKS]
+    python tests/benchmarks/weightings.py tables OUT.csv
+
+PHOTOS is a folder of ``.jpg`` or ``.JPEG`` files. A network is a classifier's name, or a module with ``load()`` and
+``preprocess(image)``. MASKS has a ``.png`` by a photo's stem where the object is known, as the networks see it; without
+it there is no pointing game.
+
+Every photo is cut by SLIC into 12 regions; dropped ones are black. FocaLogic asks at most 210 times (top1, the smallest
+states, ``Anytime``), and every other method as often as FocaLogic did. KernelShap is asked a second time with all 210.
+Rows are written as they come, pairs of photo and network that the file has are skipped, so a run can be broken off.
+
+- *insertion*, *deletion*: area under the target's probability while regions come or go in the method's order.
+- *pointing*: whether the highest value lies on the object.
+- *seeds*: rank correlation (Spearman) of the regions' weights under two seeds.
+- *partitions*: rank correlation of the heat maps, pixel by pixel, with those over neighbouring regions (SLIC with
+  another compactness).
+"""
+
+import argparse
+import csv
+import hashlib
+import importlib.util
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.stats import rankdata, spearmanr
+from torch import nn
+
+from captum_focalogic import FocaLogic
+from captum_focalogic.classifier import find_classifier
+from captum_focalogic.compare.comparison import OTHERS
+from captum_focalogic.compare.decision import Decision, counted
+from captum_focalogic.compare.measures import curves, pointing_game
+from captum_focalogic.criteria import Top1
+from captum_focalogic.focus import Focus
+from captum_focalogic.search import Anytime
+from captum_focalogic.segmenters import Slic
+from captum_focalogic.weightings import graded, known_values
+
+BUDGET = 210
+REGIONS = 12
+NEIGHBOUR = Slic(REGIONS, compactness=30.0)
+MEASURES = {"insertion": 1, "deletion": -1, "pointing": 1, "seeds": 1, "partitions": 1}
+"""Measures, and whether high or low is good."""
+
+FIELDS = ("photo", "network", "method", "evaluations", *MEASURES)
+RIVAL = "KernelShap"
+RESAMPLES = 10_000
+
+
+def by_size(focus: Focus) -> np.ndarray:
+    """The mean over sizes of: mean probability of the asked sets of that size with a region, less of those without it.
+
+    Sizes at which one of the two kinds was not asked are left out. With all sets asked, Shapley values but for a factor
+    and a constant.
+    """
+    states, values = focus.evaluated.states, known_values(focus)
+    sizes, gains = states.sum(axis=1), [[] for _ in focus.region_ids]
+    for size in np.unique(sizes):
+        alike, worth = states[sizes == size], values[sizes == size]
+        for column in np.flatnonzero(alike.any(axis=0) & ~alike.all(axis=0)):
+            kept = alike[:, column]
+            gains[column].append(worth[kept].mean() - worth[~kept].mean())
+    return np.array([np.mean(gain) if gain else 0.0 for gain in gains])
+
+
+OWN: dict[str, Callable[[Focus], np.ndarray]] = {
+    "graded, halfway": graded,
+    "graded, by size": by_size,
+    "frequency, smallest": lambda focus: focus.frequencies,
+}
+
+
+class Remembering(nn.Module):
+    """A network that computes each image's scores once; gradients go past the memory."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+        self.known: dict[bytes, torch.Tensor] = {}
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if images.requires_grad:
+            return self.network(images)
+        keys = [hashlib.blake2b(image.contiguous().numpy().tobytes(), digest_size=16).digest() for image in images]
+        new = list({key: row for row, key in enumerate(keys) if key not in self.known}.values())
+        for rows in torch.tensor(new, dtype=torch.int64).split(8):
+            with torch.inference_mode():
+                scores = self.network(images[rows].contiguous(memory_format=torch.channels_last))
+            self.known |= {keys[row]: score.clone() for row, score in zip(rows.tolist(), scores, strict=True)}
+        return torch.stack([self.known[key] for key in keys]).clone()
+
+
+def load(name: str) -> tuple[str, nn.Module, Callable[[Image.Image], torch.Tensor]]:
+    """A network by name or by the path of a module: its name, itself, its preprocessing."""
+    if not name.endswith(".py"):
+        classifier = find_classifier(name)
+        return name, classifier.forward, classifier.preprocess
+    spec = importlib.util.spec_from_file_location("network", name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return Path(name).stem, module.load(), module.preprocess
+
+
+def decide(model: nn.Module, image: torch.Tensor, label_map: np.ndarray) -> Decision:
+    """The decision about a photo, (1, 3, H, W)."""
+    scores = model(image)
+    baseline = torch.zeros_like(image)
+    return Decision(model, image, baseline, label_map, int(scores.argmax()), scores, Top1(), "logits")
+
+
+def explained(decision: Decision, seed: int, **how: object) -> Focus:
+    """FocaLogic's focus; its evaluations, ``focus.evaluated.total``, are those the other methods get."""
+    explainer = FocaLogic(decision.model, outputs="logits", max_evaluations=BUDGET, **how)
+    explainer.search = Anytime(seed=seed) if not how else explainer.search
+    mask = torch.from_numpy(decision.label_map)[None, None]
+    (focus,) = explainer.explain(decision.image, target=decision.target, feature_mask=mask, perturbations_per_eval=8)
+    return focus
+
+
+def answers(decision: Decision, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, int]]:
+    """By method: weights of regions, heat map, evaluations."""
+    focus = explained(decision, seed)
+    spent = focus.evaluated.total
+    weights = {name: weigh(focus) for name, weigh in OWN.items()}
+    asked = dict.fromkeys(weights, spent)
+    minimal = explained(decision, seed, reading="minimal")
+    weights["frequency, minimal"] = minimal.frequencies
+    asked["frequency, minimal"] = minimal.evaluated.total
+    maps = {name: decision.spread(weight) for name, weight in weights.items()}
+    others = [("KernelShap", "KernelShap", spent), ("KernelShap, 210", "KernelShap", BUDGET)]
+    others += [("LIME", "LIME", spent), ("RISE", "RISE", spent), ("GradCAM", "GradCAM", spent)]
+    for name, method, budget in others:
+        with counted(decision.model) as (model, counter):
+            torch.manual_seed(seed)
+            np.random.seed(seed)
+            found = OTHERS[method].run(replace(decision, model=model, seed=seed, budget=budget))
+        weights[name], maps[name], asked[name] = found.scores, found.heat_map, counter.rows
+    return weights, maps, asked
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's; 0 where one of the two ranks nothing."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(spearmanr(one.ravel(), other.ravel()).statistic)
+
+
+def rows_of(model: nn.Module, image: torch.Tensor, truth: np.ndarray | None) -> Iterator[dict[str, object]]:
+    """What is measured of each method on one photo."""
+    decision = decide(model, image, Slic(REGIONS)(image[0]))
+    weights, maps, asked = answers(decision, 0)
+    again, _, _ = answers(decision, 1)
+    _, beside, _ = answers(decide(model, image, NEIGHBOUR(image[0])), 0)
+    for name, weight in weights.items():
+        insertion, deletion = curves(decision, np.argsort(-weight, kind="stable"))
+        yield {
+            "method": name,
+            "evaluations": asked[name],
+            "insertion": insertion,
+            "deletion": deletion,
+            "pointing": float("nan") if truth is None else pointing_game(maps[name], truth),
+            "seeds": correlation(weight, again[name]),
+            "partitions": correlation(maps[name][::4, ::4], beside[name][::4, ::4]),
+        }
+
+
+def measure(photos: Path, out: Path, networks: list[str], truths: Path | None) -> None:
+    """Write a row for each photo, network and method."""
+    loaded = [load(name) for name in networks]
+    known = {(row["photo"], row["network"]) for row in read(out)} if out.exists() else set()
+    with out.open("a", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        if not known:
+            writer.writeheader()
+        for path in sorted([*photos.glob("*.jpg"), *photos.glob("*.JPEG")]):
+            mask = None if truths is None else truths / f"{path.stem}.png"
+            truth = np.asarray(Image.open(mask)) > 0 if mask is not None and mask.exists() else None
+            for name, network, preprocess in loaded:
+                if (path.stem, name) in known:
+                    continue
+                image = preprocess(Image.open(path).convert("RGB"))[None]
+                rows = list(rows_of(Remembering(network).eval(), image, truth))
+                writer.writerows({"photo": path.stem, "network": name, **row} for row in rows)
+                file.flush()
+                print(path.stem, name, rows[0]["evaluations"], flush=True)
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """The rows of a file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def tables(path: Path) -> str:
+    """Means by method, and by method the difference from KernelShap with its 95 % interval, photos drawn anew."""
+    found: dict[str, dict[tuple[str, str], dict[str, float]]] = defaultdict(dict)
+    for row in read(path):
+        found[row["method"]][row["photo"], row["network"]] = {
+            name: float(row[name]) for name in ("evaluations", *MEASURES)
+        }
+    heads = ["method", "evaluations", *MEASURES]
+    lines = [_line(heads), _line(["---"] * len(heads))]
+    for name, rows in found.items():
+        values = {field: np.array([row[field] for row in rows.values()]) for field in ("evaluations", *MEASURES)}
+        means = [f"{np.nanmean(values[field]):.3f}" for field in MEASURES]
+        lines.append(_line([name, f"{values['evaluations'].mean():.0f}", *means]))
+    lines += ["", _line([f"better than {RIVAL} by", *MEASURES]), _line(["---"] * (1 + len(MEASURES)))]
+    photos = sorted({photo for photo, _ in found[RIVAL]})
+    for name, rows in found.items():
+        if name == RIVAL:
+            continue
+        cells = []
+        for field, sign in MEASURES.items():
+            better = [
+                [sign * (row[field] - found[RIVAL][pair][field]) for pair, row in rows.items() if pair[0] == photo]
+                for photo in photos
+            ]
+            cells.append(interval(better))
+        lines.append(_line([name, *cells]))
+    return "\n".join([f"{len(photos)} photos, {len(found[RIVAL])} pairs of photo and network", "", *lines])
+
+
+def interval(better: list[list[float]]) -> str:
+    """Mean and 95 % interval of differences, photos being drawn with all their networks (bootstrap)."""
+    means = np.array([np.nanmean(values) for values in better if np.isfinite(values).any()])
+    if not len(means):
+        return "-"
+    drawn = means[np.random.default_rng(0).integers(len(means), size=(RESAMPLES, len(means)))].mean(axis=1)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return f"{means.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Measure, or print the tables of what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    measuring = commands.add_parser("measure")
+    measuring.add_argument("photos", type=Path)
+    measuring.add_argument("out", type=Path)
+    measuring.add_argument("--networks", nargs="+", default=["efficientnet-lite0", "efficientnet-lite2"])
+    measuring.add_argument("--truth", type=Path)
+    printing = commands.add_parser("tables")
+    printing.add_argument("out", type=Path)
+    args = parser.parse_args()
+    if args.command == "measure":
+        torch.set_num_threads(1)
+        measure(args.photos, args.out, args.networks, args.truth)
+    else:
+        print(tables(args.out))
+
+
+if __name__ == "__main__":
+    main()
