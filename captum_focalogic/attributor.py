@@ -37,8 +37,8 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
     """Explain decisions as Boolean logic over regions, in the place of any Captum perturbation method.
 
     The input is cut into regions, and the model is asked whether its prediction survives when only some of them are
-    left. The minimal surviving region sets, the *final states*, are the explanation (Zhao, Chen, Xu: FocaLogic,
-    section 3).
+    left. The surviving region sets of which nothing more can go, the *final states*, are the explanation (Zhao, Chen,
+    Xu: FocaLogic, section 3): by default those of the fewest regions.
 
     Parameters
     ----------
@@ -49,12 +49,12 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         Cuts inputs that come without a ``feature_mask``: a name, such as "slic:12" or "grid:3x3", or image -> label
         map, (3, H, W) float tensor in [0, 1] -> (H, W) integers.
     search : str or Strategy
-        "auto" follows the reading: exhaustive while all 2^M states fit the budget, else chains, for irreducible states;
-        ascending for minimal ones; anytime for smallest ones. Or "anytime", "exhaustive", "beam:5", "ascending",
+        "auto" follows the reading: anytime for smallest states; ascending for minimal ones; exhaustive while all 2^M
+        states fit the budget, else chains, for irreducible ones. Or "anytime", "exhaustive", "beam:5", "ascending",
         "chains", "hitting-sets", or a strategy object of :mod:`captum_focalogic.search`.
-    reading : {"irreducible", "minimal", "smallest"}
-        What "final" means: reached by deletions that keep the prediction, with none left that does; without any valid
-        proper subset; of least cardinality.
+    reading : {"smallest", "minimal", "irreducible"}
+        What "final" means: reached by deletions that keep the prediction, with none left that does (the paper's);
+        without any valid proper subset; of least cardinality.
     criterion : str, Criterion or callable
         What "the prediction is unchanged" means: "top1", "topk:5", "probability:0.9", "margin:1.5", "label",
         "threshold:0.5", "tolerance:0.1", an object of :mod:`captum_focalogic.criteria`, or a function
@@ -94,7 +94,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         *,
         segmenter: str | Segmenter = "slic:12",
         search: str | Strategy = "auto",
-        reading: Reading = "irreducible",
+        reading: Reading = "smallest",
         criterion: str | Criterion | OutputCriterion = "top1",
         weighting: Weighting = "frequency",
         max_evaluations: int | None = 5_000,
@@ -347,6 +347,11 @@ def _emptiness(focus: Focus) -> str | None:
         return (
             "the whole input does not meet the criterion (the target is not the prediction), so there are no final "
             "states and the attributions are 0"
+        )
+    if focus.certificate.kind == "unfinished":
+        return (
+            "the search ended before it knew whether what it found has regions to spare (unfinished); allow more with "
+            "max_evaluations= or time_limit=, or start from fewer regions"
         )
     if not focus.final_states[0].any():
         if focus.provenance.removal == "tokens":

@@ -243,7 +243,7 @@ class Necessity:
 
 
 def necessary(focus: Focus, masked: MaskedModel, limit: int | None = 1_000) -> Necessity:
-    """What the decision cannot do without, each set put to the model.
+    """What the formula cannot do without, each set put to the model.
 
     The sets are those of :func:`captum_focalogic.logic.necessary_states`: without any one of them no final state is
     whole. That defeats the formula. Whether it defeats the prediction too is the model's to say, as it may keep it for

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from math import comb
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def _halfway_table(states: Bools, values: Floats) -> Floats:
     return table
 
 
-def _halves(table: NDArray[np.generic], column: int) -> NDArray[np.generic]:
+def _halves(table: NDArray[Any], column: int) -> NDArray[Any]:
     """A view of a table of all sets, (..., 2, ...): the sets without a region, and the same sets with it."""
     return table.reshape(-1, 2, 1 << column)
 

@@ -391,11 +391,18 @@ class TestBudgets:
 
     def test_automatic_search_follows_the_budget(self) -> None:
         strategies = [
-            self.explainer(max_evaluations=most).explain(torch.ones(1, 8))[0].certificate.strategy
+            self.explainer(reading="irreducible", max_evaluations=most)
+            .explain(torch.ones(1, 8))[0]
+            .certificate.strategy
             for most in (256, 255)
         ]
         assert strategies[0].startswith("Exhaustive")
         assert strategies[1].startswith("Chains")
+
+    def test_the_smallest_states_are_found_by_the_anytime_search(self) -> None:
+        certificate = self.explainer().explain(torch.ones(1, 8))[0].certificate
+        assert (certificate.reading, certificate.smallest) == ("smallest", "all")
+        assert certificate.strategy.startswith("Anytime")
 
     @quiet
     def test_time_is_for_all_examples_together(self) -> None:
@@ -406,7 +413,9 @@ class TestBudgets:
             return weighing(list(self.WEIGHTS), 3.5)(x)
 
         start = time.monotonic()
-        focuses = self.explainer(slow, time_limit=0.1).explain(torch.ones(4, 8), perturbations_per_eval=1)
+        focuses = self.explainer(slow, reading="irreducible", time_limit=0.1).explain(
+            torch.ones(4, 8), perturbations_per_eval=1
+        )
         assert time.monotonic() - start < 1
         assert {focus.certificate.stopped for focus in focuses} == {"time_limit"}
 
@@ -449,9 +458,15 @@ class TestWarnings:
 
     def test_a_search_that_ended_too_soon(self) -> None:
         with pytest.warns(UserWarning, match="max_evaluations="):
-            (focus,) = FocaLogic(weighing([5, 3, 2, 1], 6.5), max_evaluations=2).explain(FOUR)
+            (focus,) = FocaLogic(weighing([5, 3, 2, 1], 6.5), reading="irreducible", max_evaluations=2).explain(FOUR)
         assert focus.region_sets() == []
         assert focus.certificate.complete == "no"
+
+    def test_a_search_that_ended_with_regions_to_spare(self) -> None:
+        with pytest.warns(UserWarning, match="regions to spare.*max_evaluations="):
+            (focus,) = FocaLogic(weighing([5, 3, 2, 1], 6.5), max_evaluations=2).explain(FOUR)
+        assert focus.region_sets() == [{0, 1, 2, 3}]
+        assert focus.unfinished.tolist() == [True]
 
     def test_point_at_the_caller(self) -> None:
         with pytest.warns(UserWarning, match="example") as caught:
@@ -581,7 +596,7 @@ def test_modes_of_torch_around_the_call(scope: Callable[[], Any]) -> None:
     with scope():
         assert FocaLogic(exact).attribute(x).tolist() == [[1, 0.5, 0.5]] * 2
         assert FocaLogic(exact).explain(x, 0.0, target=[1, 1])[1].region_sets() == [{0, 1}, {0, 2}]
-        assert FocaLogic(exact).explain(whole, 0.5)[0].region_sets() == [{0}, {1, 2}]
+        assert FocaLogic(exact, reading="minimal").explain(whole, 0.5)[0].region_sets() == [{0}, {1, 2}]
         assert FocaLogic(lambda x: exact(x).argmax(1)).explain(x)[0].region_sets() == [{0, 1}, {0, 2}]
         assert FocaLogic(lambda x: float(x[0, 0]) - 0.5, outputs="logits").explain(x[:1])[0].region_sets() == [{0}]
         windows = FocaLogic(exact).attribute(x, sliding_window_shapes=(2,), return_input_shape=False)
@@ -590,7 +605,7 @@ def test_modes_of_torch_around_the_call(scope: Callable[[], Any]) -> None:
 
 def test_what_was_measured_serves_the_next_call() -> None:
     model = Counting(weighing([1.0] * 13, 3.5))
-    explainer = FocaLogic(model, max_evaluations=None)
+    explainer = FocaLogic(model, reading="irreducible", max_evaluations=None)
     explainer.explain(torch.ones(1, 13))
     (batching,) = explainer._measured.values()
     assert not batching.measuring

@@ -116,7 +116,9 @@ def explained(height: int = 4, width: int = 6) -> Focus:
         return torch.stack([torch.full_like(total, 1.2), total], 1)
 
     labels = (torch.arange(width) * 3 // width - 1).expand(height, width)
-    (focus,) = FocaLogic(model).explain(torch.ones(1, 3, height, width), target=1, feature_mask=labels)
+    (focus,) = FocaLogic(model, reading="irreducible").explain(
+        torch.ones(1, 3, height, width), target=1, feature_mask=labels
+    )
     return replace(
         focus,
         names={-1: "left"},

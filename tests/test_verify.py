@@ -60,7 +60,7 @@ def test_a_liar_is_found() -> None:
 
     found = 0
     for _ in range(20):
-        focus = FocaLogic(honest).explain(torch.ones(1, M), target=1)[0]
+        focus = FocaLogic(honest, reading="irreducible").explain(torch.ones(1, M), target=1)[0]
         found += not verify(focus, liar, torch.ones(1, M), target=1, feature_mask=torch.arange(M)[None]).holds
     assert found == 20
 
@@ -69,7 +69,7 @@ def test_each_claim_fails_for_its_own_reason() -> None:
     table = np.zeros(1 << M, dtype=bool)
     table[[i for i in range(1 << M) if i & 0b011 == 0b011 or i & 0b100]] = True  # {0, 1} or {2}
     model, x, mask = table_model(table), torch.ones(1, M), torch.arange(M)[None]
-    focus = FocaLogic(model).explain(x, target=1)[0]
+    focus = FocaLogic(model, reading="irreducible").explain(x, target=1)[0]
     assert focus.region_sets() == [{2}, {0, 1}]
 
     def failing(tampered: object) -> list[int]:
@@ -96,7 +96,7 @@ def test_states_that_no_valid_deletions_lead_to_are_not_called_reached() -> None
     table = np.zeros(1 << M, dtype=bool)
     table[[0b11111, 0b00001]] = True
     model, x, mask = table_model(table), torch.ones(1, M), torch.arange(M)[None]
-    focus = FocaLogic(model, search=Beam(1)).explain(x, target=1)[0]
+    focus = FocaLogic(model, search=Beam(1), reading="irreducible").explain(x, target=1)[0]
     assert verify(focus, model, x, feature_mask=mask).claims[-1].holds
     elsewhere = replace(focus, final_states=np.array([[1, 0, 0, 0, 0]], dtype=bool))
     assert verify(elsewhere, model, x, feature_mask=mask).claims[-1].holds is False
@@ -104,7 +104,7 @@ def test_states_that_no_valid_deletions_lead_to_are_not_called_reached() -> None
 
 def test_what_is_not_claimed_is_not_checked() -> None:
     model, x = table_model(random_table(5)), torch.ones(1, M)
-    focus = FocaLogic(model, search=Beam(1)).explain(x, target=1)[0]
+    focus = FocaLogic(model, search=Beam(1), reading="irreducible").explain(x, target=1)[0]
     checked = verify(focus, model, x, feature_mask=torch.arange(M)[None])
     assert checked.holds
     assert checked.claims[3].holds is None
@@ -119,7 +119,7 @@ def test_ascending_up_to_a_size() -> None:
 
 def test_another_partition_is_refused() -> None:
     model, x = table_model(random_table(1)), torch.ones(1, M)
-    focus = FocaLogic(model).explain(x, target=1)[0]
+    focus = FocaLogic(model, reading="irreducible").explain(x, target=1)[0]
     with pytest.raises(InputError, match="regions"):
         verify(focus, model, x, feature_mask=torch.zeros(1, M, dtype=torch.long))
     with pytest.raises(InputError, match="feature_mask"):
@@ -133,7 +133,7 @@ def test_necessity_is_confirmed_by_the_model_not_by_the_formula() -> None:
     table[[i for i in range(1 << M) if i & 0b00001]] = True  # region 0 is needed ...
     table[0b11110] = True  # ... except that all the others together do as well, which no descent meets
     model, x, mask = table_model(table), torch.ones(1, M), torch.arange(M)[None]
-    focus = FocaLogic(model, search=Beam(1)).explain(x, target=1)[0]
+    focus = FocaLogic(model, search=Beam(1), reading="irreducible").explain(x, target=1)[0]
     masked = masked_model_of(focus, model, x, feature_mask=mask)
     sets = np.array([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0]], dtype=bool)
     assert confirm_necessary(focus, sets, masked).tolist() == [False, True]
@@ -144,7 +144,7 @@ def test_what_is_necessary_says_which_sets_the_model_confirms() -> None:
     table[[i for i in range(1 << M) if i & 0b00001 and i & 0b00110]] = True  # 0 and one of 1 and 2 ...
     table[0b11110] = True  # ... or everything but 0
     model, x = table_model(table), torch.ones(1, M)
-    focus = FocaLogic(model).explain(x, target=1)[0]
+    focus = FocaLogic(model, reading="irreducible").explain(x, target=1)[0]
     assert focus.region_sets() == [{0, 1}, {0, 2}, {1, 2, 3, 4}]
     masked = masked_model_of(focus, model, x, feature_mask=torch.arange(M)[None])
     found = necessary(focus, masked)
@@ -165,7 +165,7 @@ def test_what_is_necessary_says_which_sets_the_model_confirms() -> None:
 def test_necessary_sets_are_confirmed_exactly_where_the_model_fails_without_them(seed: int) -> None:
     table = random_table(seed)
     model, x = table_model(table), torch.ones(1, M)
-    focus = FocaLogic(model).explain(x, target=1)[0]
+    focus = FocaLogic(model, reading="irreducible").explain(x, target=1)[0]
     found = necessary(focus, masked_model_of(focus, model, x, feature_mask=torch.arange(M)[None]))
     weights = 1 << np.arange(M)
     for removed, confirmed in zip(found.states, found.confirmed, strict=True):
@@ -177,7 +177,7 @@ def test_necessary_sets_beyond_the_limit_are_announced() -> None:
     table = np.zeros(1 << M, dtype=bool)
     table[[i for i in range(1 << M) if (i & 0b11).bit_count() and (i & 0b11100).bit_count()]] = True
     model, x = table_model(table), torch.ones(1, M)
-    focus = FocaLogic(model).explain(x, target=1)[0]
+    focus = FocaLogic(model, reading="irreducible").explain(x, target=1)[0]
     masked = masked_model_of(focus, model, x, feature_mask=torch.arange(M)[None])
     assert [state.sum() for state in necessary(focus, masked).states] == [2, 3]
     with pytest.warns(TruncatedWarning):
@@ -191,7 +191,7 @@ def test_a_difference_is_put_to_both_models() -> None:
         tables[1][i] = bool(i & 1 and i & 2)
     models = [table_model(table) for table in tables]
     x, mask = torch.ones(1, M), torch.arange(M)[None]
-    a, b = (FocaLogic(model).explain(x, target=1)[0] for model in models)
+    a, b = (FocaLogic(model, reading="irreducible").explain(x, target=1)[0] for model in models)
     told_apart = difference(a.expression, b.expression)
     assert told_apart is not None
     asked = [masked_model_of(focus, model, x, feature_mask=mask) for focus, model in zip((a, b), models, strict=True)]
@@ -322,7 +322,7 @@ RULE[0b10100] = False  # and not {2, 4}: not monotone
 
 def stored(**how: Any) -> tuple[Focus, Any]:
     model = table_model(RULE)
-    (focus,) = FocaLogic(model, **how).explain(torch.ones(1, M), target=1)
+    (focus,) = FocaLogic(model, **{"reading": "irreducible"} | how).explain(torch.ones(1, M), target=1)
     return focus, model
 
 
@@ -435,7 +435,7 @@ def test_minimal_and_smallest_states_are_what_they_are_called() -> None:
     table = np.zeros(1 << M, dtype=bool)
     table[[0b11111, 0b01111, 0b00111, 0b00001]] = True  # {0, 1, 2} is irreducible, but {0} alone is enough
     model = table_model(table)
-    (focus,) = FocaLogic(model, search=Exhaustive()).explain(torch.ones(1, M), target=1)
+    (focus,) = FocaLogic(model, search=Exhaustive(), reading="irreducible").explain(torch.ones(1, M), target=1)
     assert focus.region_sets() == [{0, 1, 2}]
     for reading in ("minimal", "smallest"):
         unknown = checked_again(with_certificate(focus, reading=reading, complete="no"), model)
@@ -461,7 +461,7 @@ def test_what_rests_on_a_sample_is_not_called_checked() -> None:
 
 def test_nothing_is_said_to_hold_of_no_states() -> None:
     model = table_model(np.zeros(1 << M, dtype=bool))
-    (focus,) = FocaLogic(model).explain(torch.ones(1, M), target=1)
+    (focus,) = FocaLogic(model, reading="irreducible").explain(torch.ones(1, M), target=1)
     checked = checked_again(focus, model)
     assert checked.holds
     assert "whole input does not meet the criterion" in checked.claims[0].text

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from captum.attr import Attribution, FeatureAblation
-from oracles import bits, irreducible
+from oracles import bits, smallest
 from torch import Tensor, nn
 
 from captum_focalogic import FocaLogic
@@ -97,13 +97,14 @@ class Question:
 
 
 def shares(regions: Iterable[int], is_valid: Callable[[frozenset[int]], bool]) -> dict[int, float]:
-    """Share of the irreducible states that keep each region, by brute force; zeros if there is no state.
+    """Share of the smallest states that keep each region, by brute force; zeros if there is no state.
 
-    A region set counts if deletions that keep it valid lead to it from the whole, and none is left to make.
+    None counts where the whole is not valid.
     """
     whole = sorted(regions)
     sets = [frozenset(whole[j] for j in bits(entry)) for entry in range(1 << len(whole))]
-    final = [sets[entry] for entry in irreducible(np.array([is_valid(kept) for kept in sets], dtype=bool))]
+    valid = np.array([is_valid(kept) for kept in sets], dtype=bool)
+    final = [sets[entry] for entry in smallest(valid)] if valid[-1] else []
     return {region: sum(region in state for state in final) / len(final) if final else 0.0 for region in whole}
 
 

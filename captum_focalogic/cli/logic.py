@@ -74,8 +74,8 @@ def show(
 ) -> None:
     """Print everything that the final states say.
 
-    The formula in three styles and in names, the smallest and the minimal final states, what cannot be spared, how many
-    sets of regions keep the decision, what each region counts for, and what was checked.
+    The formula in three styles and in names, the smallest and the minimal final states, what the formula cannot spare,
+    how many sets of regions keep the decision, what each region counts for, and what was checked.
     """
     from captum_focalogic.cli.formulas import read_focus
     from captum_focalogic.logic import to_text

@@ -1,4 +1,4 @@
-"""``focalogic logic necessary`` and ``rules``: what cannot be spared, and what a class's explanations share."""
+"""``focalogic logic necessary`` and ``rules``: what the formula cannot spare, and what a class's explanations share."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ def necessary(
     limit: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Most sets to find, the smallest first.")] = 1_000,
     traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
-    """Say what cannot be spared: the smallest sets of regions without which no final state is whole.
+    """Say what the formula cannot spare: the smallest sets of regions without which no final state is whole.
 
     With --model, say too whether the model loses its prediction without them; give the image that the
     explanation is about.

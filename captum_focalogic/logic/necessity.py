@@ -1,4 +1,4 @@
-"""What the decision cannot do without: the smallest region sets whose removal defeats every final state."""
+"""What a formula cannot do without: the smallest region sets whose removal defeats every final state."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray

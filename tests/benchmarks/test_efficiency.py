@@ -25,7 +25,11 @@ SCENES = [draw_scene(seed, label=1 + seed % 2) for seed in range(8)]
 @pytest.mark.parametrize("pruning", prunings(), ids=lambda pruning: pruning.name)
 def test_regions_and_beam(benchmark: Any, pruning: Pruning) -> None:
     explainer = FocaLogic(
-        load_model(), segmenter=Slic(pruning.regions), search=pruning.search, max_evaluations=pruning.budget
+        load_model(),
+        segmenter=Slic(pruning.regions),
+        search=pruning.search,
+        reading="irreducible",
+        max_evaluations=pruning.budget,
     )
     images = torch.stack([torch.from_numpy(scene.image) for scene in SCENES])
 

@@ -88,7 +88,7 @@ class Paired(torch.nn.Module):
 
 def explainer_of(model: torch.nn.Module, images: torch.Tensor, mask: torch.Tensor) -> tuple[Any, Any]:
     """A function that explains and returns the number of evaluations, and the batch size it has settled on."""
-    explainer = FocaLogic(model, criterion=EVERY_STATE, max_evaluations=None)
+    explainer = FocaLogic(model, reading="irreducible", criterion=EVERY_STATE, max_evaluations=None)
     mask = mask.to(images.device)
 
     def explain() -> int:

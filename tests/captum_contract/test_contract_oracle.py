@@ -19,15 +19,15 @@ def test_states_with_nothing_to_spare_are_final() -> None:
     assert shares(range(3), valid.__contains__) == {0: 0.5, 1: 1.0, 2: 0.5}
 
 
-def test_final_states_may_contain_one_another() -> None:
-    # {0, 1, 2} has no valid child, though {0} is valid: the way there leads through {0, 1, 3} and {0, 3}.
+def test_only_the_smallest_states_count() -> None:
+    # {0, 1, 2} has no valid child, and yet {0} is smaller.
     valid = {frozenset(state) for state in [{0, 1, 2, 3}, {0, 1, 2}, {0, 1, 3}, {0, 3}, {0}]}
-    assert shares(range(4), valid.__contains__) == {0: 1.0, 1: 0.5, 2: 0.5, 3: 0.0}
+    assert shares(range(4), valid.__contains__) == {0: 1.0, 1: 0.0, 2: 0.0, 3: 0.0}
 
 
-def test_states_that_no_valid_deletions_lead_to_do_not_count() -> None:
+def test_states_that_no_valid_deletions_lead_to_count_too() -> None:
     valid = {frozenset({0, 1, 2}), frozenset({2})}
-    assert shares(range(3), valid.__contains__) == {0: 1.0, 1: 1.0, 2: 1.0}
+    assert shares(range(3), valid.__contains__) == {0: 0.0, 1: 0.0, 2: 1.0}
 
 
 def test_nothing_is_shared_by_no_states() -> None:

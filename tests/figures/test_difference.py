@@ -100,7 +100,7 @@ def _kept(images: Tensor) -> list[list[bool]]:
 def explained():
     x, mask = torch.from_numpy(IMAGE)[None], torch.from_numpy(LABELS)[None, None]
     models = [model_by(rule), model_by(stricter)]
-    focuses = [FocaLogic(model).explain(x, target=1, feature_mask=mask)[0] for model in models]
+    focuses = [FocaLogic(model, reading="irreducible").explain(x, target=1, feature_mask=mask)[0] for model in models]
     return focuses, [masked_model_of(focus, model, x) for focus, model in zip(focuses, models, strict=True)]
 
 
