@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from captum_focalogic.baselines import baseline_from_text
-from captum_focalogic.errors import InputError, warn
+from captum_focalogic.errors import ArgumentError, InputError, warn
 from captum_focalogic.masking import Example
 from captum_focalogic.regions import as_label_map, partition_from_masks
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
@@ -32,14 +32,16 @@ def format_inputs(inputs: Any) -> tuple[Tensor, ...]:
     formatted = inputs if isinstance(inputs, tuple) else (inputs,)
     if not formatted or not all(isinstance(tensor, Tensor) and tensor.dim() >= 1 for tensor in formatted):
         kinds = ", ".join(type(tensor).__name__ for tensor in formatted)
-        raise InputError(f"inputs must be a tensor or a tuple of tensors, examples first; got ({kinds})")
+        raise ArgumentError(f"inputs must be a tensor or a tuple of tensors, examples first; got ({kinds})")
     rows = [len(tensor) for tensor in formatted]
     if len(set(rows)) != 1 or rows[0] == 0:
-        raise InputError(f"all input tensors must have the same number of examples, at least one; got {rows}")
+        raise ArgumentError(f"all input tensors must have the same number of examples, at least one; got {rows}")
     if len({tensor.device for tensor in formatted}) != 1:
-        raise InputError(f"all input tensors must be on one device; got {[str(tensor.device) for tensor in formatted]}")
+        raise ArgumentError(
+            f"all input tensors must be on one device; got {[str(tensor.device) for tensor in formatted]}"
+        )
     if any(tensor.element_size() > 8 for tensor in formatted):
-        raise InputError(f"inputs of {torch.complex128} cannot be masked; convert them to {torch.complex64}")
+        raise ArgumentError(f"inputs of {torch.complex128} cannot be masked; convert them to {torch.complex64}")
     _refuse_nan(formatted, "inputs")
     return formatted
 
@@ -66,7 +68,9 @@ def format_baselines(
     if not isinstance(baselines, tuple):
         baselines = (baselines,)
     if len(baselines) != len(inputs):
-        raise InputError(f"there are {len(inputs)} input tensor(s) but {len(baselines)} baseline(s); give one for each")
+        raise ArgumentError(
+            f"there are {len(inputs)} input tensor(s) but {len(baselines)} baseline(s); give one for each"
+        )
     if masks is not None:
         made = zip(baselines, inputs, masks, strict=True)
         baselines = tuple(baseline_from_text(each)(*of) if isinstance(each, str) else each for each, *of in made)
@@ -81,9 +85,9 @@ def _format_baseline(baseline: Any, tensor: Tensor) -> Tensor:
         baseline = torch.tensor(baseline, dtype=dtype, device=tensor.device)
     if not isinstance(baseline, Tensor):
         hint = "; call it first, as in baselines=blurred(x)" if callable(baseline) else ""
-        raise InputError(f"a baseline must be a number or a tensor; got {type(baseline).__name__}{hint}")
+        raise ArgumentError(f"a baseline must be a number or a tensor; got {type(baseline).__name__}{hint}")
     if not _broadcasts(baseline.shape, tensor.shape):
-        raise InputError(
+        raise ArgumentError(
             f"a baseline must broadcast to its input's shape {tuple(tensor.shape)}; got {tuple(baseline.shape)}"
         )
     _refuse_nan((baseline,), "baselines")
@@ -104,7 +108,9 @@ def format_masks(feature_mask: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor,
     """
     masks = feature_mask if isinstance(feature_mask, tuple) else (feature_mask,)
     if len(masks) != len(inputs):
-        raise InputError(f"there are {len(inputs)} input tensor(s) but {len(masks)} feature mask(s); give one for each")
+        raise ArgumentError(
+            f"there are {len(inputs)} input tensor(s) but {len(masks)} feature mask(s); give one for each"
+        )
     return tuple(_format_mask(*pair) for pair in zip(masks, inputs, strict=True))
 
 
@@ -112,13 +118,13 @@ def _format_mask(mask: Any, tensor: Tensor) -> Tensor:
     if isinstance(mask, np.ndarray):
         mask = torch.as_tensor(mask)
     if not isinstance(mask, Tensor):
-        raise InputError(f"a feature mask must be a tensor of integers; got {type(mask).__name__}")
+        raise ArgumentError(f"a feature mask must be a tensor of integers; got {type(mask).__name__}")
     if not _broadcasts(mask.shape, tensor.shape):
-        raise InputError(
+        raise ArgumentError(
             f"a feature mask must broadcast to its input's shape {tuple(tensor.shape)}; got {tuple(mask.shape)}"
         )
     if mask.is_complex() or (mask.is_floating_point() and not bool(((mask == mask.round()) & mask.isfinite()).all())):
-        raise InputError(f"a feature mask must hold integers; got {mask.dtype} values that are not whole")
+        raise ArgumentError(f"a feature mask must hold integers; got {mask.dtype} values that are not whole")
     return mask.to(device=tensor.device, dtype=torch.int64)
 
 
@@ -292,10 +298,10 @@ def _tiles(windows: Any, strides: Any, inputs: tuple[Tensor, ...]) -> tuple[Tens
     """Feature masks of adjacent windows, numbered on from tensor to tensor."""
     per_tensor = windows if _is_tuple_of_tuples(windows) else (windows,)
     if len(per_tensor) != len(inputs):
-        raise InputError(f"there are {len(inputs)} input tensor(s) but {len(per_tensor)} sliding window(s)")
+        raise ArgumentError(f"there are {len(inputs)} input tensor(s) but {len(per_tensor)} sliding window(s)")
     strides_of = strides if len(inputs) > 1 and isinstance(strides, tuple) else (strides,) * len(inputs)
     if len(strides_of) != len(inputs):
-        raise InputError(f"there are {len(inputs)} input tensor(s) but {len(strides_of)} strides")
+        raise ArgumentError(f"there are {len(inputs)} input tensor(s) but {len(strides_of)} strides")
     masks: list[Tensor] = []
     offset = 0
     for tensor, window, stride in zip(inputs, per_tensor, strides_of, strict=True):
@@ -309,15 +315,15 @@ def _tiles(windows: Any, strides: Any, inputs: tuple[Tensor, ...]) -> tuple[Tens
 def _tile_mask(tensor: Tensor, window: Sequence[int], stride: Any) -> Tensor:
     shape = tuple(tensor.shape[1:])
     if not isinstance(window, tuple) or len(window) != len(shape) or not all(_positive(size) for size in window):
-        raise InputError(f"a sliding window needs one positive size for each dimension of {shape}; got {window!r}")
+        raise ArgumentError(f"a sliding window needs one positive size for each dimension of {shape}; got {window!r}")
     if any(size > whole for size, whole in zip(window, shape, strict=True)):
-        raise InputError(f"the sliding window {window} is larger than one example, {shape}")
+        raise ArgumentError(f"the sliding window {window} is larger than one example, {shape}")
     steps = window if stride is None else (stride,) * len(shape) if isinstance(stride, int) else stride
     if not isinstance(steps, tuple | list) or len(steps) != len(shape) or not all(_positive(step) for step in steps):
-        raise InputError(f"strides need one positive step for each dimension of {shape}; got {stride!r}")
+        raise ArgumentError(f"strides need one positive step for each dimension of {shape}; got {stride!r}")
     for step, size, whole in zip(steps, window, shape, strict=True):
         if size not in (step, whole):
-            raise InputError(
+            raise ArgumentError(
                 f"regions may not overlap or leave gaps, so strides must equal the sliding window {window}; "
                 f"got {stride!r}. Leave strides out"
             )

@@ -358,7 +358,7 @@ def _emptiness(focus: Focus) -> str | None:
             return "the prediction stays with every patch left out, so leaving regions out explains nothing"
         return (
             "the baseline alone keeps the prediction, so every region is dispensable and this baseline explains "
-            "nothing; pass another one as baselines="
+            "nothing; choose another baseline"
         )
     if len(focus.region_ids) == 1:
         return "there is a single region, so the only explanation left is the whole input; cut it into more"

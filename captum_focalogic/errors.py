@@ -17,6 +17,13 @@ class InputError(FocaLogicError, ValueError):
     """An argument that cannot be used: the message says what was given, what was expected and how to mend it."""
 
 
+class ArgumentError(InputError, AssertionError):
+    """An argument of Captum's that is of a wrong type, number or shape.
+
+    An ``AssertionError`` too, because Captum's attributors raise that and code around them may catch it.
+    """
+
+
 class TargetError(InputError, AssertionError):
     """A target, or an output that a target cannot index.
 

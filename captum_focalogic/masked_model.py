@@ -22,7 +22,7 @@ from captum_focalogic.criteria import (
     target_probability,
 )
 from captum_focalogic.criteria import parse as parse_criterion
-from captum_focalogic.errors import AggregateOutputError, InputError, warn
+from captum_focalogic.errors import AggregateOutputError, ArgumentError, InputError, warn
 from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_bytes
@@ -589,9 +589,9 @@ def batching_for(
         layouts = any(tensor.dim() == 4 and tensor.is_floating_point() for tensor in inputs)
         return measured.setdefault(key, AutoBatching(on_cpu=device.type == "cpu", layouts=layouts))
     if isinstance(perturbations_per_eval, bool) or not isinstance(perturbations_per_eval, int):
-        raise InputError(f"perturbations_per_eval must be a positive int or 'auto'; got {perturbations_per_eval!r}")
+        raise ArgumentError(f"perturbations_per_eval must be a positive int or 'auto'; got {perturbations_per_eval!r}")
     if perturbations_per_eval < 1:
-        raise InputError(f"perturbations_per_eval must be at least 1; got {perturbations_per_eval}")
+        raise ArgumentError(f"perturbations_per_eval must be at least 1; got {perturbations_per_eval}")
     return FixedBatching(perturbations_per_eval * len(inputs[0]))
 
 

@@ -74,7 +74,8 @@ class Grid:
         height, width = image.shape[1:]
         if self.rows > height or self.columns > width:
             raise InputError(
-                f"a grid of {self.rows}x{self.columns} cells does not fit an image of {height}x{width} pixels"
+                f"a grid of {self.rows} rows and {self.columns} columns does not fit an image of {width}x{height} "
+                "pixels (width x height)"
             )
         row = np.arange(height, dtype=np.int64) * self.rows // height
         column = np.arange(width, dtype=np.int64) * self.columns // width

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as hs
 from torch import Tensor
 
+from captum_focalogic import FocaLogic
 from captum_focalogic.arguments import (
     MAX_SCALAR_REGIONS,
     CaptumKeywords,
@@ -384,3 +385,28 @@ class TestTiles:
             assert named.setdefault(tile, int(mask[tuple(place)])) == int(mask[tuple(place)])
         assert sorted(named.values()) == list(range(len(named)))
         assert sorted(named, key=lambda tile: named[tile]) == sorted(named)
+
+
+@pytest.mark.parametrize(
+    ("method", "wrong"),
+    [
+        (method, wrong)
+        for method in ("attribute", "explain")
+        for wrong in (
+            {"inputs": [1.0]},
+            {"baselines": [0.0]},
+            {"baselines": (0, 0)},
+            {"baselines": torch.zeros(7)},
+            {"baselines": {}},
+            {"perturbations_per_eval": 0},
+            {"perturbations_per_eval": 1.5},
+            {"feature_mask": "x"},
+            {"feature_mask": torch.zeros(7, dtype=torch.int64)},
+        )
+    ],
+)
+def test_what_captum_asserts_is_an_assertion_error_too(method, wrong):
+    explainer = FocaLogic(lambda inputs: inputs)
+    with pytest.raises(AssertionError) as caught:
+        getattr(explainer, method)(**{"inputs": torch.ones(1, 3), "target": 0, **wrong})
+    assert isinstance(caught.value, InputError)

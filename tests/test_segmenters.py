@@ -56,7 +56,7 @@ def test_grid_counts_row_by_row():
 
 
 def test_grid_larger_than_the_image():
-    with pytest.raises(InputError, match="does not fit an image of 3x9 pixels"):
+    with pytest.raises(InputError, match="does not fit an image of 9x3 pixels"):
         Grid(4, 4)(torch.zeros(3, 3, 9))
 
 

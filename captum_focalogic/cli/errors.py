@@ -1,5 +1,6 @@
 """How the command line fails: one sentence on standard error, exit code 2, and a traceback only on request."""
 
+import re
 import warnings
 from collections.abc import Callable
 from functools import wraps
@@ -8,6 +9,7 @@ from typing import Any, ParamSpec
 import typer
 
 from captum_focalogic.errors import FocaLogicError
+from captum_focalogic.tables import printable
 
 P = ParamSpec("P")
 
@@ -54,8 +56,25 @@ def fail(message: str, code: int) -> None:
 
 
 def say(message: str) -> None:
-    """One paragraph on standard error."""
-    typer.echo(f"focalogic: {' '.join(message.split())}", err=True)
+    """One paragraph on standard error, in the words of the command line."""
+    typer.echo(f"focalogic: {printable(_in_options(message))}", err=True)
+
+
+_OPTIONS = frozenset(
+    ("against", "baseline", "criterion", "device", "reading", "removal", "search", "segmenter", "seed")
+)
+_OPTIONS |= {"target", "weights", "max_evaluations", "time_limit", "mask"}
+_KEYWORD = re.compile(r"(?<![\w.(-])([a-z_]+)=('[^']*'|[\w.:]+|(?=[\s,.;)]|$))")
+
+
+def _in_options(message: str) -> str:
+    """Arguments of Python, such as ``time_limit=`` or ``removal='fill'``, as options; others as they are."""
+
+    def written(found: re.Match[str]) -> str:
+        name = {"baselines": "baseline"}.get(found[1], found[1])
+        return f"--{name.replace('_', '-')} {found[2].strip(chr(39))}".rstrip() if name in _OPTIONS else found[0]
+
+    return _KEYWORD.sub(written, " ".join(message.split()))
 
 
 def brief(error: BaseException) -> str:

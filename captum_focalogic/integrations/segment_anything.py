@@ -85,7 +85,15 @@ class SamSegmenter(MaskSegmenter):
             sam = sam_or_checkpoint
         else:
             sam = load_sam(sam_or_checkpoint, model_type).to(best_device(device))
-        self._generator = SamAutomaticMaskGenerator(sam.eval(), **self.options)
+
+        class Generator(SamAutomaticMaskGenerator):  # type: ignore[misc]
+            def _process_crop(self, *crop: Any) -> Any:
+                """As it is, but where nothing is found: the boxes of no masks are none of four numbers, not none."""
+                found = super()._process_crop(*crop)
+                found["crop_boxes"] = found["crop_boxes"].reshape(-1, 4)
+                return found
+
+        self._generator = Generator(sam.eval(), **self.options)
 
     @classmethod
     def from_text(cls, text: str) -> "SamSegmenter":

@@ -8,6 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -151,7 +152,7 @@ def _model_of(found: Any, name: str) -> Callable[[Tensor], Any]:
     except (TypeError, ValueError):
         return function
     if needed:
-        return function
+        return _function_of_images(function, needed, name)
     try:
         made: Any = function()
     except Exception as error:
@@ -160,6 +161,31 @@ def _model_of(found: Any, name: str) -> Callable[[Tensor], Any]:
         raise InputError(f"{name} was called to make the model but returned a {type(made).__name__}")
     model: Callable[[Tensor], Any] = made
     return model
+
+
+def _function_of_images(
+    function: Callable[..., Any], needed: list[inspect.Parameter], name: str
+) -> Callable[[Tensor], Any]:
+    """A function of images as it is, unless it turns out to be one that makes a model from something else."""
+    told = ", ".join(parameter.name for parameter in needed)
+    refusal = (
+        f"{name} makes a model but needs {told}; give what needs no argument, such as a function that calls it, or the "
+        "model itself"
+    )
+    plain = needed[0].annotation in (int, str, bool, float, "int", "str", "bool", "float")
+    if plain or len(needed) > 1 or (isinstance(function, type) and issubclass(function, nn.Module)):
+        raise InputError(refusal)
+    if not inspect.isfunction(function):
+        return function
+
+    @wraps(function)
+    def forward(images: Tensor, *further: Any) -> Any:
+        answer = function(images, *further)
+        if isinstance(answer, nn.Module):
+            raise InputError(refusal)
+        return answer
+
+    return forward
 
 
 _STAR, _STARS = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from captum_focalogic.cli import main
+from captum_focalogic.cli.errors import say
 
 MODULE = """
 import torch
@@ -191,7 +192,7 @@ CASES = {
     "unknown search": (["explain", "--model", "demo", "--search", "magic"], "unknown search 'magic'; choose auto"),
     "search that cannot": (
         ["explain", "--model", "demo", "--search", "ascending", "--reading", "irreducible"],
-        "reading='minimal'",
+        "--reading minimal",
     ),
     "unknown reading": (["explain", "--model", "demo", "--reading", "magic"], "irreducible"),
     "unknown device": (["explain", "--model", "demo", "--device", "abacus"], "no device 'abacus'"),
@@ -267,3 +268,21 @@ def test_a_model_of_whole_batches_is_asked_for_one_image_at_a_time(files, monkey
         main(["explain", "good.png", "--model", "models.py:one_number", "--out", str(tmp_path), "--no-progress"])
     assert left.value.code == 0
     assert "(positive)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (
+            "allow more with max_evaluations= or time_limit=, or less",
+            "allow more with --max-evaluations or --time-limit, or less",
+        ),
+        ("pass another one as baselines=", "pass another one as --baseline"),
+        ("Use removal='fill'", "Use --removal fill"),
+        ("pass labels=; f(target=3) is x=1", "pass labels=; f(target=3) is x=1"),
+        ("a\x1b[2Jb\nc", "a\\x1b[2Jb c"),
+    ],
+)
+def test_messages_speak_of_options_and_obey_no_terminal(message, said, capsys):
+    say(message)
+    assert capsys.readouterr().err == f"focalogic: {said}\n"

@@ -10,7 +10,7 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from torch import nn
 
 from captum_focalogic import FocaLogic
-from captum_focalogic.errors import HubError, InputError
+from captum_focalogic.errors import FocaLogicWarning, HubError, InputError
 from captum_focalogic.integrations import segment_anything as integration
 from captum_focalogic.integrations.segment_anything import SamSegmenter
 
@@ -175,3 +175,11 @@ def test_unknown_options_are_refused_with_the_known_ones():
         SamSegmenter(tiny_sam(), points_per_side=0)
     with pytest.warns(UserWarning, match="output_mode is ignored"):
         SamSegmenter(tiny_sam(), cache=None, output_mode="uncompressed_rle")
+
+
+@pytest.mark.parametrize("layers", [0, 1, 2])
+@pytest.mark.parametrize("strict", [{"pred_iou_thresh": 1e9}, {"pred_iou_thresh": -1e9, "stability_score_thresh": 2.0}])
+def test_an_image_without_masks_is_one_region_whatever_the_crops(image, layers, strict):
+    segmenter = SamSegmenter(tiny_sam(), points_per_side=2, cache=None, crop_n_layers=layers, **strict)
+    with pytest.warns(FocaLogicWarning, match="found no mask, so the whole image is one region"):
+        assert not segmenter(image).any()

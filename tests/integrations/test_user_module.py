@@ -108,3 +108,37 @@ def test_files_that_fail_are_said(module, tmp_path):
         segmenter_from_text(f"{tmp_path / 'none.py'}:cut")
     with pytest.raises(InputError, match="has no function 'nobody'"):
         segmenter_from_text(f"{module}:nobody")
+
+
+BUILDERS = """
+from torch import nn
+
+def sized(num_classes):
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(5))
+
+def typed(count: int):
+    return None
+
+def two(width, depth):
+    return None
+
+class Network(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+"""
+
+
+@pytest.mark.parametrize(("name", "needed"), [("typed", "count"), ("two", "width, depth"), ("Network", "width")])
+def test_a_builder_that_needs_an_argument_is_no_model(tmp_path, name, needed):
+    path = tmp_path / "builders.py"
+    path.write_text(BUILDERS)
+    with pytest.raises(InputError, match=f":{name} makes a model but needs {needed}; give what needs no argument"):
+        find_classifier(f"{path}:{name}")
+
+
+def test_a_function_that_answers_images_with_a_model_is_no_model(tmp_path):
+    path = tmp_path / "builders.py"
+    path.write_text(BUILDERS)
+    found = find_classifier(f"{path}:sized")
+    with pytest.raises(InputError, match=":sized makes a model but needs num_classes"):
+        found.forward(torch.zeros(1, 3, 4, 4))

@@ -1,5 +1,6 @@
 """Formulas as DIMACS CNF, the input of SAT solvers and model counters."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 
@@ -10,6 +11,9 @@ from captum_focalogic.logic.builder import Piece, combine, constant_piece, decod
 from captum_focalogic.logic.circuit import Circuit, GateKind, as_boolean, symbol_names
 from captum_focalogic.logic.equivalence import Clauses, full_clauses, gate_clauses
 from captum_focalogic.logic.symbols import symbol
+
+_NUMBER = re.compile(r"-?[0-9]+")
+"""What tells the comments of :func:`to_dimacs` from those of people, which may begin with "and" too."""
 
 _GATES: dict[str, GateKind] = {"and": "and", "or": "or", "xor": "xor", "true": "true"}
 
@@ -53,12 +57,14 @@ def from_dimacs(text: str) -> Boolean:
     gates: list[list[str]] = []
     for comment in comments:
         match comment.split():
-            case ["region", number, name]:
+            case ["region", number, name] if _NUMBER.fullmatch(number):
                 names[_variable(number, variables)] = decode_name(name)
-            case [kind, *rest] if kind in _GATES or kind == "formula":
+            case [kind, *rest] if (kind in _GATES or kind == "formula") and all(map(_NUMBER.fullmatch, rest)):
                 gates.append([kind, *rest])
             case _:
                 continue
+    if not any(kind == "formula" for kind, *_ in gates):
+        gates = []
     taken = set(names.values())
     # Only variables that occur: a header may announce any number of them.
     unnamed = {abs(literal) for clause in clauses for literal in clause} - names.keys() if not gates else set()

@@ -93,7 +93,7 @@ def from_smtlib(text: str) -> Boolean:
                 _store(stack, _close(stack, head, parts))
             else:
                 _command(head, parts, declared, asserted)
-        elif not stack[-1][0] and kind == "atom":
+        elif stack[-1] == ("", []) and kind == "atom":
             stack[-1] = (token, stack[-1][1])
         else:
             _store(stack, _leaf(stack, kind, token, declared))

@@ -1,5 +1,6 @@
 """CNF: a SAT solver reads it, and counts region sets."""
 
+import pytest
 from hypothesis import given, settings
 from oracles import all_assignments, expressions
 from oracles import evaluate as truth_table
@@ -45,3 +46,21 @@ def test_cnf_of_another_tool_has_its_variables_for_regions():
     assert read_expression("c region 1 A\np cnf 999999999 1\n1 999999999 0\n", "dimacs") == parse_expression(
         "A | I999999999"
     )
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "and so on",
+        "or 7",
+        "and 3 1 2",
+        "xor",
+        "true story",
+        "formula of last year",
+        "region of interest",
+        "region one I1",
+    ],
+)
+def test_comments_of_people_are_no_gates(comment):
+    text = f"c {comment}\np cnf 3 2\n1 -2 0\n3 0\n"
+    assert equivalent(read_expression(text, "dimacs"), parse_expression("(I1 | ~I2) & I3"))

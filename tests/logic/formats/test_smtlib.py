@@ -1,12 +1,15 @@
 """SMT-LIB: Z3 reads it."""
 
+import pytest
 import z3
 from hypothesis import given, settings
 from oracles import NASTY_NAMES, all_assignments, expressions
 from oracles import evaluate as truth_table
 from sympy import And, Symbol
 
+from captum_focalogic.errors import InputError
 from captum_focalogic.logic import (
+    read_expression,
     write_expression,
 )
 from captum_focalogic.logic.builder import decode_name
@@ -30,3 +33,18 @@ def test_z3_reads_names_of_any_kind():
     expression = And(*(Symbol(name) for name in NASTY_NAMES))
     (parsed,) = z3.parse_smt2_string(write_expression(expression, "smtlib"))
     assert {decode_name(part.decl().name()) for part in parsed.children()} == set(NASTY_NAMES)
+
+
+@pytest.mark.parametrize("formula", ["((not x) and y)", "((not x) (and y))", "(x and y)", "((and) x y)"])
+def test_an_operator_stands_first(formula):
+    script = f"(declare-const x Bool)(declare-const y Bool)(assert {formula})"
+    with pytest.raises(z3.Z3Exception):
+        z3.parse_smt2_string(script)
+    with pytest.raises(InputError):
+        read_expression(script, "smtlib")
+
+
+@pytest.mark.parametrize("command", ["((x) assert x)", "(|assert| x)", "(() declare-const y Bool)"])
+def test_a_command_stands_first(command):
+    with pytest.raises(InputError):
+        read_expression(f"(declare-const x Bool)(assert x){command}", "smtlib")
