@@ -56,6 +56,14 @@ def compare(
     layer: Annotated[
         str | None, typer.Option(metavar="NAME", help="GradCAM's layer, such as layer4.2.conv3; found by default.")
     ] = None,
+    reshape_transform: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH/MODULE.py:NAME",
+            help="Function of what GradCAM's layer gives to maps (N, channels, rows, columns), as pytorch-grad-cam "
+            "takes it; needed only where the model does not show how its layer is laid out.",
+        ),
+    ] = None,
     truth: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Mask of the object (white), of the size the model sees.")
     ] = None,
@@ -79,6 +87,7 @@ def compare(
     from captum_focalogic.compare import compare as compare_methods
     from captum_focalogic.compare.comparison import FOCALOGIC
     from captum_focalogic.ground_truth import read_mask
+    from captum_focalogic.integrations.user_module import FromFile
     from captum_focalogic.report.page import write_report
 
     if methods == "list":
@@ -119,6 +128,7 @@ def compare(
             max_evaluations=max_evaluations or None,
             equal_budget=budget or equal_budget,
             layer=layer,
+            reshape_transform=None if reshape_transform is None else FromFile.from_text(reshape_transform),
             truth=where,
             rule=scene.rule if scene is not None and known else None,
             seeds=seeds,

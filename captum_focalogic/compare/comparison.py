@@ -16,7 +16,7 @@ from captum_focalogic.attributor import FocaLogic
 from captum_focalogic.compare.decision import Decision, class_scores, counted
 from captum_focalogic.compare.gradients import GRADIENT_METHODS
 from captum_focalogic.compare.interactions import INTERACTION_METHODS
-from captum_focalogic.compare.layers import layer_by_name
+from captum_focalogic.compare.layers import ReshapeTransform, layer_by_name
 from captum_focalogic.compare.measures import Measures, chosen_regions, jaccard, measure
 from captum_focalogic.compare.method import Attribution, Method
 from captum_focalogic.compare.perturbations import PERTURBATION_METHODS
@@ -135,6 +135,7 @@ def compare(
     max_evaluations: int | None = 5_000,
     equal_budget: bool | int = False,
     layer: nn.Module | str | None = None,
+    reshape_transform: ReshapeTransform | None = None,
     truth: NDArray[np.bool_] | Tensor | None = None,
     rule: Boolean | None = None,
     seed: int = 0,
@@ -165,6 +166,9 @@ def compare(
         Allow every method the same number of evaluations: this many, or as many as FocaLogic used.
     layer : nn.Module or str, optional
         Where GradCAM looks; found automatically by default.
+    reshape_transform : callable, optional
+        What that layer puts out to maps (N, D, h, w), as pytorch-grad-cam takes it. By default found out from known
+        kinds of modules and the grids that the model makes of the image; where these do not tell, it is asked for.
     truth : (H, W) bool, optional
         Where the object is.
     rule : sympy Boolean, optional
@@ -186,6 +190,7 @@ def compare(
     decision = _case(
         model, image, target, feature_mask, segmenter, baselines, criterion, outputs, layer, seed, to_image
     )
+    decision = replace(decision, reshape_transform=reshape_transform)
     wanted = [_method(name, search, reading, max_evaluations) for name in (methods or METHODS)]
     if seeds < 1:
         raise InputError(f"seeds must be at least 1; got {seeds}")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from captum_focalogic.arrays import Bools, Floats
+from captum_focalogic.compare.layers import ReshapeTransform
 from captum_focalogic.criteria import Criterion, Outputs
 from captum_focalogic.errors import InputError
 from captum_focalogic.masked_model import MaskedModel
@@ -44,6 +45,8 @@ class Decision:
         Evaluations each method may spend; None leaves each its own.
     layer : nn.Module or None
         Where GradCAM looks; found automatically if None.
+    reshape_transform : callable or None
+        What that layer puts out to maps (N, D, h, w); found out from the model if None.
     """
 
     model: Callable[[Tensor], Any]
@@ -57,6 +60,7 @@ class Decision:
     seed: int = 0
     budget: int | None = None
     layer: nn.Module | None = None
+    reshape_transform: ReshapeTransform | None = None
 
     @cached_property
     def region_ids(self) -> NDArray[np.int64]:

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from captum_focalogic.arrays import Floats
 from captum_focalogic.compare.decision import Decision
-from captum_focalogic.compare.layers import find_layer, layout_of
+from captum_focalogic.compare.layers import CamLayer, find_layer, layout_of
 from captum_focalogic.compare.method import Attribution, Method, from_pixels
-from captum_focalogic.errors import MissingExtraError, SkippedError
+from captum_focalogic.errors import InputError, MissingExtraError, SkippedError
 
 _STEPS = 50
 _ROWS = 16
@@ -34,13 +34,10 @@ def _needs_gradients(run: Callable[[Decision, nn.Module], Attribution]) -> Calla
 @_needs_gradients
 def _grad_cam(decision: Decision, model: nn.Module) -> Attribution:
     """Selvaraju et al. 2017, by Captum for convolutions and by pytorch-grad-cam for tokens."""
-    layer = (
-        find_layer(model, decision.image, decision.target)
-        if decision.layer is None
-        else layout_of(model, decision.layer, decision.image)
-    )
+    layer = _layer(decision, model)
     if layer.reshape is not None:
-        return from_pixels(decision, _cam_over_tokens(decision, model, layer.module, layer.reshape), "over tokens")
+        heat = _cam_over_maps(decision, model, layer.module, layer.reshape)
+        return from_pixels(decision, heat, "what its layer gives, laid out as maps")
     from captum.attr import LayerAttribution, LayerGradCam
 
     with _own_gradients(model):
@@ -51,7 +48,17 @@ def _grad_cam(decision: Decision, model: nn.Module) -> Attribution:
     return from_pixels(decision, heat[0, 0].detach().cpu().numpy())
 
 
-def _cam_over_tokens(
+def _layer(decision: Decision, model: nn.Module) -> CamLayer:
+    """The layer that was named, or one that is found; where none can be, the method is skipped."""
+    if decision.layer is not None:
+        return layout_of(model, decision.layer, decision.image, decision.reshape_transform)
+    try:
+        return find_layer(model, decision.image, decision.target, decision.reshape_transform)
+    except InputError as error:
+        raise SkippedError(str(error)) from error
+
+
+def _cam_over_maps(
     decision: Decision, model: nn.Module, module: nn.Module, reshape: Callable[[Tensor], Tensor]
 ) -> Floats:
     try:

@@ -54,6 +54,25 @@ def test_compare_a_picture_with_a_function(tmp_path: Path, capsys: pytest.Captur
     assert (tmp_path / "out" / "comparison.svg").read_text().startswith("<?xml")
 
 
+def test_reshape_transform_is_a_function_of_a_users_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("pytorch_grad_cam")
+    (tmp_path / "mine.py").write_text(
+        "import torch\n\nclass Cut(torch.nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.first = torch.nn.Conv2d(3, 2, 4, stride=4)\n        self.turn = torch.nn.Flatten(2)\n\n"
+        "    def forward(self, images):\n        return self.turn(self.first(images)).mean(dim=2)\n\n"
+        "def maps(flat):\n    return flat.reshape(len(flat), 2, 6, 8)\n"
+    )
+    Image.new("RGB", (32, 24), (30, 30, 200)).save(tmp_path / "blue.png")
+    asked = (
+        "compare", tmp_path / "blue.png", "--model", f"{tmp_path / 'mine.py'}:Cut", "--segmenter", "grid:2x2",
+        "--methods", "GradCAM", "--layer", "turn", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert run_command(*asked) == 2
+    assert "--reshape-transform" in capsys.readouterr().err
+    assert run_command(*asked, "--reshape-transform", f"{tmp_path / 'mine.py'}:maps") == 0
+    assert "GradCAM" in capsys.readouterr().out
+
+
 def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command("compare", "--model", "demo", "--methods", "list") == 0
     said = capsys.readouterr().out
