@@ -107,10 +107,12 @@ def _alternatives(focus: Focus) -> list[str]:
     count = len(focus.final_states)
     if count == 1:
         return []
+    complete = focus.certificate.complete == "yes"
     if count_literals(focus.expression) <= MOST_LITERALS:
-        return [f"in all {count} ways: {in_words(focus.expression, focus.names)}   {focus.formula}"]
+        ways = f"in all {count} ways" if complete else f"in {count} ways found"
+        return [f"{ways}: {in_words(focus.expression, focus.names)}   {focus.formula}"]
     shown = [regions_text(focus, focus.final_states[row], "and") for row in focus.strongest[1:ALTERNATIVES]]
-    return [f"{count} ways; the next strongest: {'; '.join(shown)}"]
+    return [f"{count} ways{'' if complete else ' found'}; the next strongest: {'; '.join(shown)}"]
 
 
 def grown_text(focus: Focus, grown: GrownSets) -> str:

@@ -66,6 +66,8 @@ def test_what_is_enough() -> None:
     assert enough_text(one, "dog").startswith("2 alone keeps cat ahead of dog, by at least half of its lead")
     two = focus_of([[1, 2], [1, 3]], [1, 2, 3, 4], **CAT)
     assert "in all 2 ways: 1 together with 2 or 3   I1 & (I2 | I3)" in enough_text(two)
+    found = replace(two, certificate=replace(two.certificate, complete="no"))
+    assert "in 2 ways found: 1 together with 2 or 3" in enough_text(found)
     assert "explains nothing" in enough_text(focus_of([[]], [1, 2]))
     assert enough_text(focus_by(lambda kept: False, **CAT)) == "nothing: the whole image is not called cat either"
 

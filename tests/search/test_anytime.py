@@ -222,6 +222,7 @@ def watch(name, strategy, labels_only=False):
 def test_the_answers_are_of_enough_pairs():
     assert sum(len(areas) >= 8 for _, _, areas in ANSWERS.values()) >= 60
     assert sum(map(photo_tables.for_testing, ANSWERS)) >= 40
+    assert sum(len(areas) == 12 for _, _, areas in ANSWERS.values()) >= 5
     for table, score, areas in ANSWERS.values():
         assert len(table) == len(score) == 1 << len(areas)
         assert areas.sum() == pytest.approx(1, abs=1e-5)
