@@ -123,8 +123,8 @@ def read_text(path: str | Path, what: str = "") -> str:
         ) from error
     except FileNotFoundError as error:
         raise MissingFileError(f"{name} cannot be read: {_reason(error)}") from error
-    except OSError as error:
-        raise FileError(f"{name} cannot be read: {_reason(error)}") from error
+    except (OSError, ValueError) as error:  # a name that holds a zero byte is a ValueError
+        raise FileError(f"{name} cannot be read: {_fault(error)}") from error
 
 
 def read_lines(path: str | Path, what: str = "") -> list[str]:
@@ -167,8 +167,8 @@ def read_bytes(path: str | Path) -> bytes:
     """
     try:
         return Path(path).read_bytes()
-    except OSError as error:
-        raise FileError(f"{path} cannot be read: {_reason(error)}") from error
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} cannot be read: {_fault(error)}") from error
 
 
 def read_array(path: str | Path) -> "NDArray[Any]":
@@ -195,7 +195,12 @@ def read_array(path: str | Path) -> "NDArray[Any]":
 
 def write_text(path: str | Path, text: str) -> Path:
     """Write a text in UTF-8, whole or not at all; see :func:`replacing`."""
-    return write_bytes(path, text.encode("utf-8"))
+    return write_bytes(path, encode_text(text))
+
+
+def encode_text(text: str) -> bytes:
+    """A text in UTF-8; bytes of file names that are in another encoding are written out, such as ``\\udcff``."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def write_bytes(path: str | Path, octets: bytes, *, durable: bool = False) -> Path:

@@ -23,7 +23,7 @@ UNDEFINED = "-"
 
 _NUMBER = r"[+-]?(\d[\d,]*(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s?%?"
 _NUMBERS = re.compile(rf"{_NUMBER}(\s\[{_NUMBER}, {_NUMBER}\])?")
-_MARKDOWN = re.compile(r"[\\|`*<]|(?<![^\W_])_|_(?![^\W_])|\[(?=[^\]]*\]\()")
+_MARKDOWN = re.compile(r"[\\|`*<]|(?<![^\W_])_|_(?![^\W_])|\[(?=.*\]\()")
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
 _LATEX |= {character: f"\\{character}" for character in "&%$#_{}"}

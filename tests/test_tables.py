@@ -99,6 +99,8 @@ def test_text_carries_no_escape_sequences() -> None:
         ("a\\|b", r"a\\\|b"),
         ("<script>", r"\<script>"),
         ("![x](y)", r"!\[x](y)"),
+        ("[a[b]](javascript:x)", r"\[a\[b]](javascript:x)"),
+        ("a\x1b[2J\udcff", r"a\\x1b[2J\\udcff"),
         ("0.5 [0.4, 0.6]", "0.5 [0.4, 0.6]"),
         ("rule_f1", "rule_f1"),
         ("_it_", r"\_it\_"),

@@ -1,5 +1,6 @@
 """The command line, ``focalogic``: explain a decision, look at a partition, check, compare and show an explanation."""
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -67,6 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         does not hold, or after an error of this package.
     """
     keep_freed_memory()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that knows ASCII alone shows the rest as escapes, and so does any of names in no encoding.
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(args=None if arguments is None else list(arguments), prog_name="focalogic", standalone_mode=False)
     except UsageError as error:

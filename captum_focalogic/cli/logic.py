@@ -1,5 +1,6 @@
 """``focalogic logic``: what can be done with a formula."""
 
+import sys
 import warnings
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,7 @@ from captum_focalogic.cli.logic_sets import necessary, rules
 from captum_focalogic.cli.output import print_lines, state_text
 from captum_focalogic.errors import InputError, TruncatedWarning
 from captum_focalogic.files import write_text
+from captum_focalogic.tables import printable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,7 +127,8 @@ def convert(
     form = to or ("text" if out is None else _format_of(out))
     text = write_expression(read_formula(formula).styled(style.value, names), form)
     if out is None:
-        typer.echo(text.removesuffix("\n"))
+        lines = text.removesuffix("\n").split("\n")
+        typer.echo("\n".join(map(printable, lines) if sys.stdout.isatty() else lines))
         return
     write_text(out, text if text.endswith("\n") else f"{text}\n")
     print_lines({"Written": f"{out} ({form})"})

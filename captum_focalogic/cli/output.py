@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from captum_focalogic.tables import printable
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -17,7 +19,10 @@ _LABEL_WIDTH = 13
 
 
 def print_lines(said: Mapping[str, str]) -> None:
-    """Lines of a label and what there is to say; never broken, so that they can be searched and copied."""
+    """Lines of a label and what there is to say; never broken, so that they can be searched and copied.
+
+    Names of files and classes cannot command the terminal: what is not printable is written out.
+    """
     from rich.console import Console
     from rich.text import Text
 
@@ -25,7 +30,8 @@ def print_lines(said: Mapping[str, str]) -> None:
     for label, text in said.items():
         for number, line in enumerate(text.splitlines() or [""]):
             shown = label if number == 0 else ""
-            console.print(Text(f"{shown:<{_LABEL_WIDTH}}", style="bold"), Text(line), sep="", soft_wrap=True)
+            written = Text(printable(line))
+            console.print(Text(f"{shown:<{_LABEL_WIDTH}}", style="bold"), written, sep="", soft_wrap=True)
 
 
 def state_text(focus: "Focus", state: "NDArray[np.bool_]") -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.framework import Conclusion, Config, Experiment, Workspace, size_of
 from captum_focalogic.figures.plots import rendered
-from captum_focalogic.files import make_folder, write_bytes
+from captum_focalogic.files import encode_text, make_folder, write_bytes
 from captum_focalogic.study import Engine
 from captum_focalogic.tables import Column, Table
 
@@ -108,10 +108,10 @@ def write_outcome(
     make_folder(folder)
     files: dict[str, bytes] = {}
     for number, table in enumerate(outcome.tables, start=1):
-        files[f"{name}.csv" if number == 1 else f"{name}-{number}.csv"] = table.csv().encode()
+        files[f"{name}.csv" if number == 1 else f"{name}-{number}.csv"] = encode_text(table.csv())
     for kind in ("svg", "png"):
         files[f"{name}.{kind}"] = rendered(outcome.figure, kind)
-    files[f"{name}.md"] = page(outcome, name, title, source, how).encode()
+    files[f"{name}.md"] = encode_text(page(outcome, name, title, source, how))
     for file, octets in files.items():
         write_bytes(folder / file, octets)
     return [folder / file for file in files]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captum_focalogic.errors import MissingExtraError
+from captum_focalogic.files import encode_text
 from captum_focalogic.focus import Focus
 from captum_focalogic.ground_truth import MatchedRegions
 from captum_focalogic.logic import count_literals
@@ -119,8 +120,13 @@ def schema() -> "pa.Schema":
 def as_table(rows: Iterable[Row]) -> "pa.Table":
     """Rows as an Arrow table; columns that a row lacks are null."""
     pa = arrow()
-    filled = [{name: row.get(name) for name in COLUMNS} for row in rows]
+    filled = [{name: _storable(row.get(name)) for name in COLUMNS} for row in rows]
     return pa.Table.from_pylist(filled, schema=schema())
+
+
+def _storable(value: Any) -> Any:
+    """Texts may quote file names that are in no encoding."""
+    return encode_text(value).decode() if isinstance(value, str) else value
 
 
 def row_of(

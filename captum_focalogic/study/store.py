@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from captum_focalogic.errors import InputError, MissingExtraError, StudyError
-from captum_focalogic.files import MALFORMED, read_json, write_bytes
+from captum_focalogic.files import MALFORMED, encode_text, read_json, write_bytes
 from captum_focalogic.study.rows import Row, arrow, as_table, schema
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _agree(folder: Path, settings: Mapping[str, Any]) -> None:
             raise StudyError(f"{folder} holds Parquet files but no {SETTINGS}; choose another folder")
         text = json.dumps(wanted, indent=1, ensure_ascii=False) + "\n"
         try:
-            write_bytes(folder / SETTINGS, text.encode(), durable=True)
+            write_bytes(folder / SETTINGS, encode_text(text), durable=True)
         except OSError as error:
             raise StudyError(f"the folder {folder} cannot be written: {error.strerror or error}") from error
         return
