@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +26,10 @@ def ask(question: str, labels: Sequence[str]) -> str:
 def read_answer(text: str | None, labels: Sequence[str]) -> int | None:
     """The label that a text is, or None.
 
-    The text must be the label and nothing else, but for capitals, quotes, a full stop, and the JSON object
-    ``{"label": …}`` around it: a label somewhere in a sentence may have "not" before it.
+    The text must be the label and nothing else, but for capitals, quotes, a full stop, a code fence, and the JSON
+    object ``{"label": …}`` around it: a label somewhere in a sentence may have "not" before it. Reasoning may come
+    before it, if that is marked as such (``<think>…</think>``), or if the answer is (``Answer: …`` in a line of its
+    own, or a JSON object at the end).
 
     Parameters
     ----------
@@ -42,11 +45,11 @@ def read_answer(text: str | None, labels: Sequence[str]) -> int | None:
     """
     if text is None:
         return None
-    said = text.strip()
+    said = _answer_in(text)
     if said.startswith("{"):
         try:
             found = json.loads(said).get("label")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             return None
         if not isinstance(found, str):
             return None
@@ -56,13 +59,30 @@ def read_answer(text: str | None, labels: Sequence[str]) -> int | None:
     return known.index(plain) if known.count(plain) == 1 else _exactly(said, labels)
 
 
+_REASONING = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"```[a-zA-Z]*\s*(.*?)\s*```$", re.DOTALL)
+_OBJECT = re.compile(r"\{[^{}]*\}$")
+_MARKED = re.compile(r"(?:^|\n)[*_# ]*(?:final )?(?:answer|label)[*_ ]*:[*_ ]*([^\n]+)$", re.IGNORECASE)
+
+
+def _answer_in(text: str) -> str:
+    """The answer itself, without reasoning before it and marks around it."""
+    said = _REASONING.sub("", text).strip()
+    for end in (_FENCE, _OBJECT, _MARKED):
+        found = end.search(said)
+        if found:
+            said = found.group(found.re.groups).strip()
+    return said
+
+
 def _exactly(said: str, labels: Sequence[str]) -> int | None:
     """For labels that differ in capitals only."""
     return list(labels).index(said.strip()) if said.strip() in labels else None
 
 
 def _plain(text: str) -> str:
-    return text.strip().strip("\"'`*").rstrip(".").strip().casefold()
+    marks = "\"'`*"
+    return text.strip().strip(marks).rstrip(".").strip().strip(marks).casefold()
 
 
 def scores_of(answers: Sequence[int | None], num_labels: int) -> Tensor:

@@ -2,20 +2,23 @@
 
 import asyncio
 import base64
+import html
 import io
 import json
+import math
 import os
 import random
+import re
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from PIL import Image
 from torch import Tensor
@@ -33,6 +36,9 @@ DEFAULT_URL = "https://api.openai.com/v1"
 MAX_CALLS = 1_000
 """Most requests of a model by name."""
 
+
+MAX_BYTES = 1 << 20
+"""Most bytes of a reply; an answer has some hundreds, and its reasoning some ten thousand."""
 
 _PASSING = (408, 409, 425, 429)
 _NEVER = ("insufficient_quota", "billing_hard_limit_reached")
@@ -123,7 +129,7 @@ class Budget:
                 raise InputError(f"{name} must be positive, or None for no cap; got {cap}")
         if max_cost is not None and prices is None:
             raise InputError("max_cost needs prices=(of a million prompt tokens, of a million completion tokens)")
-        if prices is not None and not (len(prices) == 2 and min(prices) >= 0):
+        if prices is not None and not (len(prices) == 2 and all(0 <= price < math.inf for price in prices)):
             raise InputError(f"prices must be two numbers, none negative; got {prices}")
         self.max_calls = max_calls
         self.max_cost = max_cost
@@ -160,8 +166,10 @@ class Budget:
         usage.calls += 1
         self._in_flight += 1
 
-    def finish(self, tokens: tuple[int | None, int | None] | None) -> None:
-        """A request has been answered, with so many prompt and completion tokens, or has failed (None).
+    def finish(self, tokens: tuple[Any, Any] | None) -> None:
+        """A request has been answered, with so many prompt and completion tokens, or was refused or lost (None).
+
+        The numbers are the endpoint's: what is no count of tokens (negative, NaN, a text) is none.
 
         Raises
         ------
@@ -171,9 +179,12 @@ class Budget:
         self._in_flight -= 1
         if tokens is None:
             return
-        prompt, completion = tokens
+        prompt, completion = map(_count, tokens)
         if self.max_cost is not None and (prompt is None or completion is None):
-            raise InputError("this endpoint does not report its use of tokens, so max_cost cannot hold; use max_calls")
+            raise InputError(
+                "this endpoint does not report its use of tokens, or not in numbers, so max_cost cannot hold; use "
+                "max_calls"
+            )
         self.usage.prompt_tokens += prompt or 0
         self.usage.completion_tokens += completion or 0
         if self.prices is not None:
@@ -415,14 +426,27 @@ class EndpointModel:
 
     def _known(self, key: str) -> Completion | None:
         answer = None if self.cache is None else self.cache.get(key)
-        self.usage.cached += answer is not None
-        return answer
+        # One that could not be read is asked again.
+        known = answer is not None and self._reads(answer)
+        self.usage.cached += known
+        return answer if known else None
+
+    def _reads(self, answer: Completion) -> bool:
+        return read_answer(answer.text, self.labels) is not None
 
     async def _ask_all(self, requests: dict[str, dict[str, Any]]) -> dict[str, Completion]:
         openai = _openai()
         gate, stop = asyncio.Semaphore(self.concurrency), asyncio.Event()
+        address, query = split_version(self.base_url)
         async with openai.AsyncOpenAI(
-            api_key=self._key(), base_url=self.base_url, max_retries=0, timeout=self.timeout
+            api_key=self._key(),
+            base_url=address,
+            default_query=query,
+            # Azure's key has a header of its own; nothing is packed, so that bytes can be counted.
+            default_headers={"Accept-Encoding": "identity", **({"api-key": self._key()} if query else {})},
+            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"response": [_bound]}, timeout=self.timeout),
+            max_retries=0,
+            timeout=self.timeout,
         ) as client:
 
             async def one(key: str, request: dict[str, Any]) -> Completion | None:
@@ -434,7 +458,7 @@ class EndpointModel:
                     except BaseException:
                         stop.set()
                         raise
-                if answer is not None and self.cache is not None:
+                if answer is not None and self.cache is not None and self._reads(answer):
                     self.cache.put(key, answer)
                 return answer
 
@@ -452,29 +476,41 @@ class EndpointModel:
             if stop.is_set():
                 return None
             self.budget.start()
-            answer = None
+            answer, tokens = None, None
             try:
-                reply = await client.chat.completions.create(**request)
-                answer = _read_reply(reply)
-            except (openai.OpenAIError, ValueError) as error:
+                # The client's own time-out is for each wait; a reply that trickles in would never meet it.
+                reply = await asyncio.wait_for(client.chat.completions.create(**request), self.timeout)
+                # Whatever it says, and be it an error: an answer with status 200 is paid for.
+                tokens = _tokens_of(reply)
+                answer = _read_reply(reply, self._hidden)
+            except (openai.OpenAIError, ValueError, TimeoutError) as error:
+                if isinstance(error, openai.APIResponseValidationError | ValueError) and tokens is None:
+                    tokens = (None, None)
                 pause = wait_before_retry(openai, error, self.retries, attempt)
                 if pause is None:
                     raise self._failure(openai, error, attempt + 1) from None
             finally:
-                self.budget.finish(None if answer is None else (answer.prompt_tokens, answer.completion_tokens))
+                self.budget.finish(tokens)
             if answer is not None:
                 return answer
             await asyncio.sleep(pause or 0.0)
         raise AssertionError("the last attempt returns or raises")
 
     def _failure(self, openai: Any, error: Exception, attempts: int) -> EndpointError:
-        # The reason is the endpoint's text, which may quote the key.
-        reason = complaint(openai, error, self.key_variable, structured=self.structured)
-        said = reason.replace(self._key(), "…") if self._key() else reason
+        said = complaint(openai, error, self.key_variable, self._hidden, structured=self.structured)
         return EndpointError(f"{self.model} at {self.base_url} did not answer ({attempts} attempt(s)): {said}")
 
+    def _hidden(self, text: str) -> str:
+        """A text of the endpoint's, which may quote the key, without it."""
+        return without_secret(text, self._key())
+
     def _key(self) -> str:
-        key = os.environ.get(self.key_variable, "")
+        key = os.environ.get(self.key_variable, "").strip()
+        if any(not " " < sign <= "~" for sign in key):
+            raise InputError(
+                f"the key in the environment variable {self.key_variable} holds white space or other characters that "
+                "no key has; set it to the key alone"
+            )
         if not key and self.base_url == DEFAULT_URL:
             raise InputError(
                 f"set the environment variable {self.key_variable} to your key; it is taken from nowhere else"
@@ -507,28 +543,105 @@ def _label_schema(labels: list[str]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
 
 
-def _read_reply(reply: Any) -> Completion:
+class _TooLongError(ValueError):
+    """A reply that is not read to its end."""
+
+
+class _NoAnswerError(ValueError):
+    """A reply with status 200 that holds no answer, in the endpoint's words."""
+
+
+def _read_reply(reply: Any, hidden: Callable[[str], str]) -> Completion:
+    """What a reply says, without the secrets that it quotes."""
     choices = getattr(reply, "choices", None)
-    if not choices:
-        raise ValueError("the reply holds no choices")
-    message, used = choices[0].message, getattr(reply, "usage", None)
-    refusal = getattr(message, "refusal", None)
-    if choices[0].finish_reason == "content_filter":
+    if not isinstance(choices, list) or not choices:
+        error = getattr(reply, "error", None)
+        said = error.get("message", error) if isinstance(error, Mapping) else error
+        raise _NoAnswerError("no choices" if said is None else str(said))
+    message = getattr(choices[0], "message", None)
+    text, refusal = (getattr(message, name, None) for name in ("content", "refusal"))
+    if getattr(choices[0], "finish_reason", None) == "content_filter":
         refusal = refusal or "content filter"
+    prompt, completion = map(_count, _tokens_of(reply))
     return Completion(
-        text=None if refusal else message.content,
-        refusal=refusal,
-        prompt_tokens=getattr(used, "prompt_tokens", None),
-        completion_tokens=getattr(used, "completion_tokens", None),
+        text=hidden(text) if isinstance(text, str) and not refusal else None,
+        refusal=hidden(str(refusal)) if refusal else None,
+        prompt_tokens=prompt,
+        completion_tokens=completion,
     )
+
+
+def _tokens_of(reply: Any) -> tuple[Any, Any]:
+    """Prompt and completion tokens, as the endpoint tells them."""
+    used = getattr(reply, "usage", None)
+    return getattr(used, "prompt_tokens", None), getattr(used, "completion_tokens", None)
+
+
+def _count(tokens: Any) -> int | None:
+    """A number of tokens, or None where that is none."""
+    if isinstance(tokens, bool) or not isinstance(tokens, int | float) or not 0 <= tokens < 2**53:
+        return None
+    return math.ceil(tokens)
+
+
+def without_secret(text: str, secret: str) -> str:
+    """A text without a secret, in whatever form it is quoted: escaped, in base64 or hexadecimal, broken by white space.
+
+    One of fewer than 8 characters is no secret: local servers take any word for a key.
+    """
+    if len(secret) < 8:
+        return text
+    plain = secret.encode()
+    # Where base64 begins decides how its letters fall; those that depend on the neighbours are left out.
+    coded = {base64.b64encode(b"\0" * shift + plain)[(0, 2, 3)[shift] : -4].decode() for shift in range(3)}
+    forms = {secret, json.dumps(secret)[1:-1], quote(secret, safe=""), html.escape(secret), plain.hex(), *coded}
+    forms |= {form.replace("+", "-").replace("/", "_") for form in coded}
+    for form in sorted(forms, key=len, reverse=True):
+        text = re.sub(r"\s*".join(map(re.escape, form)), "…", text, flags=re.IGNORECASE)
+    return text
+
+
+def split_version(url: str) -> tuple[str, dict[str, object] | None]:
+    """An address without its query, and the query where it says a version, as Azure's ``?api-version=…`` does."""
+    address, _, query = url.partition("?")
+    return address.rstrip("/"), dict(parse_qsl(query)) or None
+
+
+async def _bound(response: Any) -> None:
+    """Let a reply have no more than :data:`MAX_BYTES`, whatever it announces."""
+    packed = response.headers.get("content-encoding", "identity")
+    if packed.lower() != "identity":
+        raise _TooLongError(f"it is packed ({packed[:20]}), which was not asked for")
+    kind: Any = next(kind for kind in type(response.stream).__mro__ if kind.__name__ == "AsyncByteStream")
+
+    class Bounded(kind):  # type: ignore[misc]
+        """The reply's bytes, as far as they may be."""
+
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            count = 0
+            async for part in self.inner:
+                count += len(part)
+                if count > MAX_BYTES:
+                    raise _TooLongError(f"it has more than {MAX_BYTES >> 20} MiB")
+                yield part
+
+        async def aclose(self) -> None:
+            await self.inner.aclose()
+
+    response.stream = Bounded(response.stream)
 
 
 def _checked_url(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise InputError(f"base_url must be an http address such as http://localhost:8000/v1; got {url!r}")
-    if parts.username or parts.password or parts.query:
-        raise InputError("base_url must hold no name, password or query: keys are taken from the environment only")
+    if parts.username or parts.password or (parts.query and set(dict(parse_qsl(parts.query))) != {"api-version"}):
+        raise InputError(
+            "base_url must hold no name, password or query but ?api-version=: keys are taken from the environment only"
+        )
     return url.rstrip("/")
 
 
@@ -558,7 +671,9 @@ def wait_before_retry(openai: Any, error: Exception, retries: Retries, attempt: 
         if error.code in _NEVER or not (error.status_code in _PASSING or error.status_code >= 500):
             return None
         return retries.pause(attempt, retry_after(error.response.headers))
-    passing = isinstance(error, openai.APIConnectionError | openai.APIResponseValidationError | ValueError)
+    passing = isinstance(
+        error, openai.APIConnectionError | openai.APIResponseValidationError | ValueError | TimeoutError
+    )
     return retries.pause(attempt) if passing else None
 
 
@@ -577,12 +692,20 @@ def retry_after(headers: Any) -> float | None:
         return None
 
 
-def complaint(openai: Any, error: Exception, key_variable: str, *, structured: bool) -> str:
-    """What went wrong, and what to do."""
-    if isinstance(error, openai.APITimeoutError):
+def complaint(
+    openai: Any, error: Exception, key_variable: str, hidden: Callable[[str], str], *, structured: bool
+) -> str:
+    """What went wrong, and what to do; ``hidden`` takes secrets out of the endpoint's words."""
+    if isinstance(error, openai.APITimeoutError | TimeoutError):
         return "it took too long; raise timeout=, or lower concurrency="
+    for given_up in (error, error.__cause__):
+        # Some versions of the client raise what happens while it reads as it is, some as a lost connection.
+        if isinstance(given_up, _TooLongError):
+            return f"its reply is not read: {given_up}; check that base_url= is an OpenAI-compatible endpoint"
     if isinstance(error, openai.APIConnectionError):
         return "it cannot be reached; check base_url= and that the server runs"
+    if isinstance(error, _NoAnswerError):
+        return f"its reply holds no answer: {_short(hidden(str(error)))}"
     if not isinstance(error, openai.APIStatusError):
         return (
             f"its reply cannot be read ({type(error).__name__}); check that base_url= is an OpenAI-compatible endpoint"
@@ -590,7 +713,8 @@ def complaint(openai: Any, error: Exception, key_variable: str, *, structured: b
     if error.status_code in (401, 403):
         return f"status {error.status_code}, it does not accept the key in {key_variable}"
     body = error.body if isinstance(error.body, dict) else {}
-    said = " ".join(str(body.get("message") or error.message).split())[:200]
+    # Secrets go before anything is cut, which would leave their halves.
+    said = _short(hidden(str(body.get("message") or error.message)))
     hints = {
         400: "if it takes no temperature or response_format, pass temperature=None or structured=False"
         if structured
@@ -600,3 +724,7 @@ def complaint(openai: Any, error: Exception, key_variable: str, *, structured: b
     }
     hint = hints.get(error.status_code, "")
     return f"status {error.status_code}, {said}{f' ({hint})' if hint else ''}"
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:200]

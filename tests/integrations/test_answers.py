@@ -102,3 +102,29 @@ def test_labels_must_differ_in_tokens():
         token_choices([(1,), (2,), (2,)], END, ["a", "b", "B"])
     with pytest.raises(InputError, match="at least two"):
         token_choices([(1,)], END, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("```\ncat\n```", 0),
+        ('```json\n{"label": "dog"}\n```', 1),
+        ("<think>It is not a dog. A bird?</think>\ncat", 0),
+        ("<think>dog</think><think>bird</think> **Cat**.", 0),
+        ("The ears are pointed.\n\nAnswer: cat", 0),
+        ("**Answer:** dog", 1),
+        ("It may be a dog.\nFinal answer: bird.", 2),
+        ('I looked closely. {"label": "bird"}', 2),
+        ('<think>hm</think>\n```json\n{"label": "bird"}\n```', 2),
+        ("<think>cat", None),
+        ("cat</think>", None),
+        ("not\ncat", None),
+        ("cat or dog", None),
+        ("Answer: not a cat", None),
+        ("```cat", 0),
+        ('{"label": ["cat"]}', None),
+        ("{" * 100_000, None),
+    ],
+)
+def test_reasoning_and_fences_around_an_answer(text, expected):
+    assert read_answer(text, ["cat", "dog", "bird"]) == expected

@@ -1,11 +1,14 @@
 """Endpoints, asked over the loopback: faults, budgets, the cache, and where keys go."""
 
 import asyncio
+import base64
+import gzip
 import json
 import logging
 import pickle
 import sys
 import time
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -16,9 +19,10 @@ from captum_focalogic.errors import BudgetError, EndpointError, InputError, Miss
 
 pytest.importorskip("openai", reason="openai is not installed (extra 'openai')")
 
-from loopback import LABELS, broken, decide, serve, slow, status
+from loopback import LABELS, broken, decide, send, serve, slow, status
 
-from captum_focalogic.integrations.openai import EndpointModel, Retries, retry_after
+from captum_focalogic.fingerprint import fingerprint
+from captum_focalogic.integrations.openai import Completion, EndpointModel, Retries, retry_after
 
 KEY = "sk-very-secret-0123456789"
 QUICK = Retries(attempts=4, first=0.01, longest=0.5)
@@ -314,3 +318,172 @@ def test_the_answers_file_holds_hashes_only(server, images, tmp_path):
     assert len(rows) == 1
     assert len(rows[0][0]) == 40
     assert json.loads(rows[0][1])["prompt_tokens"] == 1000
+
+
+def quoted(key):
+    """The key as an endpoint may quote it."""
+    return {
+        "plain": key,
+        "header": f"Bearer {key}",
+        "escaped": json.dumps(f"Bearer {key}"),
+        "url": quote(key, safe=""),
+        "base64": base64.b64encode(f"Bearer {key}".encode()).decode(),
+        "base64 of it alone": base64.b64encode(key.encode()).decode(),
+        "hexadecimal": key.encode().hex(),
+        "wrapped": "\n".join([key[:9], key[9:]]),
+        "capitals": key.upper(),
+        "at the cut": "x" * 190 + key,
+    }
+
+
+def leaks(text, key):
+    """Whether a text holds more of the key, in any form, than chance would."""
+    forms = set(quoted(key).values())
+    parts = {form[start : start + 9] for form in forms for start in range(len(form) - 8)} - {"x" * 9}
+    return [part for part in parts if part in text and not part.startswith(("Bearer", "x")) and key[3:6] in part]
+
+
+@pytest.mark.parametrize("form", quoted(KEY))
+def test_an_endpoint_that_echoes_the_key_is_quoted_without_it(server, images, form, tmp_path):
+    endpoint, echo = server[0], quoted(KEY)[form]
+    path = tmp_path / "a.sqlite"
+    asked = model(server, cache=path, concurrency=1)
+    endpoint.faults.extend([endpoint.say(echo), endpoint.say(None, refusal=echo), endpoint.say(f"Answer: {echo}")])
+    with pytest.warns(UserWarning, match="outside the labels") as told:
+        asked(images[:3])
+    texts = [str(warning.message) for warning in told] + [repr(asked.outside)]
+    endpoint.faults.extend([status(400, echo)])
+    with pytest.raises(EndpointError, match="status 400") as raised:
+        asked(images[3:4])
+    texts += [str(raised.value), *(file.read_bytes().decode("latin-1") for file in tmp_path.iterdir())]
+    for text in texts:
+        assert echo not in text
+        assert not leaks(text, KEY)
+
+
+def test_all_headers_echoed_hold_no_key(server, images):
+    def echo(handler, body):
+        server[0].say(json.dumps(dict(handler.headers)))(handler, body)
+
+    server[0].faults.append(echo)
+    asked = model(server)
+    with pytest.warns(UserWarning, match="outside the labels"):
+        asked(images[:1])
+    assert asked.outside
+    assert not leaks(repr(asked.outside), KEY)
+
+
+def test_a_key_with_white_space_in_it_is_refused_unseen(server, monkeypatch, images):
+    monkeypatch.setenv("OPENAI_API_KEY", f"{KEY}\n")
+    model(server)(images[:1])
+    assert set(server[0].keys) == {f"Bearer {KEY}"}
+    for wrong in ("sk-very secret-012345", "sk-very\nsecret", "sk-v\u00e9ry-secret-012"):
+        monkeypatch.setenv("OPENAI_API_KEY", wrong)
+        with pytest.raises(InputError, match="holds white space or other characters") as raised:
+            model(server)
+        assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "tokens", [-1000, "many", None, 1e30, [1000], {"n": 1}, float("nan")], ids=lambda value: str(value)[:8]
+)
+@pytest.mark.parametrize("which", ["prompt_tokens", "completion_tokens"])
+def test_what_cannot_be_priced_stops_the_run(server, images, tokens, which):
+    server[0].usage = {"prompt_tokens": 1000, "completion_tokens": 10, "total_tokens": 1010, which: tokens}
+    asked = model(server, max_cost=1.0, prices=(2.0, 50.0), concurrency=1)
+    with pytest.raises(InputError, match="max_cost cannot hold"):
+        asked(images)
+    assert len(server[0].requests) == 1
+    free = model(server)
+    free(images[:1])
+    assert free.usage.prompt_tokens in (0, 1000)
+    assert free.usage.completion_tokens in (0, 10)
+
+
+def no_choices(usage, error=None):
+    reply = {"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [], "usage": usage}
+    if error is not None:
+        reply["error"] = error
+    return lambda handler, body: send(handler, 200, json.dumps(reply).encode())
+
+
+def test_replies_without_an_answer_are_paid_for(server, images):
+    server[0].faults.extend([no_choices(server[0].usage)] * 2)
+    asked = model(server, prices=(2.0, 50.0), max_cost=0.006, concurrency=1)
+    # Two replies of 0.0025 were of no use; a third would still fit, a fourth not.
+    with pytest.raises(BudgetError, match="may exceed max_cost"):
+        asked(images[:2])
+    assert asked.usage.cost == pytest.approx(0.005)
+    assert len(server[0].requests) == 2
+    for useless in (no_choices(None), broken):
+        server[0].faults.append(useless)
+        with pytest.raises(InputError, match="max_cost cannot hold"):
+            model(server, prices=(2.0, 50.0), max_cost=1.0)(images[:1])
+
+
+def test_an_error_with_status_200_keeps_its_reason(server, images):
+    error = {"message": f"the model is being loaded, {KEY}", "code": 7}
+    server[0].faults.extend([no_choices(None, error)] * 4)
+    with pytest.raises(EndpointError, match="holds no answer: the model is being loaded, …"):
+        model(server)(images[:1])
+
+
+def test_a_reply_that_trickles_in_or_never_ends_is_given_up(server, images):
+    def trickle(handler, body):
+        handler.send_response(200)
+        handler.send_header("content-length", "100000")
+        handler.end_headers()
+        for _ in range(40):
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+            time.sleep(0.05)
+        handler.close_connection = True
+
+    def flood(handler, body):
+        send(handler, 200, b" " * (3 << 20) + b"{}")
+
+    def packed(handler, body):
+        send(handler, 200, gzip.compress(b" " * (64 << 20)), [("content-encoding", "gzip")])
+
+    once = Retries(attempts=1)
+    server[0].faults.append(trickle)
+    start = time.monotonic()
+    with pytest.raises(EndpointError, match="took too long"):
+        EndpointModel("m", LABELS, base_url=server[1], retries=once, timeout=0.3)(images[:1])
+    assert time.monotonic() - start < 1.8
+    for fault, message in ((flood, "more than 1 MiB"), (packed, "packed .gzip., which was not asked for")):
+        server[0].faults.append(fault)
+        with pytest.raises(EndpointError, match=message):
+            EndpointModel("m", LABELS, base_url=server[1], retries=once)(images[:1])
+
+
+def test_what_could_not_be_read_is_asked_again(server, images, tmp_path):
+    endpoint, path = server[0], tmp_path / "a.sqlite"
+    endpoint.faults.append(endpoint.say("mauve"))
+    asked = model(server, cache=path)
+    with pytest.warns(UserWarning, match="outside the labels"):
+        asked(images[:1])
+    assert len(asked.cache) == 0
+    # As an older version may have kept it.
+    (key,) = [fingerprint(asked.base_url, asked.request(pixels)) for pixels in asked._format(images[:1])]
+    asked.cache.put(key, Completion("mauve"))
+    assert asked(images[:1]).argmax(1).tolist() == expected(images)[:1]
+    assert (asked.usage.calls, asked.usage.cached) == (2, 0)
+    assert asked.cache.get(key).text != "mauve"
+
+
+def test_azures_address_has_a_version_and_its_key_a_header(server, images):
+    paths, headers = [], []
+
+    def note(handler, body):
+        paths.append(handler.path)
+        headers.append(handler.headers["api-key"])
+        server[0].answer(handler, body)
+
+    server[0].faults.append(note)
+    asked = EndpointModel("m", LABELS, base_url=f"{server[1]}?api-version=2024-10-21")
+    assert asked(images[:1]).argmax(1).tolist() == expected(images)[:1]
+    assert paths == ["/v1/chat/completions?api-version=2024-10-21"]
+    assert headers == [KEY]
+    with pytest.raises(InputError, match="api-version"):
+        EndpointModel("m", LABELS, base_url=f"{server[1]}?api-version=1&key=secret")
