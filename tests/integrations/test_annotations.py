@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import skimage.draw
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -292,3 +293,21 @@ def test_no_memory_is_taken_on_the_word_of_a_few_bytes(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000_000
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_polygons_are_those_of_scikit_image(seed):
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(-5, 25, (int(rng.integers(3, 40)), 2))
+    expected = np.zeros((17, 21), dtype=bool)
+    expected[skimage.draw.polygon(corners[:, 1] - 0.5, corners[:, 0] - 0.5, expected.shape)] = True
+    assert np.array_equal(draw_polygons([corners.ravel().tolist()], expected.shape), expected)
+
+
+def test_a_polygon_of_very_many_points_is_drawn_by_its_edges_and_not_point_by_pixel():
+    turns = np.linspace(0, 2 * np.pi, 200_000, endpoint=False)
+    circle = np.stack([320 + 200 * np.cos(turns), 240 + 200 * np.sin(turns)], axis=1)
+    mask = draw_polygons([circle.ravel().tolist()], (480, 640))
+    rows, columns = np.mgrid[:480, :640] + 0.5
+    away = np.hypot(rows - 240, columns - 320) - 200
+    assert np.array_equal(mask[abs(away) > 1e-3], (away < 0)[abs(away) > 1e-3])
