@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from captum_focalogic import __version__, names, segmenters
 from captum_focalogic.baselines import baseline_from_text
-from captum_focalogic.classifier import Classifier
+from captum_focalogic.classifier import Classifier, as_classifier
 from captum_focalogic.criteria import Criterion, Outputs, check_outputs
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
@@ -171,7 +171,9 @@ def model_factory(model: Callable[[Tensor], Any] | Classifier | ModelFactory) ->
         return model
     if not callable(model) and not isinstance(model, Classifier):
         raise InputError(f"model must be a module, a function of images, a Classifier or a ModelFactory; got {model!r}")
-    made = model if isinstance(model, Classifier) else Classifier(model, name=_name(model))
+    made = as_classifier(model)
+    if made.forward is model:
+        made = dataclasses.replace(made, name=_name(model))
     return ModelFactory(lambda: made, f"{made.name}, {setting_text(made.forward)}")
 
 

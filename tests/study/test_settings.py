@@ -106,3 +106,16 @@ class TestOutputs:
 
     def test_of_the_networks_on_scenes_are_logits(self) -> None:
         assert scene_plan(torch.nn.Identity(), "untrained").outputs == "logits"
+
+
+def test_a_pipeline_of_transformers_brings_its_names_along():
+    transformers = pytest.importorskip("transformers", reason="needs transformers")
+    import tiny_transformers as tiny
+
+    network, processor = tiny.image_classifier()
+    pipeline = transformers.ImageClassificationPipeline(model=network, image_processor=processor)
+    factory = model_factory(pipeline)
+    assert factory.make().labels == tiny.CLIP_LABELS
+    other = transformers.ViTForImageClassification(network.config).eval()
+    another = transformers.ImageClassificationPipeline(model=other, image_processor=processor)
+    assert factory.identity != model_factory(another).identity
