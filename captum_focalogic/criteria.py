@@ -413,11 +413,12 @@ def class_number(text: str | int, labels: Sequence[str] | None = None) -> int:
     if isinstance(text, int):
         return text
     wanted = text.strip()
-    if wanted.removeprefix("-").isdecimal():
-        return int(wanted)
+    number = names.whole_number(wanted)
+    if number is not None:
+        return number
     if labels is None:
         raise InputError(f"class {text!r} is given by name, but the names of the classes are not known; pass labels=")
-    found = [number for number, label in enumerate(labels) if label.casefold() == wanted.casefold()]
+    found = [place for place, label in enumerate(labels) if label.casefold() == wanted.casefold()]
     if len(found) == 1:
         return found[0]
     if found:
@@ -440,9 +441,12 @@ def criterion_text(criterion: "Criterion | OutputCriterion") -> str:
 
 def _number(text: str, number_type: "type[int] | type[float]", whole: str, usage: str) -> float:
     try:
-        return number_type(text)
+        number = names.whole_number(text.strip()) if number_type is int else float(text)
     except ValueError as error:
         raise InputError(f"criterion {whole!r} should read {usage}") from error
+    if number is None:
+        raise InputError(f"criterion {whole!r} should read {usage}")
+    return number
 
 
 def _usage(name: str) -> str:

@@ -184,6 +184,15 @@ def unknown(kind: str, text: str, known: Sequence[str]) -> InputError:
     return InputError(f"unknown {kind} {text!r}; choose {', '.join(map(_spelt, known))}{guess}")
 
 
+def whole_number(text: str) -> int | None:
+    """The whole number that a text is; None if it is none, or is larger than 64 bits hold."""
+    digits = text.removeprefix("-")
+    return int(text) if digits.isdecimal() and len(digits) <= _DIGITS else None
+
+
+_DIGITS = 18
+
+
 def miswritten(kind: NamedKind, text: str) -> InputError:
     """The error that tells of a name that exists, and of a text behind it that does not fit."""
     usage = _own(kind)[text.partition(":")[0]]

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -9,9 +10,14 @@ import torch
 
 from captum_focalogic import names
 from captum_focalogic.classifier import find_classifier
+from captum_focalogic.criteria import class_number, parse
 from captum_focalogic.errors import InputError
 from captum_focalogic.integrations.annotations import Shapes
+from captum_focalogic.names import whole_number
+from captum_focalogic.search.strategies import strategy_for
 from captum_focalogic.segmenters import Quickshift, segmenter_from_text
+from captum_focalogic.study.classes import class_numbers
+from captum_focalogic.study.data import data_from_text
 
 PACKAGE = """
 from captum_focalogic.classifier import Classifier
@@ -116,3 +122,36 @@ def test_names_that_are_near_are_suggested():
     for text, usage in [("sam:", "sam, sam:CHECKPOINT"), ("shapes:", "shapes:FILE.json")]:
         with pytest.raises(InputError, match=f"the segmenter '{text}' cannot be read; choose {usage}$"):
             names.find("segmenter", text)
+
+
+@pytest.mark.parametrize("text", ["", "-", "1.5", "one", "9" * 19, "9" * 5000, "--1", "1e3", " 1"])
+def test_what_is_no_number_or_none_of_64_bits(text: str) -> None:
+    assert whole_number(text) is None
+
+
+def test_whole_numbers() -> None:
+    assert [whole_number(text) for text in ("0", "-7", "9" * 18)] == [0, -7, 10**18 - 1]
+
+
+LONG = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: class_number(LONG),
+        lambda: parse(f"topk:{LONG}"),
+        lambda: parse("topk:" + "9" * 30),
+        lambda: parse(f"over:{LONG}"),
+        lambda: strategy_for(f"beam:{LONG}", "smallest", 3, None),
+        lambda: data_from_text(f"scenes:{LONG}"),
+        lambda: data_from_text("scenes:999999999"),
+        lambda: class_numbers([LONG], ["cat", "dog"]),
+        lambda: segmenter_from_text(f"slic:{LONG}"),
+        lambda: segmenter_from_text("slic:999999999"),
+        lambda: segmenter_from_text(f"grid:{LONG}"),
+    ],
+)
+def test_numbers_in_names_are_bounded_by_their_use(ask: Callable[[], object]) -> None:
+    with pytest.raises(InputError):
+        ask()

@@ -11,7 +11,8 @@ from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors
 from captum_focalogic.cli.output import print_lines, state_text
 from captum_focalogic.errors import InputError
-from captum_focalogic.files import read_json, reading, within, write_text
+from captum_focalogic.files import read_json, write_text
+from captum_focalogic.names import whole_number
 
 if TYPE_CHECKING:
     from captum_focalogic.logic import RuleSet
@@ -177,8 +178,8 @@ def _map(path: Path, given: Any) -> dict[int, str]:
         raise InputError(f"{path}: names must be an object of region ids and names; got {given!r}")
     names: dict[int, str] = {}
     for region, name in given.items():
-        if not region.removeprefix("-").isdecimal() or not isinstance(name, str):
-            raise InputError(f"{path}: expected a region's id and its name as text; got {region!r}: {name!r}")
-        with reading(path), within(f"the region {region[:40]}"):
-            names[int(region)] = name
+        number = whole_number(region)
+        if number is None or not isinstance(name, str):
+            raise InputError(f"{path}: expected a region's id and its name as text; got {region[:40]!r}: {name!r}")
+        names[number] = name
     return names

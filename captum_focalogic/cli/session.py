@@ -22,6 +22,7 @@ from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_tensor
+from captum_focalogic.names import whole_number
 from captum_focalogic.segmenters import Grid, Segmenter, read_label_map, segmenter_from_text
 from captum_focalogic.session import SeenImage, Session
 
@@ -162,9 +163,10 @@ def read_batch(text: str) -> int | Literal["auto"]:
     """
     if text == "auto":
         return "auto"
-    if not text.isdecimal() or int(text) < 1:
+    number = whole_number(text)
+    if number is None or number < 1:
         raise CommandError(f"--batch must be auto or a number of images, at least 1; got {text!r}")
-    return int(text)
+    return number
 
 
 def _example(classifier: Classifier, seed: int) -> SeenImage:

@@ -12,6 +12,7 @@ from captum_focalogic.demo.scenes import SceneConfig
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.framework import ImageNet
 from captum_focalogic.experiments.published import GRID, POINTS_PER_SIDE, Published
+from captum_focalogic.names import whole_number
 from captum_focalogic.regions import MIN_AREA
 from captum_focalogic.segmenters import Felzenszwalb, Segmenter
 from captum_focalogic.study import Item, StudySettings, mean_of
@@ -94,8 +95,9 @@ def imagenet_segmentations(config: ImageNet) -> list[Segmentation]:
         family = _by_points(kind, text, reference)
     else:
         family = [_named(config.segmenter, "reference", reference)]
-        if text.isdecimal():
-            counts = _around(int(text))
+        number = whole_number(text)
+        if number is not None:
+            counts = _around(number)
             family += [_named(f"{kind}:{count}", "setting", reference) for count in counts]
     others = [_named(f"slic:{count}", "segmenter", reference) for count in (8, 12, 16)]
     stress = _named(_PATCHES, "stress", reference)

@@ -15,6 +15,7 @@ import networkx as nx
 from captum_focalogic.errors import InputError, NoEngineError, RenderError
 from captum_focalogic.files import write_bytes, write_text
 from captum_focalogic.logic.symbols import check_names
+from captum_focalogic.names import whole_number
 
 RED = "#e11e1e"
 """Regions that every final state keeps, as in the overlay."""
@@ -201,7 +202,8 @@ def _state_node(
 
 def _called(word: str, names: Mapping[int, str]) -> str:
     """A word of a state's label: a region's name where it is an id that has one."""
-    return names.get(int(word), word) if word.removeprefix("-").isdecimal() else word
+    number = whole_number(word)
+    return word if number is None else names.get(number, word)
 
 
 LayoutEngine = Literal["dot", "pygraphviz"]

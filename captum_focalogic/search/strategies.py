@@ -48,8 +48,9 @@ def strategy_for(search: str | Strategy, reading: Reading, num_regions: int, max
     if not isinstance(search, str):
         return search
     name, _, number = search.partition(":")
-    if name == "beam" and (not number or number.isdecimal()):
-        return Beam(int(number)) if number else Beam()
+    width = names.whole_number(number)
+    if name == "beam" and (not number or width is not None):
+        return Beam() if width is None else Beam(width)
     if number or name not in SEARCHES:
         found: Strategy = names.find("search", search, also=(*SEARCHES, "or pass a strategy object"))
         return found

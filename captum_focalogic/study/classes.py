@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.names import whole_number
 
 _IMAGENET = 1_000
 _WORDNET_ID = re.compile(r"n\d{8}")
@@ -59,16 +60,17 @@ def class_numbers(classes: Sequence[str], class_names: Sequence[str] | None = No
     InputError
         If some are no classes of the model; the message names them and what the model calls something like it.
     """
+    numbers = _by_number(classes)
     if not class_names:
-        if classes and all(name.isdecimal() for name in classes):
-            return ClassNumbers({name: int(name) for name in classes}, BY_NUMBER)
+        if classes and numbers is not None:
+            return ClassNumbers(numbers, BY_NUMBER)
         return ClassNumbers({name: number for number, name in enumerate(sorted(classes))}, IN_ORDER)
     found = _by_name(classes, class_names)
     if len(found) == len(classes):
         return ClassNumbers(found, BY_NAME)
-    if all(name.isdecimal() for name in classes):
-        check_range((int(name) for name in classes), class_names)
-        return ClassNumbers({name: int(name) for name in classes}, BY_NUMBER)
+    if numbers is not None:
+        check_range(numbers.values(), class_names)
+        return ClassNumbers(numbers, BY_NUMBER)
     if len(class_names) == _IMAGENET and all(map(_WORDNET_ID.fullmatch, classes)):
         return ClassNumbers(_imagenet_numbers(classes), BY_WORDNET_ID)
     raise InputError(_strangers([name for name in classes if name not in found], len(classes), class_names))
@@ -109,6 +111,12 @@ def check_splits(folders: Sequence[str], where: object, class_names: Sequence[st
 def is_hidden(name: str) -> bool:
     """Whether a folder or file is hidden or the system's, and so nobody's class and no image."""
     return name.startswith(".") or name.casefold() in _SYSTEM
+
+
+def _by_number(classes: Sequence[str]) -> dict[str, int] | None:
+    """Numbers of names that are all numbers."""
+    numbers = {name: number for name in classes if (number := whole_number(name)) is not None and number >= 0}
+    return numbers if len(numbers) == len(classes) else None
 
 
 def _by_name(classes: Sequence[str], class_names: Sequence[str]) -> dict[str, int]:

@@ -21,6 +21,7 @@ from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.files import read_json, read_text, reading, within
 from captum_focalogic.ground_truth import GroundTruth, read_mask
 from captum_focalogic.images import decode_image, open_image
+from captum_focalogic.names import whole_number
 from captum_focalogic.segmenters import read_label_map
 from captum_focalogic.study.classes import (
     AS_GIVEN,
@@ -40,6 +41,10 @@ DATA_CHOICES = (
     "scenes:NUMBER, a folder of images (a subfolder for each class), a list (.csv or .parquet), or a folder that "
     "Hugging Face datasets saved"
 )
+
+
+MAX_SCENES = 1_000_000
+"""The most embedded scenes that a study lists."""
 
 
 def data_from_text(text: str, class_names: Sequence[str] | None = None, limit: int | None = None) -> list[Item]:
@@ -73,9 +78,12 @@ def data_from_text(text: str, class_names: Sequence[str] | None = None, limit: i
 def _find(text: str, class_names: Sequence[str] | None) -> list[Item]:
     kind, colon, number = text.partition(":")
     if kind == "scenes" and colon:
-        if not number.isdecimal() or int(number) < 1:
-            raise InputError(f"scenes:NUMBER needs a number of scenes, at least 1; got {text!r}")
-        return scenes(int(number))
+        count = whole_number(number)
+        if count is None or not 1 <= count <= MAX_SCENES:
+            raise InputError(
+                f"scenes:NUMBER needs a number of scenes, at least 1 and at most {MAX_SCENES:,}; got {_short(text)}"
+            )
+        return scenes(count)
     path = Path(text)
     if path.suffix.lower() in (".csv", ".parquet") and path.is_file():
         return listed(path, class_names)
