@@ -192,4 +192,4 @@ def compared():
     from captum_focalogic.compare import compare
 
     methods = ["FocaLogic", "FeatureAblation", "GradCAM"]
-    return compare(Rule(), torch.ones(3, 4, 4), methods, feature_mask=LABELS, title="a|b")
+    return compare(Rule(), torch.ones(3, 4, 4), methods, feature_mask=LABELS, baselines=0, title="a|b")

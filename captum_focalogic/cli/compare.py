@@ -42,11 +42,13 @@ def compare(
         str, typer.Option(metavar="NAMES", help="Methods, separated by commas; all by default. 'list' names them.")
     ] = "all",
     search: options.Search = "auto",
-    criterion: options.Criterion = "top1",
-    baseline: options.Baseline = "black",
+    reading: options.Reading = options.USUAL_READING,
+    criterion: options.Criterion = options.USUAL_CRITERION,
+    baseline: options.Baseline = options.USUAL_BASELINE,
     target: options.Target = None,
     device: options.Device = "auto",
-    max_evaluations: options.MaxEvaluations = 5_000,
+    batch: options.Batch = "auto",
+    max_evaluations: options.MaxEvaluations = options.USUAL_EVALUATIONS,
     equal_budget: Annotated[
         bool, typer.Option("--equal-budget", help="Allow every method as many evaluations as FocaLogic used.")
     ] = False,
@@ -78,14 +80,16 @@ def compare(
     """Put one question to several methods, and measure what each answer is worth.
 
     All get the same image, class, regions and baseline. Without an image: the embedded model on an embedded scene,
-    whose true reason is known. Heat maps are judged on their top regions, at least as large as FocaLogic's smallest
-    final state. Writes to --out: comparison.png, comparison.json and focus.json.
+    whose true reason is known. Heat maps are judged on their top regions, at least as large as FocaLogic's strongest
+    final state. Writes to --out: comparison.png (that state in its own colours; of other methods the top area in red),
+    comparison.json and focus.json.
     """
     from captum_focalogic.answer import decision_text
-    from captum_focalogic.cli.session import choose_segmenter, open_session
+    from captum_focalogic.cli.session import choose_segmenter, open_session, read_batch, read_class
     from captum_focalogic.compare import METHODS, figure, save_figure, summarise
     from captum_focalogic.compare import compare as compare_methods
     from captum_focalogic.compare.comparison import FOCALOGIC
+    from captum_focalogic.criteria import parse as parse_criterion
     from captum_focalogic.ground_truth import read_mask
     from captum_focalogic.integrations.user_module import FromFile
     from captum_focalogic.report.page import write_report
@@ -96,6 +100,7 @@ def compare(
     wanted = list(METHODS) if methods == "all" else [name.strip() for name in methods.split(",") if name.strip()]
     if report and FOCALOGIC not in wanted:
         raise CommandError("--report is about FocaLogic's explanation; add FocaLogic to --methods")
+    rows = read_batch(batch)
     cut = choose_segmenter(segmenter, mask)
     folder = make_folder(out)
     opened = open_session(
@@ -120,12 +125,14 @@ def compare(
             session.classifier.forward,
             session.inputs,
             wanted,
-            target=target,
+            target=read_class(target, session.classifier, "--target"),
             feature_mask=session.feature_mask,
             baselines=session.baselines,
-            criterion=criterion,
+            criterion=parse_criterion(criterion, session.classifier.labels),
             search=search,
+            reading=reading.value,
             max_evaluations=max_evaluations or None,
+            perturbations_per_eval=rows,
             equal_budget=budget or equal_budget,
             layer=layer,
             reshape_transform=None if reshape_transform is None else FromFile.from_text(reshape_transform),

@@ -11,6 +11,11 @@ from captum_focalogic.search.strategies import SEARCHES
 USUAL_MODEL = "efficientnet-lite0"
 """What explains an image unless another model is named: a real classifier that needs no hub."""
 
+USUAL_CRITERION = "top1+0.5"
+USUAL_BASELINE = "mean"
+USUAL_EVALUATIONS = 1_000
+"""What one image is asked unless told otherwise, as in :func:`captum_focalogic.explain_image`."""
+
 
 class ReadingName(StrEnum):
     """What is meant by a final state."""
@@ -19,6 +24,8 @@ class ReadingName(StrEnum):
     minimal = "minimal"
     smallest = "smallest"
 
+
+USUAL_READING = ReadingName.smallest
 
 ImageFile = Annotated[
     Path | None,
@@ -115,9 +122,6 @@ StoredBaseline = Annotated[
     str | None, typer.Option(metavar="NAME", help="By default the one that the explanation was made with.")
 ]
 Target = Annotated[
-    int | None, typer.Option(metavar="CLASS", help="Class to explain; by default the one that is predicted.")
-]
-TargetClass = Annotated[
     str | None,
     typer.Option(metavar="CLASS", help="Class to explain, by number or name; by default the predicted one."),
 ]

@@ -12,6 +12,7 @@ from sympy.logic.boolalg import Boolean
 from torch import Tensor, nn
 
 from captum_focalogic import arguments, names
+from captum_focalogic.answer import CRITERION, MAX_EVALUATIONS
 from captum_focalogic.attributor import FocaLogic
 from captum_focalogic.compare.decision import Decision, class_scores, counted
 from captum_focalogic.compare.gradients import GRADIENT_METHODS
@@ -25,8 +26,10 @@ from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, MissingExtraError, SkippedError
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_bytes
+from captum_focalogic.masked_model import RowsPerCall
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.segmenters import Segmenter, Slic
+from captum_focalogic.session import BASELINE
 
 FOCALOGIC = "FocaLogic"
 _USUAL_AREA = 0.25
@@ -127,12 +130,13 @@ def compare(
     target: int | None = None,
     feature_mask: Tensor | None = None,
     segmenter: Segmenter | None = None,
-    baselines: Tensor | float | None = None,
-    criterion: str | Criterion = "top1",
+    baselines: Tensor | float | str | None = BASELINE,
+    criterion: str | Criterion = CRITERION,
     outputs: Outputs = "auto",
     search: str | Strategy = "auto",
-    reading: Reading = "irreducible",
-    max_evaluations: int | None = 5_000,
+    reading: Reading = "smallest",
+    max_evaluations: int | None = MAX_EVALUATIONS,
+    perturbations_per_eval: RowsPerCall = "auto",
     equal_budget: bool | int = False,
     layer: nn.Module | str | None = None,
     reshape_transform: ReshapeTransform | None = None,
@@ -158,10 +162,12 @@ def compare(
         The class; the predicted one by default.
     feature_mask : (H, W), (1, H, W) or (1, 1, H, W) integer Tensor, optional
         The regions; without it the ``segmenter`` cuts them (SLIC with 12 regions by default).
-    baselines : Tensor or number, optional
-        What stands in for what is taken away; 0 by default.
+    baselines : Tensor, number or str, optional
+        What stands in for what is taken away; by default the image's mean colour. None is 0.
     criterion, outputs, search, reading, max_evaluations
-        As for :class:`~captum_focalogic.attributor.FocaLogic`.
+        As for :func:`~captum_focalogic.answer.explain_image`, with the same defaults; the evaluations are the search's.
+    perturbations_per_eval : int or "auto"
+        Most images in one call of the model.
     equal_budget : bool or int
         Allow every method the same number of evaluations: this many, or as many as FocaLogic used.
     layer : nn.Module or str, optional
@@ -190,7 +196,7 @@ def compare(
     decision = _case(
         model, image, target, feature_mask, segmenter, baselines, criterion, outputs, layer, seed, to_image
     )
-    decision = replace(decision, reshape_transform=reshape_transform)
+    decision = replace(decision, reshape_transform=reshape_transform, perturbations_per_eval=perturbations_per_eval)
     wanted = [_method(name, search, reading, max_evaluations) for name in (methods or METHODS)]
     if seeds < 1:
         raise InputError(f"seeds must be at least 1; got {seeds}")
@@ -279,8 +285,8 @@ def _method(name: str | Method, search: str | Strategy, reading: Reading, max_ev
 
 def focalogic_method(
     search: str | Strategy = "auto",
-    reading: Reading = "irreducible",
-    max_evaluations: int | None = 5_000,
+    reading: Reading = "smallest",
+    max_evaluations: int | None = MAX_EVALUATIONS,
     name: str = FOCALOGIC,
 ) -> Method:
     """FocaLogic as one of the methods; under another name, a second one with other settings beside the first."""
@@ -298,6 +304,7 @@ def focalogic_method(
             baselines=decision.baseline,
             target=decision.target,
             feature_mask=torch.from_numpy(decision.label_map)[None, None].to(decision.image.device),
+            perturbations_per_eval=decision.perturbations_per_eval,
         )
         scores = focus.frequencies
         return Attribution(scores, decision.spread(scores), over_regions=True, focus=focus)
@@ -311,7 +318,7 @@ def _case(
     target: int | None,
     feature_mask: Tensor | None,
     segmenter: Segmenter | None,
-    baselines: Tensor | float | None,
+    baselines: Tensor | float | str | None,
     criterion: str | Criterion,
     outputs: Outputs,
     layer: nn.Module | str | None,
@@ -334,7 +341,7 @@ def _case(
         if not isinstance(model, nn.Module):
             raise InputError(f"layer {layer!r} names a layer of an nn.Module, but the model is none")
         layer = layer_by_name(model, layer)
-    (baseline,) = arguments.format_baselines(baselines, rows)
+    (baseline,) = arguments.format_baselines(baselines, rows, (mask,))
     scores = class_scores(model, image)
     chosen = int(scores[0].argmax()) if target is None else target
     if not 0 <= chosen < scores.shape[1]:

@@ -15,8 +15,10 @@ from captum_focalogic.arrays import Bools, Floats
 from captum_focalogic.compare.layers import ReshapeTransform
 from captum_focalogic.criteria import Criterion, Outputs
 from captum_focalogic.errors import InputError
-from captum_focalogic.masked_model import MaskedModel
+from captum_focalogic.masked_model import MaskedModel, RowsPerCall
 from captum_focalogic.oracle import References
+
+_ROWS = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,8 @@ class Decision:
         For methods that draw at random.
     budget : int or None
         Evaluations each method may spend; None leaves each its own.
+    perturbations_per_eval : int or "auto"
+        Most images in one call of the model; "auto" leaves each method its own.
     layer : nn.Module or None
         Where GradCAM looks; found automatically if None.
     reshape_transform : callable or None
@@ -59,6 +63,7 @@ class Decision:
     outputs: Outputs = "auto"
     seed: int = 0
     budget: int | None = None
+    perturbations_per_eval: RowsPerCall = "auto"
     layer: nn.Module | None = None
     reshape_transform: ReshapeTransform | None = None
 
@@ -71,6 +76,11 @@ class Decision:
     def num_regions(self) -> int:
         """M."""
         return len(self.region_ids)
+
+    @property
+    def rows(self) -> int:
+        """Images in one call of the model, of methods that do not choose it themselves."""
+        return _ROWS if self.perturbations_per_eval == "auto" else self.perturbations_per_eval
 
     @cached_property
     def columns(self) -> NDArray[np.int64]:
@@ -107,6 +117,7 @@ class Decision:
             feature_mask=self.mask,
             criterion=self.criterion,
             outputs=self.outputs,
+            perturbations_per_eval=self.perturbations_per_eval,
         )
 
     @cached_property

@@ -14,7 +14,6 @@ from captum_focalogic.compare.method import Attribution, Method, from_pixels
 from captum_focalogic.errors import InputError, MissingExtraError, SkippedError
 
 _STEPS = 50
-_ROWS = 16
 
 
 def _needs_gradients(run: Callable[[Decision, nn.Module], Attribution]) -> Callable[[Decision], Attribution]:
@@ -97,7 +96,7 @@ def _integrated_gradients(decision: Decision, model: nn.Module) -> Attribution:
         baselines=decision.baseline,
         target=decision.target,
         n_steps=max(1, _STEPS if decision.budget is None else decision.budget - 1),
-        internal_batch_size=_ROWS,
+        internal_batch_size=decision.rows,
     )
     return from_pixels(decision, attributions[0].abs().sum(dim=0).detach().cpu().numpy())
 

@@ -11,6 +11,7 @@ from sympy.logic.boolalg import Boolean
 from captum_focalogic.arrays import Bools, Floats
 from captum_focalogic.compare.decision import Decision
 from captum_focalogic.compare.method import Attribution
+from captum_focalogic.focus import Focus
 from captum_focalogic.logic import absorb, equivalent, region_id, symbol
 
 
@@ -73,11 +74,11 @@ class Measures:
 def chosen_regions(decision: Decision, attribution: Attribution, area: float) -> Bools:
     """The regions a method's numbers are about, (M,).
 
-    FocaLogic's smallest final state; of other methods the highest regions, as many as it takes to cover at least
-    ``area``, so that they never have less of the image to themselves.
+    FocaLogic's strongest final state, which is one of the smallest; of other methods the highest regions, as many as it
+    takes to cover at least ``area``, so that they never have less of the image to themselves.
     """
     if attribution.focus is not None and len(attribution.focus.final_states):
-        return smallest_state(attribution)
+        return strongest_state(attribution.focus)
     order = ranking(attribution)
     covered = np.cumsum(decision.areas[order])
     count = min(len(order), int(np.searchsorted(covered, area - 1e-9)) + 1)
@@ -86,14 +87,11 @@ def chosen_regions(decision: Decision, attribution: Attribution, area: float) ->
     return chosen
 
 
-def smallest_state(attribution: Attribution) -> Bools:
-    """The final state with the fewest regions; of those, the one with the least area."""
-    focus = attribution.focus
-    if focus is None or not len(focus.final_states):
-        raise ValueError("there are no final states to choose from")
-    states = focus.final_states
-    place = np.lexsort((states @ focus.areas, states.sum(axis=1)))[0]
-    chosen: Bools = states[place]
+def strongest_state(focus: Focus) -> Bools:
+    """The final state that people are shown first, (M,); the empty one where there is none."""
+    if not len(focus.final_states):
+        return np.zeros(focus.num_regions, dtype=np.bool_)
+    chosen: Bools = focus.final_states[focus.strongest[0]]
     return chosen
 
 
@@ -136,7 +134,7 @@ def measure(
     insertion, deletion = curves(decision, ranking(attribution))
     precision, recall, pointing = _against_truth(decision, attribution, chosen, truth)
     f1, exact = _against_rule(decision, attribution, chosen, rule)
-    explanations = 1 if attribution.focus is None else len(absorb(attribution.focus.final_states))
+    explanations = 1 if attribution.focus is None else len(attribution.focus.final_states)
     return Measures(
         evaluations=evaluations,
         seconds=seconds,

@@ -7,7 +7,9 @@ import numpy as np
 from PIL import Image
 
 from captum_focalogic.compare.comparison import Comparison, MethodResult
+from captum_focalogic.compare.measures import strongest_state
 from captum_focalogic.errors import InputError
+from captum_focalogic.figures.headline import evidence_image
 from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER, Palette, overlay
 from captum_focalogic.figures.plots import image_grid
 
@@ -18,19 +20,14 @@ if TYPE_CHECKING:
 def panel(comparison: Comparison, result: MethodResult, palette: Palette = PAPER) -> Image.Image:
     """One method on one image.
 
-    FocaLogic: regions that all final states share in red, those of some in white. Other methods: their top area, as
-    large as the regions that they are judged on, in red; for methods over pixels pixel by pixel.
+    FocaLogic: the set that it is judged on, as the headline shows it: in its own colours, the rest dimmed and grey.
+    Others: their top area, as large as the regions that they are judged on, in red; for methods over pixels pixel by
+    pixel.
     """
     decision, attribution = comparison.decision, result.attribution
     if attribution.focus is not None:
-        return overlay(
-            comparison.image,
-            decision.label_map,
-            decision.region_ids,
-            attribution.focus.final_states,
-            palette=palette,
-            legend=False,
-        )
+        shown = strongest_state(attribution.focus)
+        return evidence_image(comparison.image, decision.label_map, decision.region_ids, shown)
     if attribution.over_regions:
         return overlay(
             comparison.image,

@@ -16,7 +16,6 @@ from captum_focalogic.compare.decision import Decision
 from captum_focalogic.compare.method import Attribution, Method, from_pixels, from_regions
 from captum_focalogic.errors import MissingExtraError
 
-_ROWS = 16
 _LIME_SAMPLES = 1000
 _SHAP_SAMPLES = 1000
 _PERMUTATIONS = 25
@@ -40,26 +39,29 @@ def _captum(name: str, decision: Decision, **how: Any) -> Floats:
 def _lime(decision: Decision) -> Attribution:
     """Ribeiro et al. 2016, Captum's."""
     samples = _LIME_SAMPLES if decision.budget is None else decision.budget
-    return from_regions(decision, _captum("Lime", decision, n_samples=samples, perturbations_per_eval=_ROWS))
+    return from_regions(decision, _captum("Lime", decision, n_samples=samples, perturbations_per_eval=decision.rows))
 
 
 def _kernel_shap(decision: Decision) -> Attribution:
     """Lundberg and Lee 2017."""
     samples = _SHAP_SAMPLES if decision.budget is None else max(1, decision.budget - 2)
-    return from_regions(decision, _captum("KernelShap", decision, n_samples=samples, perturbations_per_eval=_ROWS))
+    return from_regions(
+        decision, _captum("KernelShap", decision, n_samples=samples, perturbations_per_eval=decision.rows)
+    )
 
 
 def _shapley_sampling(decision: Decision) -> Attribution:
     """Strumbelj and Kononenko 2010."""
     permutations = _PERMUTATIONS if decision.budget is None else max(1, (decision.budget - 1) // decision.num_regions)
     return from_regions(
-        decision, _captum("ShapleyValueSampling", decision, n_samples=permutations, perturbations_per_eval=_ROWS)
+        decision,
+        _captum("ShapleyValueSampling", decision, n_samples=permutations, perturbations_per_eval=decision.rows),
     )
 
 
 def _feature_ablation(decision: Decision) -> Attribution:
     note = "" if decision.budget is None else f"asks {decision.num_regions + 1} times, whatever the budget"
-    return from_regions(decision, _captum("FeatureAblation", decision, perturbations_per_eval=_ROWS), note)
+    return from_regions(decision, _captum("FeatureAblation", decision, perturbations_per_eval=decision.rows), note)
 
 
 def _occlusion(decision: Decision) -> Attribution:
@@ -75,7 +77,7 @@ def _occlusion(decision: Decision) -> Attribution:
         target=decision.target,
         sliding_window_shapes=(channels, *window),
         strides=(channels, *stride),
-        perturbations_per_eval=_ROWS,
+        perturbations_per_eval=decision.rows,
     )
     return from_pixels(decision, attributions[0].mean(dim=0).detach().double().cpu().numpy())
 
@@ -97,8 +99,8 @@ def _rise(decision: Decision) -> Attribution:
     masks = _RISE_MASKS if decision.budget is None else decision.budget
     height, width = decision.image.shape[2:]
     total, shown = (torch.zeros(height, width, dtype=torch.float64) for _ in range(2))
-    for start in range(0, masks, _ROWS):
-        soft = soft_masks(min(_ROWS, masks - start), (height, width), generator).to(decision.image)
+    for start in range(0, masks, decision.rows):
+        soft = soft_masks(min(decision.rows, masks - start), (height, width), generator).to(decision.image)
         probability, _ = decision.probabilities(decision.image * soft + decision.baseline * (1 - soft))
         total += (probability[:, None, None] * soft[:, 0]).double().sum(dim=0).cpu()
         shown += soft[:, 0].double().sum(dim=0).cpu()
@@ -148,7 +150,7 @@ def _lime_package(decision: Decision) -> Attribution:
             hide_color=hide,
             num_features=decision.num_regions,
             num_samples=_LIME_SAMPLES if decision.budget is None else decision.budget,
-            batch_size=_ROWS,
+            batch_size=decision.rows,
             segmentation_fn=lambda _: decision.columns,
             random_seed=decision.seed,
         )

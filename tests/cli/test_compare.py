@@ -1,8 +1,10 @@
 """``focalogic compare``: run in this process, its files read back."""
 
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from makers import run_command
 from PIL import Image
@@ -79,9 +81,36 @@ def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in said for name in METHODS)
 
 
+def test_the_settings_are_those_of_explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scene = ("--model", "demo", "--out", tmp_path)
+    name = "red disc and (blue square or green triangle)"
+    asked = ("--target", name, "--reading", "irreducible", "--criterion", "probability:0.9", "--batch", 5)
+    assert run_command("compare", *scene, "--methods", "FocaLogic", *asked, "--report") == 0
+    capsys.readouterr()
+    focus = Focus.load(tmp_path / "focus.json")
+    assert (focus.target, focus.reading, focus.provenance.criterion) == (1, "irreducible", "probability:0.9")
+    stored = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
+    measures = stored["methods"][0]["measures"]
+    assert measures["explanations"] == len(focus.final_states)
+    assert measures["evaluations"] == focus.certificate.evaluations
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert re.findall(r"Final states\D*(\d+)\b", re.sub("<[^>]+>", " ", page))[0] == str(measures["explanations"])
+
+    assert run_command("compare", *scene, "--methods", "FocaLogic") == 0
+    compared = Focus.load(tmp_path / "focus.json")
+    assert run_command("explain", *scene) == 0
+    explained = Focus.load(tmp_path / "focus.json")
+    assert compared.reading == explained.reading == "smallest"
+    assert compared.provenance.criterion == explained.provenance.criterion == "top1+0.5"
+    assert np.array_equal(compared.final_states, explained.final_states)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--target", "unicorn"], "--target"),
+        (["--batch", "none"], "--batch must be auto"),
+        (["--criterion", "over:unicorn"], "unicorn"),
         (["--methods", "Magic"], "unknown method"),
         (["--methods", "RISE", "--report"], "add FocaLogic"),
         (["--methods", "RISE", "--equal-budget"], "name a number"),

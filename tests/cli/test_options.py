@@ -1,8 +1,12 @@
 """Options that several commands share."""
 
+import inspect
 from typing import get_args
 
-from captum_focalogic.cli import app
+from captum_focalogic import explain_image
+from captum_focalogic.cli import app, options
+from captum_focalogic.cli.compare import compare
+from captum_focalogic.cli.explain import explain
 from captum_focalogic.cli.options import ReadingName
 from captum_focalogic.search import Reading
 from captum_focalogic.search.strategies import SEARCHES
@@ -10,6 +14,23 @@ from captum_focalogic.search.strategies import SEARCHES
 
 def test_the_readings_are_those_of_the_search() -> None:
     assert {name.value for name in ReadingName} == set(get_args(Reading))
+
+
+def test_explain_and_compare_share_their_options_and_what_is_usual() -> None:
+    asked = [inspect.signature(command).parameters for command in (explain, compare)]
+    shared = asked[0].keys() & asked[1].keys()
+    assert {"reading", "criterion", "baseline", "batch", "target", "search", "max_evaluations", "segmenter"} <= shared
+    for name in shared:
+        first, second = (parameters[name] for parameters in asked)
+        assert (first.annotation, first.default) == (second.annotation, second.default), name
+
+
+def test_what_is_usual_on_the_command_line_is_usual_in_python() -> None:
+    usual = inspect.signature(explain_image).parameters
+    assert usual["criterion"].default == options.USUAL_CRITERION
+    assert usual["reading"].default == options.USUAL_READING
+    assert usual["baseline"].default == options.USUAL_BASELINE
+    assert usual["max_evaluations"].default == options.USUAL_EVALUATIONS
 
 
 def test_the_help_lists_what_there_is(run) -> None:

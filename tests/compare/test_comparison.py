@@ -1,5 +1,6 @@
 """Comparing: every method gets the same question, and linear models give every method its known answer."""
 
+import inspect
 import json
 
 import numpy as np
@@ -8,8 +9,10 @@ import sympy
 import torch
 from tiny_models import LABELS, Cells, Rule
 
+from captum_focalogic import explain_image
 from captum_focalogic.compare import METHODS, Attribution, Method, SkippedError, compare, from_regions
 from captum_focalogic.errors import InputError
+from captum_focalogic.report.words import summary
 
 IMAGE = torch.ones(3, 4, 4)
 
@@ -18,7 +21,7 @@ ORDER = [1, 2, 0, 3]
 
 
 def test_interactions_are_listed() -> None:
-    result = compare(Rule(), IMAGE, ["AND-OR"], feature_mask=LABELS)["AND-OR"]
+    result = compare(Rule(), IMAGE, ["AND-OR"], feature_mask=LABELS, baselines=0)["AND-OR"]
     assert result.measures.evaluations == 16
     kinds = {kind for kind, _, _ in result.attribution.terms}
     assert kinds <= {"AND", "OR"}
@@ -29,7 +32,12 @@ def test_interactions_are_listed() -> None:
 
 def test_all_methods_at_once_and_what_is_skipped() -> None:
     compared = compare(
-        Rule(), IMAGE, feature_mask=LABELS, rule=sympy.sympify("I5 & (I7 | I9)"), truth=np.eye(4, dtype=bool)
+        Rule(),
+        IMAGE,
+        feature_mask=LABELS,
+        baselines=0,
+        rule=sympy.sympify("I5 & (I7 | I9)"),
+        truth=np.eye(4, dtype=bool),
     )
     assert {result.name for result in compared.results} | set(compared.skipped) == set(METHODS)
     assert "no gradient" in compared.skipped["GradCAM"]
@@ -45,13 +53,16 @@ def test_all_methods_at_once_and_what_is_skipped() -> None:
 )
 def test_nobody_exceeds_an_equal_budget(name: str) -> None:
     pytest.importorskip("lime") if name == "LIME-package" else None
-    compared = compare(Cells(), IMAGE, [name], feature_mask=LABELS, target=1, equal_budget=30)
+    compared = compare(Cells(), IMAGE, [name], feature_mask=LABELS, baselines=0, target=1, equal_budget=30)
     assert 15 < compared[name].measures.evaluations <= 30
     assert compared.equal_budget == 30
 
 
 def test_the_equal_budget_is_what_focalogic_used() -> None:
-    compared = compare(Rule(), IMAGE, ["RISE", "FocaLogic", "AND-OR"], feature_mask=LABELS, equal_budget=True)
+    compared = compare(
+        Rule(), IMAGE, ["RISE", "FocaLogic", "AND-OR"],
+        feature_mask=LABELS, baselines=0, equal_budget=True, reading="irreducible",
+    )  # fmt: skip
     assert [result.name for result in compared.results] == ["RISE", "FocaLogic"]
     assert compared["RISE"].measures.evaluations == compared["FocaLogic"].measures.evaluations
     assert "budget" in compared.skipped["AND-OR"]
@@ -65,16 +76,20 @@ def test_the_same_seed_gives_the_same_answer_and_leaves_the_generators_alone() -
     torch.manual_seed(5)
     np.random.seed(5)  # noqa: NPY002
     names = ["LIME", "KernelShap", "ShapleyValueSampling", "RISE"]
-    first, second = (compare(model, IMAGE, names, feature_mask=LABELS, target=1, equal_budget=20) for _ in range(2))
+    first, second = (
+        compare(model, IMAGE, names, feature_mask=LABELS, baselines=0, target=1, equal_budget=20) for _ in range(2)
+    )
     assert (torch.rand(1), np.random.rand()) == before  # noqa: NPY002
     for one, other in zip(first.results, second.results, strict=True):
         assert np.array_equal(one.attribution.scores, other.attribution.scores)
-    third = compare(model, IMAGE, ["RISE"], feature_mask=LABELS, target=1, equal_budget=20, seed=1)
+    third = compare(model, IMAGE, ["RISE"], feature_mask=LABELS, baselines=0, target=1, equal_budget=20, seed=1)
     assert not np.array_equal(third["RISE"].attribution.scores, first["RISE"].attribution.scores)
 
 
 def test_stability_is_measured() -> None:
-    compared = compare(Cells(), IMAGE, ["FocaLogic", "RISE"], feature_mask=LABELS, target=1, equal_budget=16, seeds=4)
+    compared = compare(
+        Cells(), IMAGE, ["FocaLogic", "RISE"], feature_mask=LABELS, baselines=0, target=1, equal_budget=16, seeds=4
+    )
     assert compared["FocaLogic"].measures.stability == 1
     assert 0 <= compared["RISE"].measures.stability <= 1
 
@@ -85,7 +100,7 @@ def test_a_method_of_ones_own() -> None:
     def refuse(case: object) -> Attribution:
         raise SkippedError("not today")
 
-    compared = compare(Rule(), IMAGE, [mine, Method("other", refuse)], feature_mask=LABELS)
+    compared = compare(Rule(), IMAGE, [mine, Method("other", refuse)], feature_mask=LABELS, baselines=0)
     assert compared["mine"].chosen.tolist() == [False, False, False, True]
     assert compared.skipped == {"other": "not today"}
 
@@ -114,7 +129,7 @@ def test_the_same_baseline_for_all() -> None:
 )
 def test_errors_say_what_is_wrong(arguments: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        compare(Cells(), IMAGE, **{"feature_mask": LABELS, **arguments})
+        compare(Cells(), IMAGE, **{"feature_mask": LABELS, "baselines": 0, **arguments})
 
 
 @pytest.mark.parametrize(
@@ -122,14 +137,69 @@ def test_errors_say_what_is_wrong(arguments: dict, message: str) -> None:
 )
 def test_models_without_class_scores_are_refused(model) -> None:
     with pytest.raises(InputError, match="class scores"):
-        compare(model, IMAGE, ["FocaLogic"], feature_mask=LABELS)
+        compare(model, IMAGE, ["FocaLogic"], feature_mask=LABELS, baselines=0)
 
 
 def test_images_of_other_shapes_are_refused() -> None:
     with pytest.raises(InputError, match="one image"):
-        compare(Cells(), torch.ones(2, 3, 4, 4), feature_mask=LABELS)
+        compare(Cells(), torch.ones(2, 3, 4, 4), feature_mask=LABELS, baselines=0)
 
 
 def test_measures_are_plain_numbers() -> None:
-    compared = compare(Rule(), IMAGE, ["FocaLogic"], feature_mask=LABELS)
+    compared = compare(Rule(), IMAGE, ["FocaLogic"], feature_mask=LABELS, baselines=0)
     assert json.loads(json.dumps(compared["FocaLogic"].measures.to_dict()))["sufficient"] is True
+
+
+NESTED = [{5}, {5, 9}, {5, 7, 9}, {-1, 5, 7}, {-1, 5, 7, 9}]
+"""Sets that are enough: single deletions from the whole lead to {5} and to {-1, 5, 7}, a part of which is {5}."""
+
+
+def nested(images: torch.Tensor) -> torch.Tensor:
+    """Class 1 for the sets of NESTED."""
+    places = {-1: (2, 0), 5: (0, 0), 7: (0, 2), 9: (2, 2)}
+    kept = [{region for region, (y, x) in places.items() if image[:, y, x].mean() > 0.5} for image in images]
+    enough = torch.tensor([float(regions in NESTED) for regions in kept])
+    return torch.stack([1 - enough, 4 * enough], dim=1)
+
+
+@pytest.mark.parametrize("reading", ["irreducible", "minimal", "smallest"])
+def test_the_table_counts_what_the_focus_and_its_page_count(reading: str) -> None:
+    result = compare(nested, IMAGE, ["FocaLogic"], feature_mask=LABELS, baselines=0, reading=reading)["FocaLogic"]
+    focus = result.attribution.focus
+    assert focus is not None
+    assert focus.region_sets() == ([{5}, {-1, 5, 7}] if reading == "irreducible" else [{5}])
+    assert result.measures.explanations == len(focus.final_states)
+    said = {1: "One selection of regions carries", 2: "2 selections of regions each carry"}
+    assert said[result.measures.explanations] in summary(focus)
+    assert result.measures.evaluations == focus.certificate.evaluations == len(focus.evaluated)
+
+
+def test_what_is_not_said_is_as_for_explain_image() -> None:
+    shared = ("criterion", "reading", "max_evaluations", "search", "perturbations_per_eval", "outputs")
+    own = inspect.signature(compare).parameters
+    theirs = inspect.signature(explain_image).parameters
+    assert {name: own[name].default for name in shared} == {name: theirs[name].default for name in shared}
+    assert own["baselines"].default == theirs["baseline"].default
+
+
+def test_the_mean_colour_is_the_usual_fill() -> None:
+    image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(1))
+    decision = compare(Cells(), image, ["FeatureAblation"], feature_mask=LABELS).decision
+    assert torch.allclose(decision.baseline[0], image.mean(dim=(1, 2), keepdim=True).expand(3, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "name", ["FocaLogic", "LIME", "LIME-package", "FeatureAblation", "RISE", "IntegratedGradients"]
+)
+def test_no_call_gets_more_images_than_allowed(name: str) -> None:
+    pytest.importorskip("lime") if name == "LIME-package" else None
+    sizes: list[int] = []
+
+    class Watched(Cells):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            sizes.append(len(images))
+            return super().forward(images)
+
+    how = {"feature_mask": LABELS, "baselines": 0, "target": 1, "equal_budget": 40}
+    compare(Watched(), IMAGE, [name], perturbations_per_eval=3, **how)
+    assert 1 < max(sizes) <= 3

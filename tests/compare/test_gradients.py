@@ -12,7 +12,7 @@ IMAGE = torch.ones(3, 4, 4)
 
 
 def test_integrated_gradients_know_the_weights_of_a_linear_model() -> None:
-    scores = compare(Cells(), IMAGE, ["IntegratedGradients"], feature_mask=LABELS, target=1)[
+    scores = compare(Cells(), IMAGE, ["IntegratedGradients"], feature_mask=LABELS, baselines=0, target=1)[
         "IntegratedGradients"
     ].attribution.scores
     assert np.corrcoef(scores, [0.0, 3.0, 2.0, 1.0])[0, 1] > 0.95
@@ -29,7 +29,9 @@ def test_grad_cam_on_convolutions_and_on_tokens(kind: type[nn.Module]) -> None:
     model.requires_grad_(False)
     # Where a class has nothing in its favour, the map is 0 everywhere.
     heats = [
-        compare(model.eval(), image, ["GradCAM"], feature_mask=labels, target=target)["GradCAM"].attribution.heat_map
+        compare(model.eval(), image, ["GradCAM"], feature_mask=labels, baselines=0, target=target)[
+            "GradCAM"
+        ].attribution.heat_map
         for target in range(3)
     ]
     assert {heat.shape for heat in heats} == {(16, 16)}
@@ -49,12 +51,12 @@ def test_grad_cam_is_the_formula_of_its_authors() -> None:
     (gradient,) = torch.autograd.grad(score, maps)
     expected = torch.relu((gradient.mean(dim=(2, 3), keepdim=True) * maps).sum(dim=1))[0].detach().numpy()
     labels = LABELS.repeat_interleave(4, 0).repeat_interleave(4, 1)
-    compared = compare(model, image, ["GradCAM"], feature_mask=labels, target=2)
+    compared = compare(model, image, ["GradCAM"], feature_mask=labels, baselines=0, target=2)
     assert compared["GradCAM"].attribution.heat_map == pytest.approx(expected, abs=1e-5)
 
 
 def test_black_boxes_have_no_gradients() -> None:
     model = Cells()
-    compared = compare(model.forward, IMAGE, ["GradCAM", "FeatureAblation"], feature_mask=LABELS, target=1)
+    compared = compare(model.forward, IMAGE, ["GradCAM", "FeatureAblation"], feature_mask=LABELS, baselines=0, target=1)
     assert "black box" in compared.skipped["GradCAM"]
     assert compared["FeatureAblation"].measures.evaluations == 5

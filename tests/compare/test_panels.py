@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_models import LABELS, Cells
+from tiny_models import LABELS, Cells, Rule
 
 from captum_focalogic.compare import Comparison, compare, figure, panel, save_figure
 from captum_focalogic.compare.panels import top_pixels
@@ -20,17 +20,28 @@ def test_top_pixels() -> None:
     assert top_pixels(heat, 0.0).sum() == 1
 
 
-def test_red_is_shared_and_white_is_some(compared: Comparison) -> None:
-    image = np.asarray(panel(compared, compared["FocaLogic"]))
-    quarter = image.shape[0] // 4
-    red, white, dim = (image[y, x] for y, x in ((quarter, quarter), (quarter, 3 * quarter), (3 * quarter, quarter)))
-    assert red[0] > red[1] + 50, "region 5 is in both final states"
-    assert white.min() > 200, "region 7 is in one"
-    assert dim.max() < 150, "region -1 is in none"
+def test_the_set_that_is_judged_is_shown_in_its_own_colours() -> None:
+    colours = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.25 + 0.75
+    compared = compare(Rule(), colours, ["FocaLogic"], feature_mask=LABELS, baselines=0)
+    result = compared["FocaLogic"]
+    assert result.chosen.tolist() == [False, True, True, False]
+    assert compared.focus is not None
+    assert result.chosen.tolist() == compared.focus.final_states[compared.focus.strongest[0]].tolist()
+    image = np.asarray(panel(compared, result)).astype(int)
+    size = image.shape[0] // 4
+    for row, column in np.ndindex(4, 4):
+        shown, own = image[row * size + size // 2, column * size + size // 2], compared.image[row, column].astype(int)
+        if row < 2:
+            assert abs(shown - own).max() <= 1, "regions 5 and 7 are as they are"
+        else:
+            assert np.ptp(shown) == 0, "the rest has no colour"
+            assert shown.max() < 160
 
 
 def test_pixels_are_red_pixel_by_pixel() -> None:
-    compared = compare(Cells(), torch.ones(3, 4, 4), ["IntegratedGradients"], feature_mask=LABELS, target=1)
+    compared = compare(
+        Cells(), torch.ones(3, 4, 4), ["IntegratedGradients"], feature_mask=LABELS, baselines=0, target=1
+    )
     image = np.asarray(panel(compared, compared["IntegratedGradients"])).astype(int)
     quarter = image.shape[0] // 4
     assert image[quarter, quarter, 0] > image[quarter, quarter, 1] + 50

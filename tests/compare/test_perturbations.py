@@ -18,7 +18,7 @@ WEIGHTS = np.array([0.0, 3.0, 2.0, -1.0])
 @pytest.mark.parametrize("name", LINEAR)
 def test_methods_know_the_weights_of_a_linear_model(name: str) -> None:
     pytest.importorskip("lime") if name == "LIME-package" else None
-    result = compare(Cells(), IMAGE, [name], feature_mask=LABELS, target=1)[name]
+    result = compare(Cells(), IMAGE, [name], feature_mask=LABELS, baselines=0, target=1)[name]
     assert np.corrcoef(result.attribution.scores, WEIGHTS)[0, 1] > 0.95
     if name in ("KernelShap", "ShapleyValueSampling", "FeatureAblation"):
         assert result.attribution.scores == pytest.approx(WEIGHTS, abs=1e-3)
@@ -32,7 +32,7 @@ def test_methods_over_pixels_find_the_strongest_quarter(name: str) -> None:
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return super().forward(nn.functional.avg_pool2d(images, 4))
 
-    result = compare(Large(), image, [name], feature_mask=labels, target=1)[name]
+    result = compare(Large(), image, [name], feature_mask=labels, baselines=0, target=1)[name]
     assert result.attribution.scores.argmax() == 1
     assert result.attribution.heat_map.shape == (16, 16)
     assert not result.attribution.over_regions
@@ -46,7 +46,9 @@ def test_occlusion_takes_wider_steps_on_a_budget() -> None:
             return super().forward(nn.functional.avg_pool2d(images, 8))
 
     for budget in (2, 10, 40, 100):
-        compared = compare(Large(), image, ["Occlusion"], feature_mask=labels, target=1, equal_budget=budget)
+        compared = compare(
+            Large(), image, ["Occlusion"], feature_mask=labels, baselines=0, target=1, equal_budget=budget
+        )
         assert compared["Occlusion"].measures.evaluations <= budget
 
 
