@@ -119,8 +119,14 @@ class _Hash:
             )
 
     def _function(self, function: Any) -> None:
-        """By name, code, defaults and what it closes over: a function of the same name may be another one."""
-        cells = list(inspect.getclosurevars(function).nonlocals.items())
+        """By name, code, defaults, what it closes over, and what of its own module it uses: names alone tell little."""
+        used = inspect.getclosurevars(function)
+        cells = list(used.nonlocals.items()) + [
+            (name, value)
+            for name, value in sorted(used.globals.items())
+            if isinstance(value, bool | int | float | str)
+            or (inspect.isfunction(value) and value.__module__ == function.__module__)
+        ]
         content = [f"{function.__module__}.{function.__qualname__}", *_code(function.__code__), function.__defaults__]
         self._group("function", [*content, cells])
 

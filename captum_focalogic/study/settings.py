@@ -1,6 +1,8 @@
 """The settings of a study: how every image is explained, and so everything that its rows depend on."""
 
 import dataclasses
+import functools
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -142,7 +144,7 @@ class Identified:
 def segmenter_from_text(text: str) -> Segmenter:
     """A segmenter by its name, which tells it from others where it does not do so itself."""
     found = segmenters.segmenter_from_text(text)
-    return found if dataclasses.is_dataclass(found) else Identified(found, text)
+    return found if dataclasses.is_dataclass(found) else Identified(found, f"{text}, {setting_text(found)}")
 
 
 def truth_from_text(text: str, model: Classifier) -> GroundTruthSource | bool:
@@ -159,7 +161,7 @@ def truth_from_text(text: str, model: Classifier) -> GroundTruthSource | bool:
         raise InputError(f"the truth {text} asks for classes by name, but the model {model.name} names none")
     found: GroundTruthSource = names.find("ground truth", text, also=("own", "none"))
     tells_itself = dataclasses.is_dataclass(found)
-    return found if tells_itself else Identified(found, text)
+    return found if tells_itself else Identified(found, f"{text}, {setting_text(found)}")
 
 
 _BY_LABEL = ("grounded-sam", "sam3")
@@ -180,8 +182,8 @@ def model_factory(model: Callable[[Tensor], Any] | Classifier | ModelFactory) ->
 def setting_text(thing: Any) -> Any:
     """A text that tells a setting from another one, the same in every process.
 
-    Numbers, texts and dataclasses are told by their values, modules by their weights, functions by their names, and
-    anything with an attribute ``identity``, a text, by that.
+    Numbers, texts and dataclasses are told by their values, modules by their weights, functions and other objects by
+    their code and what they hold, and anything with an attribute ``identity``, a text, by that.
     """
     if isinstance(getattr(thing, "identity", None), str):
         return thing.identity
@@ -191,9 +193,22 @@ def setting_text(thing: Any) -> Any:
         return f"{type(thing).__qualname__} {fingerprint(thing)}"
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         fields = {item.name: setting_text(getattr(thing, item.name)) for item in dataclasses.fields(thing)}
-        return f"{type(thing).__qualname__}({', '.join(f'{name}={value}' for name, value in fields.items())})"
+        told = f"{type(thing).__qualname__}({', '.join(f'{name}={value}' for name, value in fields.items())})"
+        return told if type(thing).__module__.startswith(f"{_PACKAGE}.") else f"{told} {_code_of(thing)}".rstrip()
     text = repr(thing)
-    return text if "object at 0x" not in text and "<" not in text else _name(thing)
+    return text if "object at 0x" not in text and "<" not in text else f"{_name(thing)} {_code_of(thing)}".rstrip()
+
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+def _code_of(thing: Any) -> str:
+    """A hash of what a function or an object with a method ``__call__`` does; empty where that cannot be told."""
+    plain = inspect.isroutine(thing) or isinstance(thing, type | functools.partial)
+    try:
+        return fingerprint(thing) if plain else fingerprint(type(thing).__call__, getattr(thing, "__dict__", {}))
+    except (InputError, AttributeError, ValueError):  # ValueError: a closure over what is not there yet
+        return ""
 
 
 def _name(thing: Any) -> str:
