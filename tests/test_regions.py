@@ -8,7 +8,7 @@ from hypothesis import strategies as hs
 from oracles import merged_small
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.regions import as_label_map, labels_from_masks, merge_small, partition_from_masks
+from captum_focalogic.regions import as_label_map, labels_from_masks, merge_small, partition_from_masks, snap_to_patches
 
 
 def letters(*rows: str) -> np.ndarray:
@@ -207,3 +207,29 @@ class TestMergeSmall:
         merged = merge_small(labels, min_area)
         assert merged.dtype == np.int64
         assert np.array_equal(merged, merged_small(labels, min_area))
+
+
+class TestSnapToPatches:
+    PATCHES = torch.arange(4)[:, None] // 2 * 3 + torch.arange(6) // 2
+
+    def test_the_region_with_most_pixels_wins_and_the_lower_id_where_two_have_as_many(self) -> None:
+        mask = torch.tensor([[7, 7, 5, 9, -2, -2], [7, 3, 5, 9, -2, 3], [1, 1, 2, 2, 8, 8], [2, 2, 2, 2, 8, 6]])
+        snapped = snap_to_patches(mask, self.PATCHES)
+        expected = torch.tensor([[7, 5, -2], [1, 2, 8]]).repeat_interleave(2, 0).repeat_interleave(2, 1)
+        assert torch.equal(snapped, expected)
+        assert torch.equal(snap_to_patches(snapped, self.PATCHES), snapped)
+
+    @given(hs.integers(0, 2**32 - 1))
+    def test_by_counting(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        masks = rng.integers(-3, 4, (2, 1, 4, 6))
+        snapped = snap_to_patches(torch.from_numpy(masks), self.PATCHES).numpy()
+        for mask, found in zip(masks[:, 0], snapped[:, 0], strict=True):
+            for patch in range(6):
+                there = self.PATCHES.numpy() == patch
+                values, counts = np.unique(mask[there], return_counts=True)
+                assert set(found[there].tolist()) == {values[counts.argmax()]}
+
+    def test_a_mask_that_broadcasts(self) -> None:
+        columns = torch.tensor([[1, 1, 2, 2, 2, 3]])
+        assert snap_to_patches(columns, self.PATCHES).tolist() == [[1, 1, 2, 2, 2, 2]] * 4
