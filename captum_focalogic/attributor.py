@@ -16,21 +16,13 @@ from captum_focalogic.criteria import Criterion, OutputCriterion, Outputs
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.focus import Focus
-from captum_focalogic.logic import banzhaf_values, shapley_values
 from captum_focalogic.masked_model import MaskedModel, batching_for, search
 from captum_focalogic.oracle import AutoBatching
 from captum_focalogic.provenance import Removal
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.strategies import check_reading, strategy_for
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
-
-Weighting = Literal["frequency", "shapley", "banzhaf"]
-
-_WEIGHTS: dict[str, Callable[[Focus], Any]] = {
-    "frequency": lambda focus: focus.frequencies,
-    "shapley": lambda focus: shapley_values(focus.final_states),
-    "banzhaf": lambda focus: banzhaf_values(focus.final_states),
-}
+from captum_focalogic.weightings import WEIGHTS, Weighting
 
 
 class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
@@ -59,9 +51,10 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         What "the prediction is unchanged" means: "top1", "topk:5", "probability:0.9", "margin:1.5", "label",
         "threshold:0.5", "tolerance:0.1", an object of :mod:`captum_focalogic.criteria`, or a function
         ``(outputs (B, ...), reference_outputs (B, ...)) -> valid (B,)`` or ``(valid, score)``.
-    weighting : {"frequency", "shapley", "banzhaf"}
-        What :meth:`attribute` returns for a region: the share of the final states that keep it, or its Shapley or
-        Banzhaf value in the formula.
+    weighting : {"auto", "graded", "frequency", "shapley", "banzhaf"}
+        What :meth:`attribute` returns for a region: its share of the target's probability by all answers of the search
+        (graded, which is "auto"; see :func:`captum_focalogic.weightings.graded`), the share of the final states that
+        keep it, or its Shapley or Banzhaf value in the formula.
     max_evaluations : int or None
         Most states the model is asked about for one example; a search that meets it ends with what it has.
     time_limit : float or None
@@ -81,7 +74,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
     >>> import torch
     >>> from captum_focalogic import FocaLogic
     >>> model = lambda x: torch.stack([x.sum(1) * 0 + 1.5, x[:, 0] + x[:, 1] * x[:, 2]], dim=1)
-    >>> explainer = FocaLogic(model)
+    >>> explainer = FocaLogic(model, weighting="frequency")
     >>> explainer.attribute(torch.tensor([[1.0, 1.0, 1.0]]), target=1)
     tensor([[1., 1., 1.]])
     >>> explainer.explain(torch.tensor([[1.0, 1.0, 1.0]]))[0].expression
@@ -96,7 +89,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         search: str | Strategy = "auto",
         reading: Reading = "smallest",
         criterion: str | Criterion | OutputCriterion = "top1",
-        weighting: Weighting = "frequency",
+        weighting: Weighting = "auto",
         max_evaluations: int | None = 5_000,
         time_limit: float | None = None,
         outputs: Outputs = "auto",
@@ -106,8 +99,8 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         super().__init__(forward_func)
         if not callable(forward_func):
             raise InputError(f"forward_func must be a module or a function; got {type(forward_func).__name__}")
-        if weighting not in _WEIGHTS:
-            raise InputError(f"weighting must be one of {', '.join(_WEIGHTS)}; got {weighting!r}")
+        if weighting not in WEIGHTS:
+            raise InputError(f"weighting must be one of {', '.join(WEIGHTS)}; got {weighting!r}")
         if isinstance(criterion, type) or not (isinstance(criterion, str | Criterion) or callable(criterion)):
             raise InputError(f"criterion must be a name, a criterion object or a function; got {criterion!r}")
         if isinstance(search, type) or not (isinstance(search, str) or hasattr(search, "search")):
@@ -140,7 +133,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         show_progress: bool = False,
         **kwargs: Any,
     ) -> Tensor | tuple[Tensor, ...]:
-        """The weight of every input element in the final states.
+        """The weight of every input element in the decision.
 
         Parameters
         ----------
@@ -167,9 +160,10 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         Returns
         -------
         Tensor or tuple of Tensor
-            Shaped like the inputs, in their floating-point dtype (float32 for other inputs). With the weighting
-            "frequency", the share of the final states that keep the element's region, 0 to 1. Zeros where there is no
-            final state, which a warning tells.
+            Shaped like the inputs, in their floating-point dtype (float32 for other inputs): the weight of the
+            element's region. Graded weights of all regions sum to the probability that the whole input has and the
+            baseline lacks; with the weighting "frequency" they lie between 0 and 1. Zeros where there is no final
+            state, which a warning tells.
             With ``return_input_shape=False`` one tensor (N, regions), columns in ascending order of region ids.
 
         Raises
@@ -194,7 +188,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         if any(focus.certificate.stopped == "interrupted" for focus in focuses):
             raise KeyboardInterrupt
         warn_of_emptiness(focuses)
-        weights = [np.asarray(_WEIGHTS[self.weighting](focus), dtype=np.float64) for focus in focuses]
+        weights = [WEIGHTS[self.weighting](focus) for focus in focuses]
         if not keywords.return_input_shape:
             return _by_region(weights, models, rows[0])
         spread = tuple(_spread(models, weights, position) for position in range(len(rows)))

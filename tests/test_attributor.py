@@ -264,7 +264,7 @@ class TestWeighting:
         assert shapley([{0, 1}, {0, 2}], 4) == pytest.approx([4 / 6, 1 / 6, 1 / 6, 0])
         assert banzhaf([{0, 1}, {0, 2}], 4) == pytest.approx([3 / 4, 1 / 4, 1 / 4, 0])
 
-    @pytest.mark.parametrize("weighting", ["frequency", "shapley", "banzhaf"])
+    @pytest.mark.parametrize("weighting", ["auto", "graded", "frequency", "shapley", "banzhaf"])
     @pytest.mark.parametrize("weights", [[0.0, 0, 0, 0], [-1, -1, -1, -1]])
     def test_nothing_weighs_nothing(self, weighting: str, weights: list[float]) -> None:
         # Class 0 without any region at all (the baseline alone), and class 1, which is never predicted.
@@ -276,7 +276,7 @@ class TestWeighting:
     def test_on_the_elements_of_each_region(self) -> None:
         mask = torch.tensor([[[8, 8], [2, -1]]])
         model = lambda x: weighing([3, 3, 2, 1], 6.5)(x.flatten(1))  # noqa: E731
-        given = FocaLogic(model).attribute(torch.ones(1, 2, 2), feature_mask=mask)
+        given = FocaLogic(model, weighting="frequency").attribute(torch.ones(1, 2, 2), feature_mask=mask)
         # 6 + 2 and 6 + 1 are above 6.5: {8, 2} and {8, -1}.
         assert given.tolist() == [[[1, 1], [0.5, 0.5]]]
 
@@ -554,7 +554,7 @@ def test_functions_of_a_whole_batch_are_asked_row_by_row() -> None:
     expected = [{frozenset(pair) for pair in itertools.combinations(range(4), 2)}]
     assert [set(map(frozenset, f.region_sets())) for f in FocaLogic(total).explain(FOUR)] == expected
     assert [set(map(frozenset, f.region_sets())) for f in FocaLogic(total).explain(FOUR.expand(2, 4))] == 2 * expected
-    assert FocaLogic(total).attribute(FOUR).tolist() == [[0.5, 0.5, 0.5, 0.5]]
+    assert FocaLogic(total, weighting="frequency").attribute(FOUR).tolist() == [[0.5, 0.5, 0.5, 0.5]]
     with pytest.raises(ModelOutputError, match="perturbations_per_eval=1"):
         FocaLogic(total).attribute(FOUR, perturbations_per_eval=3)
     with pytest.raises(ModelOutputError, match="one value for 2 inputs"):
@@ -594,12 +594,13 @@ def test_modes_of_torch_around_the_call(scope: Callable[[], Any]) -> None:
     exact = lambda x: torch.stack([x.sum(1) * 0 + 2.5, x[:, 0] * 2 + x[:, 1] + x[:, 2]], 1)  # noqa: E731
     x, whole = torch.ones(2, 3), torch.ones(1, 3, dtype=torch.int64)
     with scope():
-        assert FocaLogic(exact).attribute(x).tolist() == [[1, 0.5, 0.5]] * 2
+        assert FocaLogic(exact, weighting="frequency").attribute(x).tolist() == [[1, 0.5, 0.5]] * 2
         assert FocaLogic(exact).explain(x, 0.0, target=[1, 1])[1].region_sets() == [{0, 1}, {0, 2}]
         assert FocaLogic(exact, reading="minimal").explain(whole, 0.5)[0].region_sets() == [{0}, {1, 2}]
         assert FocaLogic(lambda x: exact(x).argmax(1)).explain(x)[0].region_sets() == [{0, 1}, {0, 2}]
         assert FocaLogic(lambda x: float(x[0, 0]) - 0.5, outputs="logits").explain(x[:1])[0].region_sets() == [{0}]
-        windows = FocaLogic(exact).attribute(x, sliding_window_shapes=(2,), return_input_shape=False)
+        explainer = FocaLogic(exact, weighting="frequency")
+        windows = explainer.attribute(x, sliding_window_shapes=(2,), return_input_shape=False)
         assert windows.tolist() == [[1, 0]] * 2
 
 

@@ -138,13 +138,14 @@ class Method:
 
     kind: type[Attribution]
     regions: Callable[[Question, int], dict[int, float]]
+    settings: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def name(self) -> str:
         return self.kind.__name__
 
     def __call__(self, forward: Any) -> Attribution:
-        return self.kind(forward)
+        return self.kind(forward, **self.settings)
 
     def expected(self, question: Question) -> tuple[Tensor, ...]:
         """The attributions of each input, (N, ...) float64."""
@@ -158,6 +159,11 @@ def agree(given: Any, expected: tuple[Tensor, ...], tolerance: float = 1e-6) -> 
     assert [tuple(tensor.shape) for tensor in given] == [tuple(tensor.shape) for tensor in expected]
     for tensor, values in zip(given, expected, strict=True):
         torch.testing.assert_close(tensor.double().cpu(), values, atol=tolerance, rtol=0)
+
+
+def by_shares(forward: Any, **how: Any) -> FocaLogic:
+    """FocaLogic with weights that can be worked out from the final states alone."""
+    return FocaLogic(forward, weighting="frequency", **how)
 
 
 def final_state_shares(question: Question, row: int) -> dict[int, float]:
@@ -178,5 +184,5 @@ def drops(question: Question, row: int) -> dict[int, float]:
     return added if question.target[row] != 0 else dict.fromkeys(added, 0.0)
 
 
-FOCALOGIC = Method(FocaLogic, final_state_shares)
+FOCALOGIC = Method(FocaLogic, final_state_shares, {"weighting": "frequency"})
 FEATURE_ABLATION = Method(FeatureAblation, drops)

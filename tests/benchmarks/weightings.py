@@ -282,11 +282,13 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def tables(path: Path) -> str:
     """Means by method, and by method the difference from KernelShap with its 95 % interval, photos drawn anew."""
-    found: dict[str, dict[tuple[str, str], dict[str, float]]] = defaultdict(dict)
+    measured: dict[str, dict[tuple[str, str], dict[str, float]]] = defaultdict(dict)
     for row in read(path):
-        found[row["method"]][row["photo"], row["network"]] = {
+        measured[row["method"]][row["photo"], row["network"]] = {
             name: float(row[name]) for name in ("evaluations", *MEASURES)
         }
+    # What was not measured on all pairs has no mean beside the others.
+    found = {name: rows for name, rows in measured.items() if rows.keys() == measured[RIVAL].keys()}
     heads = ["method", "evaluations", *MEASURES]
     lines = [_line(heads), _line(["---"] * len(heads))]
     for name, rows in found.items():

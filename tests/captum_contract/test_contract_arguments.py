@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from weighing import FOCALOGIC, Method, Question, agree, four_scalars
+from weighing import FOCALOGIC, Method, Question, agree, by_shares, four_scalars
 
 from captum_focalogic import FocaLogic
 
@@ -95,7 +95,7 @@ def test_a_single_row_is_repeated_for_a_single_example(method: Method) -> None:
 def test_a_single_row_is_repeated_for_many_examples() -> None:
     question = four_scalars(rows=3)
     forward = Recording(question)
-    FocaLogic(forward).attribute(
+    by_shares(forward).attribute(
         question.inputs[0], target=1, additional_forward_args=torch.full((1, 2), 7.0), perturbations_per_eval=2
     )
     assert all(torch.equal(args[0], torch.full((rows, 2), 7.0)) for rows, args in forward.calls)
@@ -106,7 +106,7 @@ def test_tensors_that_go_with_no_example_are_passed_on_as_they_are() -> None:
     question = four_scalars(rows=3)
     table = torch.arange(10.0).reshape(5, 2)
     forward = Recording(question)
-    FocaLogic(forward).attribute(question.inputs[0], target=1, additional_forward_args=table, perturbations_per_eval=2)
+    by_shares(forward).attribute(question.inputs[0], target=1, additional_forward_args=table, perturbations_per_eval=2)
     assert all(args[0] is table for _, args in forward.calls)
 
 

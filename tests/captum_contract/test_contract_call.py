@@ -7,7 +7,7 @@ import pytest
 import torch
 from captum.attr import Attribution, FeatureAblation, PerturbationAttribution
 from torch import Tensor, nn
-from weighing import FOCALOGIC, Method, Question, agree, four_scalars, scalars
+from weighing import FOCALOGIC, Method, Question, agree, by_shares, four_scalars, scalars
 
 from captum_focalogic import FocaLogic
 from captum_focalogic.errors import InputError
@@ -87,13 +87,13 @@ def test_no_call_sees_more_rows_than_were_allowed(method: Method, per_eval: int,
 def test_batches_are_filled() -> None:
     question = four_scalars(rows=3)
     model = Counting(question.model)
-    FocaLogic(model).attribute(question.inputs[0], target=1, perturbations_per_eval=4)
+    by_shares(model).attribute(question.inputs[0], target=1, perturbations_per_eval=4)
     assert max(model.rows) > 4
 
 
 def test_auto_chooses_the_batch_size() -> None:
     question = four_scalars(rows=3)
-    given = FocaLogic(question.model).attribute(question.inputs[0], target=1, perturbations_per_eval="auto")
+    given = by_shares(question.model).attribute(question.inputs[0], target=1, perturbations_per_eval="auto")
     agree(given, FOCALOGIC.expected(question))
 
 
@@ -143,14 +143,14 @@ class TestArgumentsOfTheReplacedMethods:
         question = four_scalars(rows=1)
         model = Counting(question.model)
         with pytest.warns(UserWarning, match="regions to spare"):
-            given = FocaLogic(model).attribute(question.inputs[0], target=1, n_samples=3)
+            given = by_shares(model).attribute(question.inputs[0], target=1, n_samples=3)
         assert sum(model.rows) == 3
         # Asked: the whole (11), without 0 (6), without 1 (8, enough); whether more can go is not known.
         assert given.tolist() == [[1, 0, 1, 1]]
 
     def test_n_samples_that_suffice_change_nothing(self) -> None:
         question = four_scalars()
-        given = FocaLogic(question.model).attribute(question.inputs[0], target=1, n_samples=16)
+        given = by_shares(question.model).attribute(question.inputs[0], target=1, n_samples=16)
         agree(given, FOCALOGIC.expected(question))
 
     @pytest.mark.parametrize("n_samples", [0, -5, 2.5, "many"])
@@ -163,7 +163,7 @@ class TestArgumentsOfTheReplacedMethods:
         mask = torch.tensor([[7, 7, -2, 3]])
         question = Question((torch.tensor([5.0, 3.0, 2.0, 1.0]),), 6.5, (inputs,), (mask.expand(2, 4),), target=(1, 1))
         expected = FOCALOGIC.expected(question)[0]
-        given = FocaLogic(question.model).attribute(inputs, target=1, feature_mask=mask, return_input_shape=False)
+        given = by_shares(question.model).attribute(inputs, target=1, feature_mask=mask, return_input_shape=False)
         assert given.dtype == torch.float32
         # Columns in the order of the region ids: -2, 3, 7.
         agree(given, (expected[:, [2, 3, 0]],))
@@ -171,48 +171,48 @@ class TestArgumentsOfTheReplacedMethods:
     def test_return_input_shape_false_is_one_tensor_for_a_tuple(self) -> None:
         question = _two_inputs()
         expected = FOCALOGIC.expected(question)
-        given = FocaLogic(question.model).attribute(question.inputs, target=1, return_input_shape=False)
+        given = by_shares(question.model).attribute(question.inputs, target=1, return_input_shape=False)
         assert isinstance(given, Tensor)
         agree(given, (torch.cat([tensor.flatten(1) for tensor in expected], dim=1),))
 
     def test_regions_a_row_lacks_are_zero_for_return_input_shape_false(self) -> None:
         inputs = torch.ones(2, 3)
         mask = torch.tensor([[0, 0, 1], [1, 2, 2]])
-        given = FocaLogic(Question((torch.tensor([2.0, 2.0, 2.0]),), 1.0, (inputs,), (mask,)).model).attribute(
+        given = by_shares(Question((torch.tensor([2.0, 2.0, 2.0]),), 1.0, (inputs,), (mask,)).model).attribute(
             inputs, target=1, feature_mask=mask, return_input_shape=False
         )
         agree(given, (torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]], dtype=torch.float64),))
 
     def test_return_input_shape_true_is_the_default(self) -> None:
         question = four_scalars()
-        given = FocaLogic(question.model).attribute(question.inputs[0], target=1, return_input_shape=True)
+        given = by_shares(question.model).attribute(question.inputs[0], target=1, return_input_shape=True)
         agree(given, FOCALOGIC.expected(question))
 
     @pytest.mark.parametrize("strides", [None, (1, 2, 2), (5, 2, 2)])
     def test_windows_that_tile_the_input_are_regions(self, strides: object) -> None:
         question = _image_of_tiles(4, 4)
-        given = FocaLogic(question.model).attribute(
+        given = by_shares(question.model).attribute(
             question.inputs[0], target=1, sliding_window_shapes=(1, 2, 2), strides=strides
         )
         agree(given, FOCALOGIC.expected(question))
 
     def test_one_stride_for_all_dimensions(self) -> None:
         question = _image_of_tiles(4, 4)
-        given = FocaLogic(question.model).attribute(
+        given = by_shares(question.model).attribute(
             question.inputs[0], target=1, sliding_window_shapes=(1, 2, 2), strides=2
         )
         agree(given, FOCALOGIC.expected(question))
 
     def test_windows_are_cut_off_at_the_border(self) -> None:
         question = _image_of_tiles(3, 5)
-        given = FocaLogic(question.model).attribute(question.inputs[0], target=1, sliding_window_shapes=(1, 2, 2))
+        given = by_shares(question.model).attribute(question.inputs[0], target=1, sliding_window_shapes=(1, 2, 2))
         agree(given, FOCALOGIC.expected(question))
 
     def test_windows_of_several_inputs(self) -> None:
         question = _two_inputs()
         masks = (torch.tensor([[0, 0]]), torch.tensor([[1, 1, 2]]))
         question = Question(question.weights, 6.5, question.inputs, masks, target=(1,))
-        given = FocaLogic(question.model).attribute(
+        given = by_shares(question.model).attribute(
             question.inputs, target=1, sliding_window_shapes=((2,), (2,)), strides=(2, (2,))
         )
         agree(given, FOCALOGIC.expected(question))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
-from weighing import agree, four_scalars, shares
+from weighing import agree, by_shares, four_scalars, shares
 
 from captum_focalogic import FocaLogic
 
@@ -60,7 +60,7 @@ def test_against_the_oracle(seed: int) -> None:
         return int(model(x * mask).argmax()) == whole
 
     expected = shares(range(6), is_valid)
-    given = FocaLogic(model).attribute(x, perturbations_per_eval=4)
+    given = by_shares(model).attribute(x, perturbations_per_eval=4)
     agree(given, (torch.tensor([[expected[region] for region in range(6)]], dtype=torch.float64),))
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from captum._utils.common import _construct_future_forward
 from torch import Tensor, nn
-from weighing import FOCALOGIC, Method, agree, four_scalars
+from weighing import FOCALOGIC, Method, agree, by_shares, four_scalars
 
 from captum_focalogic import FocaLogic
 from captum_focalogic.errors import ModelOutputError
@@ -109,13 +109,13 @@ WHOLE_NUMBERS = {
 def test_whole_numbers_and_booleans(kind: str) -> None:
     forward, target = WHOLE_NUMBERS[kind]
     question = four_scalars()
-    given = FocaLogic(forward).attribute(question.inputs[0], target=target, perturbations_per_eval=2)
+    given = by_shares(forward).attribute(question.inputs[0], target=target, perturbations_per_eval=2)
     agree(given, FOCALOGIC.expected(question))
 
 
 def test_a_negative_number_is_the_other_decision() -> None:
     # Not above zero: what keeps it there are the regions that weigh against.
-    given = FocaLogic(lambda x: x @ torch.tensor([5.0, -3.0, -4.0])).attribute(
+    given = by_shares(lambda x: x @ torch.tensor([5.0, -3.0, -4.0])).attribute(
         torch.tensor([[1.0, 1.0, 1.0]]), baselines=torch.tensor([[1.0, 0.0, 0.0]])
     )
     # 5 - 3 - 4 = -2. Region 0 replaced by itself changes nothing; without 1 or 2 the sum is above zero.
@@ -137,7 +137,7 @@ class TestOneValueForTheWholeBatch:
     @pytest.mark.parametrize("kind", AGGREGATES)
     def test_of_one_example(self, kind: str) -> None:
         question = four_scalars(rows=1)
-        given = FocaLogic(self.AGGREGATES[kind]).attribute(question.inputs[0])
+        given = by_shares(self.AGGREGATES[kind]).attribute(question.inputs[0])
         agree(given, FOCALOGIC.expected(question))
 
     @pytest.mark.parametrize("kind", ["float", "0-d", "(1,)"])
@@ -147,7 +147,7 @@ class TestOneValueForTheWholeBatch:
 
     def test_of_one_example_with_auto_batches(self) -> None:
         question = four_scalars(rows=1)
-        explainer = FocaLogic(self.AGGREGATES["float"])
+        explainer = by_shares(self.AGGREGATES["float"])
         agree(explainer.attribute(question.inputs[0], perturbations_per_eval="auto"), FOCALOGIC.expected(question))
         assert explainer.explain(question.inputs[0])[0].region_sets() == [{0, 1}, {0, 2}]
 
@@ -192,7 +192,7 @@ class TestOneValueForTheWholeBatch:
             return torch.where(x[:, 1:2] == 0, torch.nan, scores)
 
         with pytest.warns(UserWarning, match="NaN") as warned:
-            given = FocaLogic(forward).attribute(question.inputs[0], target=1)
+            given = by_shares(forward).attribute(question.inputs[0], target=1)
         assert len(warned) == 1
         assert given.tolist() == [[1.0, 1.0, 0.0, 0.0]]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from weighing import FOCALOGIC, Method, Question, agree, exceeds, four_scalars, scalars
+from weighing import FOCALOGIC, Method, Question, agree, by_shares, exceeds, four_scalars, scalars
 
 from captum_focalogic import FocaLogic
 from captum_focalogic.errors import InputError
@@ -93,7 +93,7 @@ def test_inputs_of_different_dtypes(method: Method) -> None:
 def test_attributions_have_the_dtypes_of_their_inputs() -> None:
     question = two_inputs()
     inputs = (question.inputs[0].double(), question.inputs[1].long())
-    given = FocaLogic(lambda a, b: question.model(a.float(), b)).attribute(inputs, target=1)
+    given = by_shares(lambda a, b: question.model(a.float(), b)).attribute(inputs, target=1)
     assert [tensor.dtype for tensor in given] == [torch.float64, torch.float32]
 
 
@@ -128,7 +128,7 @@ def test_infinite_inputs_stay_inside_their_region() -> None:
     # Multiplying by a mask would make NaN of the dropped infinity.
     inputs = torch.tensor([[torch.inf, 2.0, 1.0]])
     model = exceeds(2.5, lambda x: x[:, 1] + x[:, 2])
-    assert FocaLogic(model).attribute(inputs, target=1).tolist() == [[0.0, 1.0, 1.0]]
+    assert by_shares(model).attribute(inputs, target=1).tolist() == [[0.0, 1.0, 1.0]]
 
 
 @pytest.mark.parametrize(
@@ -225,12 +225,12 @@ class TestBaselines:
     def test_infinite_baselines_stay_inside_their_region(self) -> None:
         model = exceeds(2.5, lambda x: x[:, 1] + x[:, 2])
         baselines = torch.tensor([[torch.inf, 0.0, 0.0]])
-        assert FocaLogic(model).attribute(torch.tensor([[1.0, 2.0, 1.0]]), baselines, 1).tolist() == [[0.0, 1.0, 1.0]]
+        assert by_shares(model).attribute(torch.tensor([[1.0, 2.0, 1.0]]), baselines, 1).tolist() == [[0.0, 1.0, 1.0]]
 
     def test_a_baseline_that_explains_nothing_is_warned_of(self) -> None:
         inputs = torch.tensor([[1.0, 1.0]])
         with pytest.warns(UserWarning, match="baseline") as warned:
-            given = FocaLogic(lambda x: torch.tensor([[0.0, 1.0]]).expand(len(x), 2)).attribute(inputs, target=1)
+            given = by_shares(lambda x: torch.tensor([[0.0, 1.0]]).expand(len(x), 2)).attribute(inputs, target=1)
         assert len(warned) == 1
         assert given.tolist() == [[0.0, 0.0]]
 

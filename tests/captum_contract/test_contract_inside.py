@@ -23,7 +23,7 @@ from captum.attr._utils.input_layer_wrapper import ModelInputWrapper
 from captum.metrics import infidelity, infidelity_perturb_func_decorator, sensitivity_max
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
-from weighing import FEATURE_ABLATION, FOCALOGIC, Method, Question, agree, exceeds, four_scalars
+from weighing import FEATURE_ABLATION, FOCALOGIC, Method, Question, agree, by_shares, exceeds, four_scalars
 
 from captum_focalogic import FocaLogic
 from captum_focalogic.errors import InputError
@@ -73,7 +73,7 @@ class TestNoiseTunnel:
         # Sums stray from 9.9 and 7.9 by about 1e-3, far from the threshold: the noise changes nothing.
         question = four_scalars()
         torch.manual_seed(0)
-        given = NoiseTunnel(FocaLogic(question.model)).attribute(
+        given = NoiseTunnel(by_shares(question.model)).attribute(
             question.inputs[0][:1], nt_samples=5, stdevs=1e-4, target=1
         )
         agree(given, (FOCALOGIC.expected(question)[0][:1],))
@@ -107,7 +107,7 @@ class TestMetrics:
         # shares go from (1, 1/2, 1/2, 0) to (1/2, 3/4, 1/2, 1/4): a distance of sqrt(3/8) to a length of sqrt(3/2).
         question = four_scalars(rows=1)
         given = sensitivity_max(
-            FocaLogic(question.model).attribute,
+            by_shares(question.model).attribute,
             question.inputs[0],
             perturb_func=lambda x: x * torch.tensor([1.0, 2.0, 1.0, 1.0]),
             n_perturb_samples=2,
@@ -185,7 +185,7 @@ class TestInputWrapper:
         given = LayerFocaLogic(model, model.input_maps["first"]).attribute(halves, target=1)
         for row in range(2):
             second = halves[1][row : row + 1]
-            alone = FocaLogic(lambda first, second=second: model(first, second.expand(len(first), 2)))
+            alone = by_shares(lambda first, second=second: model(first, second.expand(len(first), 2)))
             assert torch.equal(given[row : row + 1], alone.attribute(halves[0][row : row + 1], target=1))
 
 
@@ -209,7 +209,7 @@ class LayerFocaLogic(LayerAttribution, PerturbationAttribution):
 
         inputs = _format_tensor_into_tuples(inputs)
         units = _forward_layer_eval(self.forward_func, inputs, self.layer)
-        inner = FocaLogic(replaced)
+        inner = by_shares(replaced)
         given = inner.attribute.__wrapped__(
             inner,
             units,
@@ -244,7 +244,7 @@ class TestSubclasses:
         question = four_scalars()
 
         class Inside(LayerFeatureAblation):
-            attributor = FocaLogic
+            attributor = staticmethod(by_shares)
 
         model = nn.Sequential(nn.Identity(), nn.Linear(4, 1, bias=True))
         with torch.no_grad():
@@ -264,7 +264,7 @@ class TestSubclasses:
                 return super().attribute(inputs, **arguments) / 2
 
         question = four_scalars()
-        given = Halved(question.model).attribute(question.inputs[0], target=1)
+        given = Halved(question.model, **method.settings).attribute(question.inputs[0], target=1)
         agree(given * 2, method.expected(question))
 
     def test_a_subclass_has_a_name_of_its_own(self) -> None:
@@ -379,7 +379,7 @@ class TestPictures:
         x[..., 4:] = 1.0
         mask = (torch.arange(8) // 4).expand(1, 1, 8, 8)
         model = exceeds(50.0, lambda x: x.sum((1, 2, 3)))
-        given = FocaLogic(model).attribute(x, target=1, feature_mask=mask)
+        given = by_shares(model).attribute(x, target=1, feature_mask=mask)
         assert given.unique().tolist() == [0.0, 1.0]
         return given[0].permute(1, 2, 0).numpy(), x[0].permute(1, 2, 0).numpy()
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
-from weighing import FOCALOGIC, Method, Question, agree, exceeds, four_scalars
+from weighing import FOCALOGIC, Method, Question, agree, by_shares, exceeds, four_scalars
 
 from captum_focalogic import FocaLogic
 from captum_focalogic.errors import InputError
@@ -51,7 +51,7 @@ def test_a_mask_for_each_example(method: Method) -> None:
 def test_examples_may_have_different_numbers_of_regions() -> None:
     mask = torch.stack([STRIPES, torch.zeros_like(STRIPES), torch.arange(6).reshape(2, 3)])[:, None]
     question = image(mask, rows=3)
-    given = FocaLogic(question.model).attribute(question.inputs[0], target=1, feature_mask=mask)
+    given = by_shares(question.model).attribute(question.inputs[0], target=1, feature_mask=mask)
     agree(given, FOCALOGIC.expected(question))
 
 
@@ -124,7 +124,7 @@ def test_default_ids_go_on_from_tensor_to_tensor() -> None:
     question = two_tensors((torch.tensor([[0, 1]]), torch.tensor([[2, 3, 4]])))
     focus = FocaLogic(question.model).explain(question.inputs, target=1)[0]
     assert focus.region_ids.tolist() == [0, 1, 2, 3, 4]
-    agree(FocaLogic(question.model).attribute(question.inputs, target=1), FOCALOGIC.expected(question))
+    agree(by_shares(question.model).attribute(question.inputs, target=1), FOCALOGIC.expected(question))
 
 
 def test_a_plain_mask_for_a_tuple_of_one(method: Method) -> None:
@@ -188,7 +188,7 @@ def test_images_without_a_mask_are_segmented() -> None:
     # Two halves that any segmentation tells apart; the class is decided in the bright one.
     x = torch.zeros(1, 3, 16, 16)
     x[..., 8:] = 1.0
-    given = FocaLogic(exceeds(50.0, lambda images: images[:, 0, :, 8:].sum((1, 2)))).attribute(
+    given = by_shares(exceeds(50.0, lambda images: images[:, 0, :, 8:].sum((1, 2)))).attribute(
         x, target=1, perturbations_per_eval="auto"
     )
     assert given.shape == x.shape
@@ -204,7 +204,7 @@ def test_images_of_any_range_are_segmented(channels: int, scale: float) -> None:
     # Captum's users pass normalised images, and NoiseTunnel noisy ones.
     x = torch.linspace(0, 1, channels * 144).reshape(1, channels, 12, 12) * scale
     threshold = 0.5 * float(x.abs().sum())
-    given = FocaLogic(exceeds(threshold, lambda images: images.abs().sum((1, 2, 3)))).attribute(
+    given = by_shares(exceeds(threshold, lambda images: images.abs().sum((1, 2, 3)))).attribute(
         x, target=1, perturbations_per_eval="auto"
     )
     assert given.shape == x.shape

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from weighing import Method, agree, exceeds, four_scalars
+from weighing import Method, agree, by_shares, exceeds, four_scalars
 
 from captum_focalogic import FocaLogic
 
@@ -164,14 +164,14 @@ def test_random_number_generators_of_a_sampling_search() -> None:
     inputs = torch.ones(1, 16)
     model = exceeds(7.5, lambda x: x.sum(1))
     with random_states_kept():
-        FocaLogic(model, search="chains", max_evaluations=300).attribute(inputs, target=1)
+        by_shares(model, search="chains", max_evaluations=300).attribute(inputs, target=1)
 
 
 def test_random_number_generators_of_a_segmenting_call() -> None:
     x = torch.linspace(0, 1, 3 * 16 * 16).reshape(1, 3, 16, 16)
     model = exceeds(100.0, lambda x: x.sum((1, 2, 3)))
     with random_states_kept():
-        FocaLogic(model).attribute(x, target=1, n_samples=100)
+        by_shares(model).attribute(x, target=1, n_samples=100)
 
 
 @pytest.mark.parametrize("build", [Network, Broken], ids=["success", "failure"])
@@ -204,7 +204,7 @@ def hooks(model: nn.Module) -> list[int]:
 def test_the_models_memory_format() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 36, 2)).eval()
     strides = [parameter.stride() for parameter in model.parameters()]
-    FocaLogic(model).attribute(torch.rand(1, 3, 8, 8), perturbations_per_eval="auto", n_samples=100)
+    by_shares(model).attribute(torch.rand(1, 3, 8, 8), perturbations_per_eval="auto", n_samples=100)
     assert [parameter.stride() for parameter in model.parameters()] == strides
 
 

@@ -28,7 +28,7 @@ class Near(FocaLogic):
     """
 
     def __init__(self, forward_func: Any) -> None:
-        super().__init__(forward_func, criterion="tolerance:1")
+        super().__init__(forward_func, criterion="tolerance:1", weighting="frequency")
 
 
 NEAR = Method(Near, final_state_shares)

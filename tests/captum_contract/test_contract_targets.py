@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 import torch
 from torch import Tensor
-from weighing import FOCALOGIC, Method, Question, agree, four_scalars, scalars
+from weighing import FOCALOGIC, Method, Question, agree, by_shares, four_scalars, scalars
 
 from captum_focalogic import FocaLogic
 
@@ -78,7 +78,7 @@ def test_outputs_of_more_than_two_dimensions(method: Method, many: bool, per_eva
 def test_a_position_for_each() -> None:
     # At position 0 the scores are the model's, at position 1 the classes are exchanged.
     question = four_scalars()
-    given = FocaLogic(lambda x: torch.stack([question.model(x), question.model(x).flip(1)], dim=2)).attribute(
+    given = by_shares(lambda x: torch.stack([question.model(x), question.model(x).flip(1)], dim=2)).attribute(
         question.inputs[0], target=[(1, 0), (0, 1)]
     )
     agree(given, FOCALOGIC.expected(question))
@@ -87,7 +87,7 @@ def test_a_position_for_each() -> None:
 @pytest.mark.parametrize("target", [None, 1, (1,), (1, 0, 0)], ids=str)
 def test_dimensions_of_size_one_hold_no_position(target: object) -> None:
     question = four_scalars()
-    given = FocaLogic(lambda x: question.model(x)[:, :, None, None]).attribute(question.inputs[0], target=target)
+    given = by_shares(lambda x: question.model(x)[:, :, None, None]).attribute(question.inputs[0], target=target)
     agree(given, FOCALOGIC.expected(question))
 
 
@@ -120,7 +120,7 @@ class TestTargetsThatAreNotThePrediction:
     def test_one_warning_for_all_rows(self) -> None:
         question = four_scalars(rows=4, target=(0, 0, 0, 0))
         with pytest.warns(UserWarning, match="not the prediction") as warned:
-            FocaLogic(question.model).attribute(question.inputs[0], target=0)
+            by_shares(question.model).attribute(question.inputs[0], target=0)
         assert len(warned) == 1
         assert warned[0].filename == __file__
 
@@ -137,7 +137,7 @@ class TestTargetsThatAreNotThePrediction:
         question = four_scalars()
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            FocaLogic(question.model).attribute(question.inputs[0], target=1)
+            by_shares(question.model).attribute(question.inputs[0], target=1)
 
 
 class TestTargetsThatFitNothing:
