@@ -496,20 +496,26 @@ def _usual(model: MaskedModel, judged_by: AnyCriterion) -> MaskedModel:
     return model
 
 
-def _answer(session: Session, model: MaskedModel, focus: Focus, seed: int) -> Answer:
+def named_focus(focus: Focus, session: Session, seed: int | None = None) -> Focus:
+    """A focus with what the session knows by name: regions, classes, the model and what it was filled with."""
     classifier = session.classifier
-    focus = replace(
-        model.with_image(focus),
+    return replace(
+        focus,
         names=session.names,
         target_name=classifier.label_of(focus.target) if isinstance(focus.target, int) else None,
         prediction=_named(focus.prediction, classifier),
         provenance=replace(
             focus.provenance,
-            baseline=session.baseline if model.removal == "fill" else None,
+            baseline=session.baseline if focus.provenance.removal == "fill" else None,
             model=classifier.name,
             seed=seed,
         ),
     )
+
+
+def _answer(session: Session, model: MaskedModel, focus: Focus, seed: int) -> Answer:
+    classifier = session.classifier
+    focus = named_focus(model.with_image(focus), session, seed)
     outputs = model.references.outputs[model.row]
     over = model.criterion.other if isinstance(model.criterion, Over) else None
     return Answer(

@@ -84,7 +84,7 @@ def compare(
     final state. Writes to --out: comparison.png (that state in its own colours; of other methods the top area in red),
     comparison.json and focus.json.
     """
-    from captum_focalogic.answer import decision_text
+    from captum_focalogic.answer import decision_text, named_focus
     from captum_focalogic.cli.session import choose_segmenter, open_session, read_batch, read_class
     from captum_focalogic.compare import METHODS, figure, save_figure, summarise
     from captum_focalogic.compare import compare as compare_methods
@@ -147,7 +147,7 @@ def compare(
     write_text(folder / "comparison.json", json.dumps(_fields(comparison), indent=1))
     written.append("comparison.json")
     if comparison.focus is not None:
-        focus = replace(comparison.focus, names=session.names)
+        focus = named_focus(comparison.focus, session)
         focus.save(folder / "focus.json")
         written.append("focus.json")
         if report:

@@ -119,7 +119,7 @@ class ComparisonSettings:
         Give methods a bare function in place of the model, which has no gradients and no layers.
     """
 
-    methods: Sequence[str | Method] = (METHODS[0], focalogic_method(reading="smallest", name=SMALLEST), *METHODS[1:])
+    methods: Sequence[str | Method] = (METHODS[0], focalogic_method(max_evaluations=5_000, name=SMALLEST), *METHODS[1:])
     equal_budget: bool = False
     seeds: int = 1
     seed: int = 0

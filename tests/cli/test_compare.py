@@ -98,11 +98,14 @@ def test_the_settings_are_those_of_explain(tmp_path: Path, capsys: pytest.Captur
 
     assert run_command("compare", *scene, "--methods", "FocaLogic") == 0
     compared = Focus.load(tmp_path / "focus.json")
+    assert run_command("verify", tmp_path / "focus.json") == 0, "it says of what it was made"
     assert run_command("explain", *scene) == 0
     explained = Focus.load(tmp_path / "focus.json")
     assert compared.reading == explained.reading == "smallest"
     assert compared.provenance.criterion == explained.provenance.criterion == "top1+0.5"
     assert np.array_equal(compared.final_states, explained.final_states)
+    assert (compared.provenance.model, compared.provenance.baseline) == ("demo", "mean")
+    assert compared.target_name == explained.target_name == name
 
 
 @pytest.mark.parametrize(
