@@ -23,7 +23,7 @@ from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, as_classifier, find_classifier, find_device
 from captum_focalogic.criteria import OutputKind, Outputs, Over, Top1, Top1Ratio, class_number, criterion_text
 from captum_focalogic.criteria import parse as parse_criterion
-from captum_focalogic.errors import InputError, warn
+from captum_focalogic.errors import InputError, SearchInterrupt, warn
 from captum_focalogic.examination import Examination, Shares, shares_of
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_bytes
@@ -249,6 +249,8 @@ def explain_image(
     ------
     InputError
         If an argument does not fit. What the model raises passes through.
+    SearchInterrupt
+        After a keyboard interrupt, with the answer as far as it was found.
 
     Examples
     --------
@@ -258,27 +260,30 @@ def explain_image(
     >>> answer.prediction.name, answer.focus.formula
     ('red disc and (blue square or green triangle)', 'I1 & (I3 | I4)')
     """
-    (answer,) = explain_images(
-        model,
-        [image],
-        preprocess=preprocess,
-        labels=labels,
-        segmenter=segmenter,
-        baseline=baseline,
-        removal=removal,
-        search=search,
-        reading=reading,
-        criterion=criterion,
-        outputs=outputs,
-        target=target,
-        against=against,
-        max_evaluations=max_evaluations,
-        time_limit=time_limit,
-        perturbations_per_eval=perturbations_per_eval,
-        seed=seed,
-        device=device,
-        show_progress=show_progress,
-    )
+    try:
+        (answer,) = explain_images(
+            model,
+            [image],
+            preprocess=preprocess,
+            labels=labels,
+            segmenter=segmenter,
+            baseline=baseline,
+            removal=removal,
+            search=search,
+            reading=reading,
+            criterion=criterion,
+            outputs=outputs,
+            target=target,
+            against=against,
+            max_evaluations=max_evaluations,
+            time_limit=time_limit,
+            perturbations_per_eval=perturbations_per_eval,
+            seed=seed,
+            device=device,
+            show_progress=show_progress,
+        )
+    except SearchInterrupt as interrupt:
+        raise SearchInterrupt(interrupt.found[0]) from None
     return answer
 
 
@@ -327,7 +332,13 @@ def explain_sessions(
     seed: int = 0,
     show_progress: bool = False,
 ) -> list[Answer]:
-    """Explain what is open, in full batches; parameters as for :func:`explain_image`."""
+    """Explain what is open, in full batches; parameters as for :func:`explain_image`.
+
+    Raises
+    ------
+    SearchInterrupt
+        After a keyboard interrupt, with the answers as far as they were found.
+    """
     check_reading(search, reading)
     check_bound("max_evaluations", max_evaluations, Integral)
     check_bound("time_limit", time_limit, Real)
@@ -346,17 +357,18 @@ def explain_sessions(
         focuses = [model.focus(result, reading) for model, result in zip(models, results, strict=True)]
         warn_of_emptiness(focuses)
         interrupted = any(result.certificate.stopped == "interrupted" for result in results)
-        growths = [] if interrupted else _growths(models, focuses, shares)
+        growths = [None] * len(models) if interrupted else _growths(models, focuses, shares)
         others = [(model.under(Top1()), inquiry) for model, inquiry in zip(models, growths, strict=True) if inquiry]
         examined = [] if interrupted else _examined(sessions, models, focuses, shares, seed, others, bar.update)
         if getattr(bar, "total", 0) is None:
             bar.total = bar.n
-    return [
+    answers = [
         replace(_answer(session, model, focus, seed), grown=None if inquiry is None else inquiry.result)
-        for session, model, focus, inquiry in zip(
-            sessions, models, examined or focuses, growths or [None] * len(models), strict=True
-        )
+        for session, model, focus, inquiry in zip(sessions, models, examined or focuses, growths, strict=True)
     ]
+    if interrupted or len(examined) < len(sessions):
+        raise SearchInterrupt(answers)
+    return answers
 
 
 def _growths(

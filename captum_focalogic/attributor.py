@@ -14,7 +14,7 @@ from torch import Tensor
 from captum_focalogic import arguments
 from captum_focalogic.criteria import Criterion, OutputCriterion, Outputs
 from captum_focalogic.criteria import parse as parse_criterion
-from captum_focalogic.errors import InputError, warn
+from captum_focalogic.errors import InputError, SearchInterrupt, warn
 from captum_focalogic.focus import Focus
 from captum_focalogic.masked_model import MaskedModel, batching_for, search
 from captum_focalogic.oracle import AutoBatching
@@ -170,8 +170,9 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         ------
         InputError
             If an argument does not fit. What the forward function raises passes through.
-        KeyboardInterrupt
-            If the search was interrupted: numbers from half a search would look like a result.
+        SearchInterrupt
+            After a keyboard interrupt, which numbers from half a search would hide; it holds what :meth:`explain` would
+            return of it.
         """
         rows = arguments.format_inputs(inputs)
         keywords = arguments.read_keywords(kwargs, rows, feature_mask)
@@ -185,8 +186,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
             perturbations_per_eval,
             show_progress,
         )
-        if any(focus.certificate.stopped == "interrupted" for focus in focuses):
-            raise KeyboardInterrupt
+        self._raise_interrupt(models, focuses)
         warn_of_emptiness(focuses)
         weights = [WEIGHTS[self.weighting](focus) for focus in focuses]
         if not keywords.return_input_shape:
@@ -208,8 +208,13 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
     ) -> list[Focus]:
         """The final states themselves, one :class:`~captum_focalogic.focus.Focus` an example.
 
-        Takes the arguments of :meth:`attribute`. An interrupt from the keyboard ends the searches with what they have
-        found, and their certificates say so.
+        Takes the arguments of :meth:`attribute`.
+
+        Raises
+        ------
+        SearchInterrupt
+            After a keyboard interrupt; what the searches found until then is its ``found``, and their certificates say
+            so.
         """
         rows = arguments.format_inputs(inputs)
         keywords = arguments.read_keywords(kwargs, rows, feature_mask)
@@ -223,8 +228,17 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
             perturbations_per_eval,
             show_progress,
         )
+        self._raise_interrupt(models, focuses)
         warn_of_emptiness(focuses)
+        return self._with_images(models, focuses)
+
+    def _with_images(self, models: list[MaskedModel], focuses: list[Focus]) -> list[Focus]:
         return [model.with_image(focus, self.to_image) for focus, model in zip(focuses, models, strict=True)]
+
+    def _raise_interrupt(self, models: list[MaskedModel], focuses: list[Focus]) -> None:
+        """Raise the interrupt that ended a search, with what was found."""
+        if any(focus.certificate.stopped == "interrupted" for focus in focuses):
+            raise SearchInterrupt(self._with_images(models, focuses))
 
     def attribute_future(self, *_args: Any, **_kwargs: Any) -> None:
         """Not offered: every batch depends on the answers to earlier ones.

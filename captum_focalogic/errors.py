@@ -7,6 +7,7 @@ Exceptions raised by the user's own model are not wrapped: they pass through unc
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 
 class FocaLogicError(Exception):
@@ -96,6 +97,27 @@ class SkippedError(FocaLogicError):
 
 class StudyError(FocaLogicError):
     """A run that cannot go on: its folder is in use, belongs to other settings, or cannot be written."""
+
+
+class SearchInterrupt(KeyboardInterrupt):
+    """A keyboard interrupt that came while the model was asked.
+
+    Attributes
+    ----------
+    found : object
+        What would have been returned, as far as it was found and verified until then; its certificates say so.
+
+    Examples
+    --------
+    >>> try:  # doctest: +SKIP
+    ...     focuses = explainer.explain(images)
+    ... except SearchInterrupt as interrupt:
+    ...     focuses = interrupt.found
+    """
+
+    def __init__(self, found: Any) -> None:
+        super().__init__("interrupted; what was found until then is in .found")
+        self.found = found
 
 
 class FocaLogicWarning(UserWarning):

@@ -4,7 +4,9 @@ import json
 import pickle
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from captum_focalogic.criteria import Margin
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.rules import CLASS_NAMES
 from captum_focalogic.demo.scenes import draw_scene
-from captum_focalogic.errors import FocaLogicWarning, InputError
+from captum_focalogic.errors import FocaLogicWarning, InputError, SearchInterrupt
 from captum_focalogic.logic import equivalent
 from captum_focalogic.search import Exhaustive, enumerate_final_states
 from captum_focalogic.verify import verify
@@ -463,3 +465,32 @@ def test_regions_alone_are_called_what_the_whole_is_not() -> None:
     assert "Alone        the whole is called right; 1 alone is called left, 0.6" in str(answer)
     assert "50 % of the image (3 sets asked; others may exist)" in str(answer)
     assert "Trust" not in str(answer)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 1.0])
+def test_an_interrupt_is_raised_with_what_was_found(share: float) -> None:
+    """In the search, and in what is asked after it."""
+    calls, last = 0, -1
+
+    def model(images: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == last:
+            raise KeyboardInterrupt
+        light = images[:, :, :16].mean((1, 2, 3))
+        return torch.stack([light, 0.3 - light], dim=1)
+
+    image = np.zeros((32, 32, 3), dtype=np.uint8)
+    image[:16] = 255
+    how: dict[str, Any] = {"segmenter": "grid:3x3", "baseline": "black", "perturbations_per_eval": 4}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        explain_image(model, image, outputs="logits", **how)
+        last, calls = max(2, round(share * calls)), 0
+        with pytest.raises(SearchInterrupt) as interrupt:
+            explain_image(model, image, outputs="logits", **how)
+    answer = interrupt.value.found
+    assert calls == last
+    assert answer.focus.evaluated.valid[0]
+    assert (answer.focus.certificate.stopped == "interrupted") == (share == 0.0)
+    assert str(answer)

@@ -18,7 +18,7 @@ from oracles import region_sets, truth_table
 from torch import Tensor, nn
 
 from captum_focalogic import FocaLogic, Focus
-from captum_focalogic.errors import InputError, ModelOutputError
+from captum_focalogic.errors import InputError, ModelOutputError, SearchInterrupt
 from captum_focalogic.search import Ascending, Beam, Exhaustive
 
 READINGS = {"irreducible": oracles.irreducible, "minimal": oracles.minimal, "smallest": oracles.smallest}
@@ -480,12 +480,12 @@ class TestWarnings:
 class TestInterrupts:
     @quiet
     @pytest.mark.parametrize("call", [2, 3, 5, 9])
-    def test_explain_returns_what_is_known(self, call: int) -> None:
+    def test_explain_raises_with_what_is_known(self, call: int) -> None:
         exact = weighing([5, 3, 2, 1], 6.5)
         model = Counting(exact, call, KeyboardInterrupt)
-        focuses = FocaLogic(model, search="ascending", reading="minimal").explain(
-            FOUR.expand(2, 4), perturbations_per_eval=1
-        )
+        with pytest.raises(SearchInterrupt) as interrupt:
+            FocaLogic(model, search="ascending", reading="minimal").explain(FOUR.expand(2, 4), perturbations_per_eval=1)
+        focuses = interrupt.value.found
         assert len(model.rows) == call
         assert any(focus.certificate.stopped == "interrupted" for focus in focuses)
         for focus in focuses:
@@ -514,7 +514,8 @@ class TestInterrupts:
         explainer = FocaLogic(model)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            explainer.explain(FOUR)
+            with pytest.raises(SearchInterrupt):
+                explainer.explain(FOUR)
         assert explainer.explain(FOUR)[0].region_sets() == [{0, 1}, {0, 2}]
 
 

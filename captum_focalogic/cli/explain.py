@@ -158,8 +158,13 @@ def demo(
 
 def _answer(session: "Session", **how: Any) -> "Answer":
     from captum_focalogic.answer import explain_sessions
+    from captum_focalogic.errors import SearchInterrupt
 
-    (answer,) = explain_sessions([session], **how)
+    try:
+        (answer,) = explain_sessions([session], **how)
+    except SearchInterrupt as interrupt:
+        # Who interrupts at the terminal wants to see what there is.
+        (answer,) = interrupt.found
     return answer
 
 

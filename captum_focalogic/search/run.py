@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captum_focalogic.arrays import Bools
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import InputError, SearchInterrupt
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Certificate, Completeness, Reading, StopReason
 from captum_focalogic.search.record import Evaluated, Record, Scores, Violations, find_violations
@@ -427,8 +427,7 @@ def enumerate_final_states(
     areas : (M,) float64, optional
         Shares of the image, which break ties; equal by default.
     max_evaluations, time_limit : optional
-        Budget in states and in seconds. A search that meets it, or a keyboard interrupt, ends with what it has and its
-        certificate says so.
+        Budget in states and in seconds. A search that meets it ends with what it has, and its certificate says so.
 
     Returns
     -------
@@ -439,6 +438,8 @@ def enumerate_final_states(
     ------
     InputError
         If an argument, or what the predicate answers, is not as described. What the predicate raises passes through.
+    SearchInterrupt
+        After a keyboard interrupt, with the result as far as it was found.
 
     Examples
     --------
@@ -456,6 +457,7 @@ def enumerate_final_states(
                 run.tell(*_ask(predicate, st.unpack(batch, num_regions)))
     except KeyboardInterrupt:
         run.stop("interrupted")
+        raise SearchInterrupt(run.result()) from None
     return run.result()
 
 

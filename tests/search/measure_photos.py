@@ -21,6 +21,7 @@ import oracles
 import torch
 from PIL import Image
 
+from captum_focalogic.errors import SearchInterrupt
 from captum_focalogic.examination import shares_of
 from captum_focalogic.search import Anytime, enumerate_final_states
 
@@ -44,7 +45,10 @@ def count(net: torch.nn.Module, image: torch.Tensor, labels: np.ndarray, budget:
         return watched(states)
 
     share = shares_of(budget, len(areas)).search
-    found = enumerate_final_states(predicate, len(areas), Anytime(), areas=areas, max_evaluations=share).certificate
+    try:
+        found = enumerate_final_states(predicate, len(areas), Anytime(), areas=areas, max_evaluations=share).certificate
+    except SearchInterrupt as interrupt:
+        found = interrupt.found.certificate
     known = watched.first or ("", "")
     row = {"regions": len(areas), "first": known[0], "first_size": known[1], "evaluations": found.evaluations}
     if not first:
