@@ -111,13 +111,17 @@ def run(
     examples: Annotated[
         int, typer.Option(min=0, metavar="NUMBER", help="Images with the lowest precision to write a report of.")
     ] = 8,
+    retry: Annotated[
+        bool, typer.Option("--retry/--no-retry", help="Try images again that had errors when the study ran before.")
+    ] = True,
     progress: options.Progress = True,
     traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
     """Explain every image of a data set; one row an image, in Parquet files in --out.
 
     Broken off, even killed, and started again with the same options, it goes on where it was. An image that cannot be
-    read or explained costs one row with the error. At the end writes summary.txt, .csv, .tex and report.html.
+    read or explained costs one row with the error, and is tried again when the study is started again. At the end
+    writes summary.txt, .csv, .tex and report.html.
     """
     from captum_focalogic.classifier import find_classifier, find_device
     from captum_focalogic.ground_truth import Match
@@ -156,7 +160,9 @@ def run(
         device=place,
     )
     items = data_from_text(data, found.labels, limit)
-    rows = run_items(settings, items, out, engine=_engine(engine, workers, cpus, place), show_progress=progress)
+    rows = run_items(
+        settings, items, out, engine=_engine(engine, workers, cpus, place), show_progress=progress, retry=retry
+    )
     summed = summarise(rows, class_names=found.labels)
     print(summed)
     shown = write_examples(settings, items, rows, out, examples) if examples else []

@@ -1,7 +1,7 @@
 """The rows of a study: one an image, the same whoever made them and however often the run was broken off.
 
 No row holds a time stamp, a number of batches, or anything else that depends on how the run went; only the columns
-whose names end in ``_seconds`` differ between two runs.
+whose names end in ``_seconds``, and ``tries`` of images with errors, differ between two runs.
 """
 
 import math
@@ -73,6 +73,7 @@ _CERTIFICATE: dict[str, str] = {
 _LAST: dict[str, str] = {
     "evaluations": "int64",
     "error": "string",
+    "tries": "int32",
     "load_seconds": "float64",
     "explain_seconds": "float64",
 }
@@ -211,8 +212,8 @@ def states_of(row: Mapping[str, Any]) -> NDArray[np.bool_]:
 
 
 def timed(name: str) -> bool:
-    """Whether a column is one of the clock's, which may differ between two runs."""
-    return name.endswith("_seconds")
+    """Whether a column is one of the clock's or of the run's course, which may differ between two runs."""
+    return name.endswith("_seconds") or name == "tries"
 
 
 def same_rows(one: "pa.Table", other: "pa.Table") -> bool:

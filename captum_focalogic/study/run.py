@@ -33,6 +33,7 @@ def run_study(
     show_progress: bool = False,
     shard_rows: int = 256,
     shard_seconds: float = 10.0,
+    retry: bool = True,
     **how: Any,
 ) -> "pa.Table":
     """Explain every image of a data set and keep a row of each; continues where an earlier run ended.
@@ -58,6 +59,8 @@ def run_study(
         Show a progress bar on standard error.
     shard_rows, shard_seconds
         Rows are written after so many of them, or so long; what waits is lost if the process is killed, and done again.
+    retry : bool
+        Try images again whose rows hold an error, once each time the study is continued.
     **how
         Other fields of :class:`~captum_focalogic.study.settings.StudySettings`: ``search``, ``reading``, ``criterion``,
         ``outputs``, ``baseline``, ``max_evaluations``, ``batch``, ``group``, ``thresholds``, ``device``.
@@ -93,6 +96,7 @@ def run_study(
         show_progress=show_progress,
         shard_rows=shard_rows,
         shard_seconds=shard_seconds,
+        retry=retry,
     )
 
 
@@ -105,10 +109,12 @@ def run_items(
     show_progress: bool = False,
     shard_rows: int = 256,
     shard_seconds: float = 10.0,
+    retry: bool = True,
 ) -> "pa.Table":
     """Explain items under settings that are made; see :func:`run_study` for everything else."""
     check_items(items)
-    with open_store(out, settings.record(items), shard_rows=shard_rows, shard_seconds=shard_seconds) as store:
+    kept: dict[str, Any] = {"shard_rows": shard_rows, "shard_seconds": shard_seconds, "retry": retry}
+    with open_store(out, settings.record(items), **kept) as store:
         groups = settings.groups(items, store.done)
         with Progress(len(items), len(store.done), show_progress) as progress:
             working = (engine or Local()).run(settings, groups, progress.judged) if groups else iter(())

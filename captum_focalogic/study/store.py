@@ -2,9 +2,11 @@
 
 Rows are kept in Parquet files ("shards") that appear whole or not at all: each is written under another name, brought
 to the disk and then renamed. A run that was killed leaves only whole shards, and the next one goes on with what is
-missing in them. The lock is the operating system's and ends with the process that holds it.
+missing in them. Errors are not final: an image that had one may be tried again, and its row with the most tries counts.
+The lock is the operating system's and ends with the process that holds it.
 """
 
+import itertools
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "settings.json"
 _LOCK = "lock"
-_SHARD = "rows-{:08d}.parquet"
+_SHARD = "rows-{:08d}{}.parquet"
 _SHARDS = "rows-*.parquet"
 _UNFINISHED = ".*.unfinished.*"
 
@@ -37,11 +39,15 @@ class Store:
         Write as soon as so many rows wait.
     shard_seconds : float
         Write when the last shard is so old, however few rows wait.
+    retry : bool
+        Whether rows with an error are not done.
     """
 
-    def __init__(self, folder: Path, shard_rows: int, shard_seconds: float) -> None:
+    def __init__(self, folder: Path, shard_rows: int, shard_seconds: float, retry: bool = True) -> None:
         self.folder = folder
-        self.done: set[int] = set(_done(folder))
+        kept = _latest(folder, ["index", "error", "tries"]).to_pylist()
+        self.done: set[int] = {row["index"] for row in kept if row["error"] is None or not retry}
+        self._tries: dict[int, int] = {row["index"]: row["tries"] or 1 for row in kept}
         self._shard_rows = shard_rows
         self._shard_seconds = shard_seconds
         self._waiting: list[Row] = []
@@ -49,7 +55,7 @@ class Store:
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take finished rows; those that are there already are passed over."""
-        new = [row for row in rows if row["index"] not in self.done]
+        new = [{**row, "tries": self._tries.get(row["index"], 0) + 1} for row in rows if row["index"] not in self.done]
         self.done.update(row["index"] for row in new)
         self._waiting.extend(new)
         if len(self._waiting) >= self._shard_rows or time.monotonic() - self._written >= self._shard_seconds:
@@ -65,9 +71,8 @@ class Store:
         """
         if self._waiting:
             octets = _parquet(as_table(sorted(self._waiting, key=lambda row: int(row["index"]))))
-            name = _SHARD.format(min(row["index"] for row in self._waiting))
             try:
-                write_bytes(self.folder / name, octets, durable=True)
+                write_bytes(self._free(min(row["index"] for row in self._waiting)), octets, durable=True)
             except OSError as error:
                 raise StudyError(
                     f"the rows cannot be written to {self.folder}: {error.strerror or error}. Everything up to the "
@@ -76,10 +81,20 @@ class Store:
             self._waiting = []
         self._written = time.monotonic()
 
+    def _free(self, index: int) -> Path:
+        """Where a shard can be written; one that begins with an image tried again must not replace its first."""
+        names = (_SHARD.format(index, f"-{number}" if number else "") for number in itertools.count())
+        return next(path for path in (self.folder / name for name in names) if not path.exists())
+
 
 @contextmanager
 def open_store(
-    folder: str | Path, settings: Mapping[str, Any], *, shard_rows: int = 256, shard_seconds: float = 10.0
+    folder: str | Path,
+    settings: Mapping[str, Any],
+    *,
+    shard_rows: int = 256,
+    shard_seconds: float = 10.0,
+    retry: bool = True,
 ) -> Iterator[Store]:
     """Begin or continue a run.
 
@@ -91,6 +106,8 @@ def open_store(
         Everything that rows depend on, as JSON values.
     shard_rows, shard_seconds
         How often rows are written; see :class:`Store`.
+    retry : bool
+        Whether images whose rows hold an error are to be done again.
 
     Raises
     ------
@@ -107,7 +124,7 @@ def open_store(
         for leftover in folder.glob(_UNFINISHED):
             leftover.unlink()
         _agree(folder, settings)
-        store = Store(folder, shard_rows, shard_seconds)
+        store = Store(folder, shard_rows, shard_seconds, retry)
         try:
             yield store
         finally:
@@ -134,16 +151,11 @@ def read_rows(run: str | Path) -> "pa.Table":
     StudyError
         If there is no run, or its files are damaged.
     """
-    pa = arrow()
+    arrow()
     folder = Path(run)
     if not (folder / SETTINGS).is_file():
         raise StudyError(f"there is no study in {folder}; expected a folder that focalogic study wrote")
-    shards = [_read_shard(path) for path in _shards(folder)]
-    rows = pa.concat_tables([schema().empty_table(), *shards]).sort_by("index")
-    index = rows.column("index").to_numpy()
-    if (index[1:] == index[:-1]).any():
-        raise StudyError(f"{folder} holds some images twice; were Parquet files copied into it?")
-    return rows
+    return _latest(folder)
 
 
 def read_settings(run: str | Path) -> dict[str, Any]:
@@ -204,9 +216,18 @@ def _shards(folder: Path) -> list[Path]:
     return sorted(folder.glob(_SHARDS))
 
 
-def _done(folder: Path) -> Iterator[int]:
-    for path in _shards(folder):
-        yield from _read_shard(path, ["index"]).column("index").to_pylist()
+def _latest(folder: Path, columns: list[str] | None = None) -> "pa.Table":
+    """The last try at each image, in the order of the images."""
+    pa = arrow()
+    empty = schema().empty_table()
+    shards = [_read_shard(path, columns) for path in _shards(folder)]
+    rows = pa.concat_tables([empty.select(columns) if columns else empty, *shards])
+    rows = rows.sort_by([("index", "ascending"), ("tries", "ascending")])
+    index, tries = (rows.column(name).to_numpy() for name in ("index", "tries"))
+    again = index[1:] == index[:-1]
+    if (again & (tries[1:] == tries[:-1])).any():
+        raise StudyError(f"{folder} holds some images twice; were Parquet files copied into it?")
+    return rows.filter(pa.array([*~again, True][: len(rows)], pa.bool_()))
 
 
 def _read_shard(path: Path, columns: list[str] | None = None) -> "pa.Table":

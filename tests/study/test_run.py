@@ -351,3 +351,15 @@ def test_killed_at_random_moments_and_resumed_the_rows_are_the_same(tmp_path: Pa
     whole = run_study(scenes(count), load_model(), out=tmp_path / "whole", shard_rows=1000, **how)
     assert same_rows(resumed, whole)
     assert resumed.column("id").to_pylist() == [f"scene-{seed}" for seed in range(count)]
+
+
+def test_what_was_broken_is_tried_again_by_the_same_call(tmp_path: Path) -> None:
+    whole = study(tmp_path / "whole")
+    run = tmp_path / "run"
+    before = study(run, broken=(0, 7, 8, 19))
+    kept = study(run, retry=False)
+    assert same_rows(before, kept)
+    mended = study(run)
+    assert same_rows(mended, whole)
+    assert [row["index"] for row in mended.to_pylist() if row["tries"] == 2] == [0, 7, 8, 19]
+    assert same_rows(study(run, broken=tuple(range(20))), whole)

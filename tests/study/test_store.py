@@ -24,7 +24,7 @@ SETTINGS = {"model": "m", "images": 10}
 
 
 def row(index: int, **more: Any) -> dict[str, Any]:
-    return {"index": index, "id": f"i{index}", "error": "E", **more}
+    return {"index": index, "id": f"i{index}", "label": 1, **more}
 
 
 def ids(run: Path) -> list[str]:
@@ -239,3 +239,23 @@ def test_a_folder_that_the_user_may_not_write_is_refused(tmp_path: Path) -> None
     tmp_path.chmod(0o500)
     with pytest.raises(StudyError, match="cannot be written"), open_store(tmp_path / "run", SETTINGS):
         pass
+
+
+def test_errors_are_tried_again_and_the_last_try_counts(tmp_path: Path) -> None:
+    torn = {"error": "OSError: torn"}
+    with open_store(tmp_path, SETTINGS, shard_rows=9) as store:
+        store.add([row(0, **torn), row(1), row(2, **torn)])
+    with open_store(tmp_path, SETTINGS, retry=False) as store:
+        assert store.done == {0, 1, 2}
+    with open_store(tmp_path, SETTINGS) as store:
+        assert store.done == {1}
+        # A whole group comes back; what begins with the same image must not replace the first file.
+        store.add([row(0), row(1), row(2, **torn)])
+    rows = read_rows(tmp_path).to_pylist()
+    assert [(each["index"], each["error"], each["tries"]) for each in rows] == [
+        (0, None, 2), (1, None, 1), (2, "OSError: torn", 2),
+    ]  # fmt: skip
+    with open_store(tmp_path, SETTINGS) as store:
+        assert store.done == {0, 1}
+        store.add([row(2)])
+    assert [each["tries"] for each in read_rows(tmp_path).to_pylist()] == [2, 1, 3]
