@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import FileError, InputError
 from captum_focalogic.files import read_text, reading, write_text
 from captum_focalogic.focus_file import read_fields, write_fields
 from captum_focalogic.provenance import Prediction, Provenance
@@ -309,7 +309,13 @@ class Focus:
             If the file cannot be read.
         """
         with reading(path):
-            return cls.from_json(read_text(path))
+            try:
+                text = read_text(path)
+            except FileError as error:
+                if isinstance(error.__cause__, UnicodeDecodeError):
+                    raise InputError(f"{path} is not a focus: it is not UTF-8 text") from error
+                raise
+            return cls.from_json(text)
 
     def report(self, path: str | Path, image: ArrayLike | None = None, **how: Any) -> Path:
         """Write an interactive page about this explanation: one HTML file that needs nothing else.

@@ -10,7 +10,7 @@ import typer
 from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors
 from captum_focalogic.cli.output import print_lines, state_text
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import FileError, InputError
 from captum_focalogic.files import read_json, write_text
 from captum_focalogic.names import whole_number
 
@@ -157,7 +157,12 @@ def _written(found: "RuleSet", ending: str) -> str:
 
 def read_names(path: Path, focuses: Sequence[Path]) -> list[Mapping[int, str]]:
     """One map of names for each focus."""
-    stored = read_json(path)
+    try:
+        stored = read_json(path)
+    except FileError:
+        raise
+    except InputError as error:
+        raise InputError(f"{path} is not JSON: {error.__cause__}") from error
     if not isinstance(stored, dict) or not stored:
         raise InputError(f'{path} must hold an object of names, {{"1": "wheel"}}, or one for each explanation')
     if not any(isinstance(value, dict) for value in stored.values()):

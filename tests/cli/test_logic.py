@@ -133,7 +133,7 @@ BAD = {
     "show text": (["show", "text.json"], "text.json: a focus must be JSON"),
     "show something else": (["show", "else.json"], "else.json: a focus must be an object with its format"),
     "show damaged": (["show", "broken.json"], "broken.json: the field 'region_ids' of the focus is malformed"),
-    "show an image": (["show", "picture.png"], "picture.png: picture.png is not a focus"),
+    "show an image": (["show", "picture.png"], "picture.png is not a focus"),
     "show misnamed": (["show", "misnamed.json"], "that is the symbol of region 3"),
     "convert nothing": (["convert", "missing.cnf"], "there is no file missing.cnf"),
     "convert a folder": (["convert", "."], "there is no file ."),
