@@ -117,9 +117,9 @@ def compare(
     with opened as session:
         scene, (height, width) = session.image.scene, session.label_map.shape
         known = scene is not None and bool((scene.labels == session.label_map).all())
-        where = None if scene is None else scene.truth()
+        where: Any = None if scene is None else scene.truth()
         if truth is not None:
-            where = read_mask(truth).of_size((height, width), f"the mask {truth}").union
+            where = read_mask(truth).of_size((height, width), f"the mask {truth}")
         decision = decision_text(session)
         comparison = compare_methods(
             session.classifier.forward,

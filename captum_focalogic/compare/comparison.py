@@ -25,6 +25,7 @@ from captum_focalogic.criteria import Criterion, Outputs
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, MissingExtraError, SkippedError
 from captum_focalogic.focus import Focus
+from captum_focalogic.ground_truth import GroundTruth
 from captum_focalogic.images import image_bytes
 from captum_focalogic.masked_model import RowsPerCall
 from captum_focalogic.search import Reading, Strategy
@@ -140,7 +141,7 @@ def compare(
     equal_budget: bool | int = False,
     layer: nn.Module | str | None = None,
     reshape_transform: ReshapeTransform | None = None,
-    truth: NDArray[np.bool_] | Tensor | None = None,
+    truth: NDArray[np.bool_] | Tensor | GroundTruth | None = None,
     rule: Boolean | None = None,
     seed: int = 0,
     seeds: int = 1,
@@ -175,8 +176,8 @@ def compare(
     reshape_transform : callable, optional
         What that layer puts out to maps (N, D, h, w), as pytorch-grad-cam takes it. By default found out from known
         kinds of modules and the grids that the model makes of the image; where these do not tell, it is asked for.
-    truth : (H, W) bool, optional
-        Where the object is.
+    truth : (H, W) bool or GroundTruth, optional
+        Where the object is; what is void in a ground truth counts nowhere.
     rule : sympy Boolean, optional
         The true reason, where it is known, over the regions' symbols.
     seed : int
@@ -200,7 +201,9 @@ def compare(
     wanted = [_method(name, search, reading, max_evaluations) for name in (methods or METHODS)]
     if seeds < 1:
         raise InputError(f"seeds must be at least 1; got {seeds}")
-    mask = None if truth is None else _truth(truth, decision)
+    void = truth.void if isinstance(truth, GroundTruth) else None
+    where = truth.union if isinstance(truth, GroundTruth) else truth
+    mask = None if where is None else _truth(where, decision)
     decision = replace(decision, budget=_fixed_budget(equal_budget, wanted))
     results: dict[str, MethodResult] = {}
     skipped: dict[str, str] = {}
@@ -208,7 +211,7 @@ def compare(
     # FocaLogic goes first whatever the order: its focus and its evaluations set the size and the budget of the others.
     for method in sorted(wanted, key=lambda method: method.name != FOCALOGIC):
         try:
-            result = _judge(decision, method, area, mask, rule, seeds)
+            result = _judge(decision, method, area, mask, void, rule, seeds)
         except (SkippedError, MissingExtraError) as error:
             skipped[method.name] = str(error)
             continue
@@ -244,12 +247,18 @@ def _fixed_budget(equal_budget: bool | int, wanted: Sequence[Method]) -> int | N
 
 
 def _judge(
-    decision: Decision, method: Method, area: float, truth: NDArray[np.bool_] | None, rule: Boolean | None, seeds: int
+    decision: Decision,
+    method: Method,
+    area: float,
+    truth: NDArray[np.bool_] | None,
+    void: NDArray[np.bool_] | None,
+    rule: Boolean | None,
+    seeds: int,
 ) -> MethodResult:
     attribution, evaluations, seconds = _run(decision, method)
     chosen = chosen_regions(decision, attribution, area)
     measures = measure(
-        decision, attribution, evaluations=evaluations, seconds=seconds, area=area, truth=truth, rule=rule
+        decision, attribution, evaluations=evaluations, seconds=seconds, area=area, truth=truth, void=void, rule=rule
     )
     if seeds > 1:
         others = [_run(replace(decision, seed=decision.seed + extra), method)[0] for extra in range(1, seeds)]

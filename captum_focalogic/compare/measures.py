@@ -108,6 +108,7 @@ def measure(
     seconds: float,
     area: float,
     truth: NDArray[np.bool_] | None = None,
+    void: NDArray[np.bool_] | None = None,
     rule: Boolean | None = None,
 ) -> Measures:
     """Measure what a method says.
@@ -122,6 +123,8 @@ def measure(
         Share of the image that a heat map's choice must cover at least.
     truth : (H, W) bool, optional
         Where the object is.
+    void : (H, W) bool, optional
+        Pixels that count nowhere.
     rule : sympy Boolean, optional
         The known rule, over the regions' symbols.
     """
@@ -132,7 +135,7 @@ def measure(
     _, verdicts = decision.ask(np.concatenate([chosen[None], ~chosen[None], with_one_less]))
     sufficient, kept_without = bool(verdicts[0]), bool(verdicts[1])
     insertion, deletion = curves(decision, ranking(attribution))
-    precision, recall, pointing = _against_truth(decision, attribution, chosen, truth)
+    precision, recall, pointing = _against_truth(decision, attribution, chosen, truth, void)
     f1, exact = _against_rule(decision, attribution, chosen, rule)
     explanations = 1 if attribution.focus is None else len(attribution.focus.final_states)
     return Measures(
@@ -170,13 +173,18 @@ def curves(decision: Decision, order: NDArray[np.int64]) -> tuple[float, float]:
 
 
 def _against_truth(
-    decision: Decision, attribution: Attribution, chosen: Bools, truth: NDArray[np.bool_] | None
+    decision: Decision, attribution: Attribution, chosen: Bools, truth: Bools | None, void: Bools | None
 ) -> tuple[float, float, float]:
     if truth is None:
         return math.nan, math.nan, math.nan
-    pixels = chosen[decision.columns]
+    counted = np.ones_like(truth) if void is None else ~void
+    pixels, truth = chosen[decision.columns] & counted, truth & counted
     hit = float((pixels & truth).sum())
-    return _ratio(hit, pixels.sum()), _ratio(hit, truth.sum()), pointing_game(attribution.heat_map, truth)
+    return (
+        _ratio(hit, pixels.sum()),
+        _ratio(hit, truth.sum()),
+        pointing_game(np.where(counted, attribution.heat_map, attribution.heat_map.min() - 1), truth),
+    )
 
 
 def pointing_game(heat_map: Floats, truth: NDArray[np.bool_]) -> float:

@@ -204,7 +204,7 @@ def _compare(
         reading=plan.reading,
         max_evaluations=plan.max_evaluations,
         equal_budget=settings.equal_budget,
-        truth=None if prepared.truth is None else prepared.truth.union,
+        truth=prepared.truth,
         rule=compared.rule,
         seed=settings.seed,
         seeds=settings.seeds,

@@ -9,9 +9,11 @@ import torch
 from tiny_models import LABELS, Rule, rule_decision
 
 from captum_focalogic import FocaLogic
+from captum_focalogic.compare import compare
 from captum_focalogic.compare.decision import Decision
 from captum_focalogic.compare.measures import chosen_regions, curves, f1, jaccard, measure, pointing_game, ranking
 from captum_focalogic.compare.method import Attribution, from_regions
+from captum_focalogic.ground_truth import GroundTruth
 
 IMAGE = torch.ones(1, 3, 4, 4)
 RULE = sympy.sympify("I5 & (I7 | I9)")
@@ -113,3 +115,19 @@ def test_small_things() -> None:
     assert math.isnan(f1(set(), set()))
     assert jaccard(np.array([True, True, False]), np.array([False, True, True])) == pytest.approx(1 / 3)
     assert jaccard(np.zeros(2, bool), np.zeros(2, bool)) == 1
+
+
+def test_void_pixels_count_nowhere() -> None:
+    truth, void = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+    truth[:2, :2] = True
+    void[:2, 2:] = True
+    how = {"feature_mask": LABELS, "baselines": 0}
+    plain, marked = (
+        compare(Rule(), IMAGE, ["FocaLogic"], truth=given, **how)["FocaLogic"].measures
+        for given in (truth, GroundTruth(truth[None], ("object",), void))
+    )
+    # FocaLogic chooses 5, the object, and 7, which is void.
+    assert (plain.precision, plain.recall) == (0.5, 1.0)
+    assert (marked.precision, marked.recall) == (1.0, 1.0)
+    all_void = GroundTruth(truth[None], ("object",), np.ones_like(truth))
+    assert math.isnan(compare(Rule(), IMAGE, ["FocaLogic"], truth=all_void, **how)["FocaLogic"].measures.precision)
