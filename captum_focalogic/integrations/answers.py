@@ -59,7 +59,9 @@ def read_answer(text: str | None, labels: Sequence[str]) -> int | None:
     return known.index(plain) if known.count(plain) == 1 else _exactly(said, labels)
 
 
-_REASONING = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
+_REASONING = re.compile(r"^.*</(think|thinking|reasoning)>", re.DOTALL | re.IGNORECASE)
+"""Up to its last end: chat templates often keep the tag that begins it to themselves."""
+_UNENDED = re.compile(r"<(think|thinking|reasoning)>", re.IGNORECASE)
 _FENCE = re.compile(r"```[a-zA-Z]*\s*(.*?)\s*```$", re.DOTALL)
 _OBJECT = re.compile(r"\{[^{}]*\}$")
 _MARKED = re.compile(r"(?:^|\n)[*_# ]*(?:final )?(?:answer|label)[*_ ]*:[*_ ]*([^\n]+)$", re.IGNORECASE)
@@ -68,6 +70,8 @@ _MARKED = re.compile(r"(?:^|\n)[*_# ]*(?:final )?(?:answer|label)[*_ ]*:[*_ ]*([
 def _answer_in(text: str) -> str:
     """The answer itself, without reasoning before it and marks around it."""
     said = _REASONING.sub("", text).strip()
+    if _UNENDED.search(said):
+        return ""  # cut off before the answer
     for end in (_FENCE, _OBJECT, _MARKED):
         found = end.search(said)
         if found:

@@ -180,7 +180,8 @@ class Budget:
         if tokens is None:
             return
         prompt, completion = map(_count, tokens)
-        if self.max_cost is not None and (prompt is None or completion is None):
+        # No image is read for no tokens: such a claim would let any number of calls pass under the cap.
+        if self.max_cost is not None and (not prompt or completion is None):
             raise InputError(
                 "this endpoint does not report its use of tokens, or not in numbers, so max_cost cannot hold; use "
                 "max_calls"

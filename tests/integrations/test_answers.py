@@ -128,3 +128,16 @@ def test_labels_must_differ_in_tokens():
 )
 def test_reasoning_and_fences_around_an_answer(text, expected):
     assert read_answer(text, ["cat", "dog", "bird"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It could be a dog.\n</think>\ncat", 0),
+        ('<think>a dog?</think><think>no</think>\n```json\n{"label": "cat"}\n```', 0),
+        ("<think>It seems that\nAnswer: cat", None),
+        ("<think>first</think>\n<think>then\ncat", None),
+    ],
+)
+def test_reasoning_ends_where_its_last_tag_says(text, expected):
+    assert read_answer(text, ["cat", "dog"]) == expected

@@ -487,3 +487,11 @@ def test_azures_address_has_a_version_and_its_key_a_header(server, images):
     assert headers == [KEY]
     with pytest.raises(InputError, match="api-version"):
         EndpointModel("m", LABELS, base_url=f"{server[1]}?api-version=1&key=secret")
+
+
+@pytest.mark.parametrize("prompt", [0, 0.0, -0.0])
+def test_an_image_for_no_tokens_does_not_pass_under_a_cap(server, images, prompt):
+    server[0].usage = {"prompt_tokens": prompt, "completion_tokens": 0, "total_tokens": 0}
+    with pytest.raises(InputError, match="max_cost cannot hold"):
+        model(server, max_cost=1e-6, prices=(1, 1), concurrency=1)(images)
+    assert len(server[0].requests) == 1
