@@ -114,6 +114,9 @@ def run(
     retry: Annotated[
         bool, typer.Option("--retry/--no-retry", help="Try images again that had errors when the study ran before.")
     ] = True,
+    redo_changed: Annotated[
+        bool, typer.Option("--redo-changed", help="Explain images anew whose files have changed since their rows.")
+    ] = False,
     progress: options.Progress = True,
     traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
@@ -161,7 +164,13 @@ def run(
     )
     items = data_from_text(data, found.labels, limit)
     rows = run_items(
-        settings, items, out, engine=_engine(engine, workers, cpus, place), show_progress=progress, retry=retry
+        settings,
+        items,
+        out,
+        engine=_engine(engine, workers, cpus, place),
+        show_progress=progress,
+        redo_changed=redo_changed,
+        retry=retry,
     )
     summed = summarise(rows, class_names=found.labels)
     print(summed)

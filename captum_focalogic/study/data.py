@@ -141,6 +141,7 @@ def image_folder(folder: str | Path, class_names: Sequence[str] | None = None) -
             "/".join(parts),
             partial(read_image, path),
             *((found.numbers[parts[0]], found.rule) if len(parts) > 1 else ()),
+            files=(path,),
         )
         for path, parts in zip(paths, names, strict=True)
     ]
@@ -224,8 +225,10 @@ def listed(path: str | Path, class_names: Sequence[str] | None = None) -> list[I
             if image is None:
                 raise InputError(f"the column {named} must name files; row {row + 1} is empty")
             item_id = f"row {row}" if isinstance(ids[row], Embedded) else str(ids[row])
-            read = partial(_read_row, path, row, image, file("mask", row), file("regions", row))
-            items.append(Item(item_id, read, label, "" if label is None else rule))
+            parts = (image, file("mask", row), file("regions", row))
+            files = tuple(part for part in parts if isinstance(part, Path))
+            read = partial(_read_row, path, row, *parts)
+            items.append(Item(item_id, read, label, "" if label is None else rule, files))
         return items
 
 

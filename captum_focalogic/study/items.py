@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from PIL import Image
 from torch import Tensor
 
 from captum_focalogic.arrays import Bools, Labels
 from captum_focalogic.classifier import Classifier
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import FileError, InputError
+from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.ground_truth import GroundTruth
 
 
@@ -49,12 +51,22 @@ class Item:
         The class it belongs to.
     numbering : str
         How the class's number was found, where the data gives it otherwise.
+    files : tuple of Path
+        What it is read from, where these are files; their bytes tell it from another image of the same id.
     """
 
     id: str
     read: Callable[[], Sample]
     label: int | None = None
     numbering: str = ""
+    files: tuple[Path, ...] = ()
+
+    def content(self) -> str | None:
+        """A hash of the bytes of its files; None where there are none, or one cannot be read."""
+        try:
+            return fingerprint(*self.files) if self.files else None
+        except FileError:
+            return None
 
 
 @dataclass(frozen=True, eq=False)

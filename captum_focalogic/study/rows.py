@@ -35,6 +35,7 @@ _DIGITS = 4
 _PLAIN: dict[str, str] = {
     "index": "int64",
     "id": "string",
+    "content": "string",
     "label": "int64",
     "prediction": "int64",
     "probability": "float64",

@@ -10,12 +10,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from captum_focalogic.classifier import Classifier
+from captum_focalogic.errors import StudyError
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study.engines import Engine, Local
 from captum_focalogic.study.items import Item, ModelFactory, check_items
 from captum_focalogic.study.settings import StudySettings, model_factory
-from captum_focalogic.study.store import open_store, read_rows
+from captum_focalogic.study.store import Store, open_store, read_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +35,7 @@ def run_study(
     shard_rows: int = 256,
     shard_seconds: float = 10.0,
     retry: bool = True,
+    redo_changed: bool = False,
     **how: Any,
 ) -> "pa.Table":
     """Explain every image of a data set and keep a row of each; continues where an earlier run ended.
@@ -61,6 +63,8 @@ def run_study(
         Rows are written after so many of them, or so long; what waits is lost if the process is killed, and done again.
     retry : bool
         Try images again whose rows hold an error, once each time the study is continued.
+    redo_changed : bool
+        Explain images anew whose files are others than when their rows were made; without it they are refused.
     **how
         Other fields of :class:`~captum_focalogic.study.settings.StudySettings`: ``search``, ``reading``, ``criterion``,
         ``outputs``, ``baseline``, ``max_evaluations``, ``batch``, ``group``, ``thresholds``, ``device``.
@@ -97,6 +101,7 @@ def run_study(
         shard_rows=shard_rows,
         shard_seconds=shard_seconds,
         retry=retry,
+        redo_changed=redo_changed,
     )
 
 
@@ -110,19 +115,37 @@ def run_items(
     shard_rows: int = 256,
     shard_seconds: float = 10.0,
     retry: bool = True,
+    redo_changed: bool = False,
 ) -> "pa.Table":
     """Explain items under settings that are made; see :func:`run_study` for everything else."""
     check_items(items)
     kept: dict[str, Any] = {"shard_rows": shard_rows, "shard_seconds": shard_seconds, "retry": retry}
     with open_store(out, settings.record(items), **kept) as store:
+        _check_content(items, store, redo_changed)
         groups = settings.groups(items, store.done)
         with Progress(len(items), len(store.done), show_progress) as progress:
             working = (engine or Local()).run(settings, groups, progress.judged) if groups else iter(())
             for rows in working:
                 before = len(store.done)
-                store.add(rows)
+                store.add({**row, "content": items[row["index"]].content()} for row in rows)
                 progress.finished(len(store.done) - before, sum(row.get("error") is not None for row in rows))
     return read_rows(out)
+
+
+def _check_content(items: Sequence[Item], store: Store, redo: bool) -> None:
+    """Refuse images that were replaced since their rows were made, or forget these rows."""
+    changed = {
+        index: items[index].id
+        for index, content in store.contents()
+        if content is not None and items[index].content() != content
+    }
+    if changed and not redo:
+        shown = ", ".join(map(repr, list(changed.values())[:5]))
+        raise StudyError(
+            f"the files of {len(changed)} image(s) have changed since {store.folder} was written: {shown}; put the old "
+            "ones back, choose another folder, or explain these anew with redo_changed (--redo-changed)"
+        )
+    store.forget(set(changed))
 
 
 class Progress:

@@ -61,6 +61,15 @@ class Store:
         if len(self._waiting) >= self._shard_rows or time.monotonic() - self._written >= self._shard_seconds:
             self.flush()
 
+    def contents(self) -> list[tuple[int, str | None]]:
+        """Of every image that is done, its place and the hash of its files when its row was made."""
+        rows = _latest(self.folder, ["index", "content", "tries"]).to_pylist()
+        return [(row["index"], row["content"]) for row in rows if row["index"] in self.done]
+
+    def forget(self, indices: set[int]) -> None:
+        """Have rows made again: the last try counts."""
+        self.done -= indices
+
     def flush(self) -> None:
         """Bring everything that waits to the disk.
 
@@ -235,7 +244,7 @@ def _read_shard(path: Path, columns: list[str] | None = None) -> "pa.Table":
     import pyarrow.parquet as pq
 
     try:
-        table = pq.ParquetFile(path).read(columns=columns)
+        table = pq.ParquetFile(path, page_checksum_verification=True).read(columns=columns)
         return table if columns else table.cast(schema())
     except (*MALFORMED, pa.ArrowException) as error:
         raise StudyError(
@@ -248,5 +257,5 @@ def _parquet(table: "pa.Table") -> bytes:
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     return bytes(sink.getvalue())

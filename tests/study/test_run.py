@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
@@ -363,3 +364,24 @@ def test_what_was_broken_is_tried_again_by_the_same_call(tmp_path: Path) -> None
     assert same_rows(mended, whole)
     assert [row["index"] for row in mended.to_pylist() if row["tries"] == 2] == [0, 7, 8, 19]
     assert same_rows(study(run, broken=tuple(range(20))), whole)
+
+
+def test_an_image_that_was_replaced_is_refused_or_explained_anew(tmp_path: Path) -> None:
+    folder, out = tmp_path / "images", tmp_path / "run"
+    folder.mkdir()
+    for index in range(3):
+        Image.new("RGB", (8, 8), (80 * index, 10, 10)).save(folder / f"{index}.png")
+
+    def rows(**how: bool) -> list[str]:
+        items = image_folder(folder)
+        return run_study(items, Brightest(), GRID, False, out, **how).column("content").to_pylist()  # type: ignore[arg-type]
+
+    before = rows()
+    assert rows() == before
+    Image.new("RGB", (8, 8), (1, 2, 3)).save(folder / "0.png")
+    with pytest.raises(StudyError, match=r"0\.png"):
+        rows()
+    after = rows(redo_changed=True)
+    assert after[0] != before[0]
+    assert after[1:] == before[1:]
+    assert rows() == after

@@ -259,3 +259,19 @@ def test_errors_are_tried_again_and_the_last_try_counts(tmp_path: Path) -> None:
         assert store.done == {0, 1}
         store.add([row(2)])
     assert [each["tries"] for each in read_rows(tmp_path).to_pylist()] == [2, 1, 3]
+
+
+def test_a_flipped_bit_of_a_stored_page_is_no_row(tmp_path: Path) -> None:
+    with open_store(tmp_path, {"images": 1}) as store:
+        store.add([{"index": 0, "id": "a" * 40, "formula": "I1 & I2"}])
+    (shard,) = tmp_path.glob("rows-*.parquet")
+    whole = shard.read_bytes()
+    pages = int.from_bytes(whole[-8:-4], "little") + 8  # what follows the pages: the footer, with its length and mark
+    for place in range(4, len(whole) - pages, 97):
+        shard.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            rows = read_rows(tmp_path).to_pylist()
+        except StudyError:
+            continue
+        assert rows[0]["id"] == "a" * 40
+        assert rows[0]["formula"] == "I1 & I2"
