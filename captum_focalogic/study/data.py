@@ -140,8 +140,9 @@ def image_folder(folder: str | Path, class_names: Sequence[str] | None = None) -
         Item(
             "/".join(parts),
             partial(read_image, path),
-            *((found.numbers[parts[0]], found.rule) if len(parts) > 1 else ()),
-            files=(path,),
+            found.numbers[parts[0]] if len(parts) > 1 else None,
+            found.rule if len(parts) > 1 else "",
+            (path,),
         )
         for path, parts in zip(paths, names, strict=True)
     ]
