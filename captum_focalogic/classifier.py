@@ -1,12 +1,11 @@
 """Classifiers: a model with what belongs to it, by name or from what is at hand."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -57,7 +56,7 @@ class Classifier:
     def __post_init__(self) -> None:
         if not callable(self.forward):
             raise InputError(f"a classifier must be a module or a function of images; got {self.forward!r}")
-        object.__setattr__(self, "labels", listed_labels(self.labels) or None)
+        object.__setattr__(self, "labels", names.listed_labels(self.labels) or None)
 
     @classmethod
     def fitted(
@@ -166,35 +165,6 @@ def find_device(text: str) -> torch.device:
     return device
 
 
-def listed_labels(labels: Any) -> list[str] | None:
-    """Names of classes that are told apart by their index, so that names may repeat (two of ImageNet's do).
-
-    Parameters
-    ----------
-    labels : sequence or mapping of str, or None
-        A list, or a mapping from 0, 1, … (as numbers or texts) to names; numbers are taken as names.
-
-    Raises
-    ------
-    InputError
-        If they have no order, as a set, or are no names.
-    """
-    if labels is None:
-        return None
-    if isinstance(labels, Mapping):
-        labels = _by_key(labels)
-    if isinstance(labels, np.ndarray):
-        labels = labels.tolist()
-    if isinstance(labels, str):
-        raise InputError(f"labels must be a list of names; got one string, {labels!r}")
-    if not isinstance(labels, Sequence) or isinstance(labels, bytes):
-        raise InputError(f"labels must be a list of names, one a class, in their order; got a {type(labels).__name__}")
-    wrong = [label for label in labels if not isinstance(label, str | int | float | np.number)]
-    if wrong:
-        raise InputError(f"labels must be a list of names; one of them is a {type(wrong[0]).__name__}, {wrong[0]!r}")
-    return [str(label) for label in labels]
-
-
 def distinct_labels(labels: Any) -> list[str]:
     """Names of classes that are told apart by their names.
 
@@ -203,7 +173,7 @@ def distinct_labels(labels: Any) -> list[str]:
     InputError
         If a label repeats or is blank, or there is none.
     """
-    listed = listed_labels(labels) or []
+    listed = names.listed_labels(labels) or []
     if not listed:
         raise InputError("there are no labels; name at least one class")
     for position, label in enumerate(listed):
@@ -229,7 +199,7 @@ def split_labels(text: str) -> tuple[str, list[str] | None]:
     if not at:
         return text, None
     if said in names.names_of("labels"):
-        return name, listed_labels(names.find("labels", said))
+        return name, names.listed_labels(names.find("labels", said))
     if Path(said).suffix == ".txt":
         return name, read_lines(said, "the labels")
     return name, [label.strip() for label in said.split(",")]
@@ -259,21 +229,3 @@ def refuse_weights(weights: str | Path | None, name: str, instead: str) -> None:
     """
     if weights is not None:
         raise InputError(f"--weights has no meaning for {name}; give {instead}")
-
-
-def _by_key(labels: Mapping[Any, Any]) -> list[Any]:
-    try:
-        by_class = {int(key): label for key, label in labels.items()}
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            "labels as a mapping must go from class numbers to names, {0: 'cat', 1: 'dog'}; got the key "
-            f"{next(iter(labels))!r}"
-        ) from error
-    missing = sorted(set(range(len(by_class))) - set(by_class))
-    if missing or len(by_class) != len(labels):
-        raise InputError(
-            f"labels as a mapping must name every class from 0 on once; these have no {missing[0]}"
-            if missing
-            else "labels as a mapping must name every class once; a key appears twice, as a number and as a text"
-        )
-    return [by_class[index] for index in range(len(by_class))]

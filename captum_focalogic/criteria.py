@@ -418,12 +418,13 @@ def class_number(text: str | int, labels: Sequence[str] | None = None) -> int:
         return number
     if labels is None:
         raise InputError(f"class {text!r} is given by name, but the names of the classes are not known; pass labels=")
-    found = [place for place, label in enumerate(labels) if label.casefold() == wanted.casefold()]
+    listed = names.listed_labels(labels) or []
+    found = [place for place, label in enumerate(listed) if label.casefold() == wanted.casefold()]
     if len(found) == 1:
         return found[0]
     if found:
         raise InputError(f"{len(found)} classes are called {text!r}: {', '.join(map(str, found))}; give the number")
-    near = get_close_matches(wanted.casefold(), [label.casefold() for label in labels], n=3)
+    near = get_close_matches(wanted.casefold(), [label.casefold() for label in listed], n=3)
     raise InputError(f"no class is called {text!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
 
 

@@ -36,9 +36,11 @@ do not know.
 import difflib
 import importlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
+
+import numpy as np
 
 from captum_focalogic.errors import InputError
 
@@ -256,3 +258,50 @@ def _loaded(entry: EntryPoint) -> Callable[..., Any]:
 
 def _package(entry: EntryPoint) -> str:
     return entry.dist.name if entry.dist is not None else entry.value
+
+
+def listed_labels(labels: Any) -> list[str] | None:
+    """Names of classes that are told apart by their index, so that names may repeat (two of ImageNet's do).
+
+    Parameters
+    ----------
+    labels : sequence or mapping of str, or None
+        A list, or a mapping from 0, 1, … (as numbers or texts) to names; numbers are taken as names.
+
+    Raises
+    ------
+    InputError
+        If they have no order, as a set, or are no names.
+    """
+    if labels is None:
+        return None
+    if isinstance(labels, Mapping):
+        labels = _by_key(labels)
+    if isinstance(labels, np.ndarray):
+        labels = labels.tolist()
+    if isinstance(labels, str):
+        raise InputError(f"labels must be a list of names; got one string, {labels!r}")
+    if not isinstance(labels, Sequence) or isinstance(labels, bytes):
+        raise InputError(f"labels must be a list of names, one a class, in their order; got a {type(labels).__name__}")
+    wrong = [label for label in labels if not isinstance(label, str | int | float | np.number)]
+    if wrong:
+        raise InputError(f"labels must be a list of names; one of them is a {type(wrong[0]).__name__}, {wrong[0]!r}")
+    return [str(label) for label in labels]
+
+
+def _by_key(labels: Mapping[Any, Any]) -> list[Any]:
+    try:
+        by_class = {int(key): label for key, label in labels.items()}
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "labels as a mapping must go from class numbers to names, {0: 'cat', 1: 'dog'}; got the key "
+            f"{next(iter(labels))!r}"
+        ) from error
+    missing = sorted(set(range(len(by_class))) - set(by_class))
+    if missing or len(by_class) != len(labels):
+        raise InputError(
+            f"labels as a mapping must name every class from 0 on once; these have no {missing[0]}"
+            if missing
+            else "labels as a mapping must name every class once; a key appears twice, as a number and as a text"
+        )
+    return [by_class[index] for index in range(len(by_class))]

@@ -6,10 +6,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from captum_focalogic.classifier import Classifier, distinct_labels, find_classifier, listed_labels, split_labels
+from captum_focalogic.classifier import Classifier, distinct_labels, find_classifier, split_labels
 from captum_focalogic.errors import InputError
 from captum_focalogic.images import CentreCrop
 from captum_focalogic.integrations.functions import ANY_SIZE
+from captum_focalogic.names import listed_labels
 
 
 def halves(images):

@@ -426,3 +426,12 @@ class TestOver:
 def test_texts_are_read_back(text: str) -> None:
     assert criterion_text(parse(text)) == text
     assert criterion_text(Top1Ratio(0.25)) == "top1+0.25"
+
+
+def test_names_of_classes_come_by_key_and_what_has_no_order_is_refused() -> None:
+    for labels in ({0: "a", 1: "b"}, {"1": "b", "0": "a"}, ["a", "b"], ("a", "b")):
+        assert class_number("b", labels) == 1
+        assert parse("over:b", labels).other == 1
+    for labels in ({"a", "b"}, iter("ab"), "ab"):
+        with pytest.raises(InputError, match="list of names"):
+            class_number("b", labels)

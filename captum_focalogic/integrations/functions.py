@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_focalogic.classifier import listed_labels
 from captum_focalogic.errors import InputError, ModelOutputError
 from captum_focalogic.images import Shrink
+from captum_focalogic.names import listed_labels
 
 Layout = Literal["NHWC", "NCHW", "flat"]
 Pixels = Literal["uint8", "float32", "float64"]

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_focalogic.classifier import Classifier, listed_labels, refuse_weights, split_labels
+from captum_focalogic.classifier import Classifier, refuse_weights, split_labels
 from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.images import CentreCrop, check_size
 from captum_focalogic.integrations.functions import ANY_SIZE, ArrayFormat, as_scores
 from captum_focalogic.integrations.weights import first_line
+from captum_focalogic.names import listed_labels
 
 _DTYPES = {
     "tensor(float)": np.float32,

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from captum_focalogic.classifier import listed_labels
 from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import GroundTruth, ground_truth_from_mask, nothing
 from captum_focalogic.images import image_tensor, open_image, resize_image, resize_labels
@@ -22,6 +21,7 @@ from captum_focalogic.integrations.weights import (
     pretrained,
     read_state_dict,
 )
+from captum_focalogic.names import listed_labels
 from captum_focalogic.regions import as_label_map
 
 ClassMap = Callable[[Tensor], Any]
