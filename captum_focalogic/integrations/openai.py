@@ -5,6 +5,7 @@ import base64
 import html
 import io
 import json
+import logging
 import math
 import os
 import random
@@ -12,8 +13,9 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -464,7 +466,8 @@ class EndpointModel:
                 return answer
 
             # What is in flight when one fails was paid for: it is waited for and kept.
-            done = await asyncio.gather(*(one(*item) for item in requests.items()), return_exceptions=True)
+            with _quiet_logs(self._hidden):
+                done = await asyncio.gather(*(one(*item) for item in requests.items()), return_exceptions=True)
         for result in done:
             if isinstance(result, BaseException):
                 raise result
@@ -600,6 +603,28 @@ def without_secret(text: str, secret: str) -> str:
     for form in sorted(forms, key=len, reverse=True):
         text = re.sub(r"\s*".join(map(re.escape, form)), "…", text, flags=re.IGNORECASE)
     return text
+
+
+_LOGGERS = ("openai._base_client", "httpx", "httpcore.http11", "httpcore.http2", "httpcore.proxy")
+"""Who logs the headers of a reply, in which an endpoint may send the key back."""
+
+
+@contextmanager
+def _quiet_logs(hidden: Callable[[str], str]) -> Iterator[None]:
+    """Take secrets out of what the client logs, for as long as it asks."""
+
+    def clean(record: logging.LogRecord) -> bool:
+        record.msg, record.args = hidden(record.getMessage()), ()
+        return True
+
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    for logger in loggers:
+        logger.addFilter(clean)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(clean)
 
 
 def split_version(url: str) -> tuple[str, dict[str, object] | None]:

@@ -495,3 +495,12 @@ def test_an_image_for_no_tokens_does_not_pass_under_a_cap(server, images, prompt
     with pytest.raises(InputError, match="max_cost cannot hold"):
         model(server, max_cost=1e-6, prices=(1, 1), concurrency=1)(images)
     assert len(server[0].requests) == 1
+
+
+def test_headers_that_come_back_are_logged_without_the_key(server, images, caplog):
+    caplog.set_level(logging.DEBUG)
+    server[0].faults.append(status(500, headers=[("x-echo", f"Bearer {KEY}")]))
+    assert model(server)(images[:1]).argmax(1).tolist() == expected(images)[:1]
+    logged = "".join(record.getMessage() for record in caplog.records)
+    assert "x-echo" in logged
+    assert KEY not in logged
