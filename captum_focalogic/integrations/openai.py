@@ -605,7 +605,7 @@ def without_secret(text: str, secret: str) -> str:
     return text
 
 
-_LOGGERS = ("openai._base_client", "httpx", "httpcore.http11", "httpcore.http2", "httpcore.proxy")
+_LOGGERS = ("openai", "httpx", "httpcore")
 """Who logs the headers of a reply, in which an endpoint may send the key back."""
 
 
@@ -617,7 +617,9 @@ def _quiet_logs(hidden: Callable[[str], str]) -> Iterator[None]:
         record.msg, record.args = hidden(record.getMessage()), ()
         return True
 
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    # Names of modules, and of their successors ("httpcore2.http11"); a logger's filters are not its children's.
+    known = list(logging.root.manager.loggerDict)
+    loggers = [logging.getLogger(name) for name in known if name.startswith(_LOGGERS)]
     for logger in loggers:
         logger.addFilter(clean)
     try:
