@@ -31,6 +31,7 @@ from captum_focalogic.masked_model import RowsPerCall
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.segmenters import Segmenter, Slic
 from captum_focalogic.session import BASELINE
+from captum_focalogic.weightings import graded
 
 FOCALOGIC = "FocaLogic"
 _USUAL_AREA = 0.25
@@ -315,7 +316,7 @@ def focalogic_method(
             feature_mask=torch.from_numpy(decision.label_map)[None, None].to(decision.image.device),
             perturbations_per_eval=decision.perturbations_per_eval,
         )
-        scores = focus.frequencies
+        scores = graded(focus)
         return Attribution(scores, decision.spread(scores), over_regions=True, focus=focus)
 
     return Method(name, run)
