@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from captum_focalogic import arguments, names
+from captum_focalogic import arguments
 from captum_focalogic.arrays import Bools
 from captum_focalogic.criteria import (
     OutputKind,
@@ -42,8 +42,9 @@ from captum_focalogic.oracle import (
 )
 from captum_focalogic.oracle.forward import is_out_of_memory
 from captum_focalogic.oracle.memory import HIGHEST
-from captum_focalogic.provenance import REMOVALS, Prediction, Provenance, Removal, versions
-from captum_focalogic.regions import Partition, partition_from_masks, snap_to_patches
+from captum_focalogic.oracle.removal import prove, removing, snapped
+from captum_focalogic.provenance import Prediction, Provenance, Removal, versions
+from captum_focalogic.regions import Partition
 from captum_focalogic.search import Reading, Run, SearchResult, Strategy
 from captum_focalogic.search import states as st
 from captum_focalogic.search.critical import Inquiry, Questions
@@ -211,15 +212,15 @@ class MaskedModel:
         masks = arguments.masks_of(feature_mask, rows, segmenter, to_image)
         examples = arguments.take_apart(rows, arguments.format_baselines(baselines, rows, masks), masks)
         judged_by = parse_criterion(criterion) if isinstance(criterion, str) else criterion
-        asked = _removing(removal, forward_func, examples)
-        lost, examples = _snapped(examples, asked) if removal == "tokens" else ((), examples)
+        asked = removing(removal, forward_func, examples)
+        lost, examples = snapped(examples, asked) if removal == "tokens" else ((), examples)
         _warn_of_training(forward_func)
         args = () if additional_forward_args is None else additional_forward_args
         forward = Forward(asked, args if isinstance(args, tuple) else (args,), len(examples))
         batching = batching or batching_for("auto", forward_func, rows, {})
         whole = _reference_outputs(forward, examples, batching)
         if removal == "tokens":
-            _prove(forward, examples[0], whole[:1])
+            prove(forward, examples[0], whole[:1])
         call = _Call(
             forward_func,
             forward,
@@ -628,73 +629,6 @@ def _warn_of_training(forward_func: Callable[..., Any]) -> None:
             f"the model is in training mode, so that it may answer otherwise each time: {', '.join(moody[:3])}{more}; "
             "call model.eval() first"
         )
-
-
-def _removing(removal: str, forward_func: Callable[..., Any], examples: list[Example]) -> Callable[..., Any]:
-    """The model as one that can remove regions so."""
-    if removal not in REMOVALS:
-        raise InputError(f"removal must be one of {', '.join(REMOVALS)}; got {removal!r}")
-    if removal == "fill":
-        return forward_func
-    columns = examples[0].partition.columns
-    one_image = len(columns) == 1 and examples[0].inputs[0].dim() == 4
-    if not one_image or (columns[0].dim() == 3 and len(columns[0]) != 1):
-        raise InputError(f"removal={removal!r} needs one image an example, whose channels share their regions")
-    return cast(Callable[..., Any], names.import_object(names.REMOVERS[removal])(forward_func))
-
-
-def _snapped(examples: list[Example], model: Callable[..., Any]) -> tuple[tuple[NDArray[np.int64], ...], list[Example]]:
-    """Examples whose regions are whole patches of the model, and the regions of each that win none."""
-    if not hasattr(model, "patches"):
-        return (), examples
-    height, width = examples[0].inputs[0].shape[2:]
-    patches = model.patches((height, width))
-    lost, snapped = [], []
-    for number, example in enumerate(examples):
-        region_ids = torch.from_numpy(example.partition.region_ids)
-        mask = region_ids.to(example.partition.columns[0].device)[example.partition.columns[0]]
-        partition = partition_from_masks([snap_to_patches(mask, patches)], [example.inputs[0].shape[1:]])
-        gone = np.setdiff1d(example.partition.region_ids, partition.region_ids)
-        if len(gone):
-            warn(
-                f"example {number}: region(s) {', '.join(map(str, gone.tolist()))} have most of no patch of the model, "
-                "so that they cannot be left out by themselves: they go with what surrounds them, and their weight is 0"
-            )
-        lost.append(gone)
-        snapped.append(replace(example, partition=partition))
-    return tuple(lost), snapped
-
-
-_SHARE_OFF = {torch.float64: 1e-8, torch.float32: 1e-3}
-"""How far outputs of the same question may be apart, as a share of the largest, by the outputs' precision."""
-
-
-def _prove(forward: Forward, example: Example, whole: Tensor) -> None:
-    """Refuse a model that says otherwise with all kept, or to which pixels that are left out make a difference."""
-    (image,), columns = example.inputs, example.partition.columns[0]
-    columns = columns.expand(1, *image.shape[2:])
-    part = columns < (example.partition.num_regions + 1) // 2
-    noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
-    images = torch.cat([image, image, torch.where(part, image, noise)])
-    kept = torch.cat([torch.ones_like(part), part, part])
-    outputs = forward.masked((images,), kept, torch.zeros(3, dtype=torch.int64, device=image.device))
-    everything, left, noisy = (row.double().nan_to_num() for row in outputs.cpu())
-    expected = whole[0].cpu().double()
-    off = _SHARE_OFF.get(outputs.dtype, 5e-2) * max(1e-6, float(expected.abs().max()))
-    if not torch.allclose(everything, expected, rtol=0, atol=off):
-        raise InputError(
-            "removal='tokens' is refused: with every region kept, the model that leaves pixels out says "
-            f"{_largest_gap(everything, expected):.3g} off what the model itself says. Use removal='fill'"
-        )
-    if not torch.allclose(left, noisy, rtol=0, atol=off):
-        raise InputError(
-            "removal='tokens' is refused: noise in pixels that are left out changes the model's answer by "
-            f"{_largest_gap(left, noisy):.3g}. Use removal='fill'"
-        )
-
-
-def _largest_gap(one: Tensor, other: Tensor) -> float:
-    return float((one - other).abs().max())
 
 
 def _reference_outputs(forward: Forward, examples: list[Example], batching: Batching) -> Tensor:

@@ -199,3 +199,22 @@ def askable(model, tables, device="cpu") -> list[TableAsked]:
     forward = Forward(model, (torch.arange(len(tables), device=device),), len(tables))
     references = References(torch.zeros(len(tables), 2), None, judge)
     return [TableAsked(row, table.example, references, forward) for row, table in enumerate(tables)]
+
+
+def table_model(table: np.ndarray):
+    """Two classes; class 1 wins exactly for the region sets (bit j = feature j kept) where the table says so."""
+    values = torch.from_numpy(table)
+
+    def forward(x: Tensor) -> Tensor:
+        index = (x > 0.5).long() @ (1 << torch.arange(x.shape[1]))
+        won = values[index].float()
+        return torch.stack([1 - won, won], dim=1)
+
+    return forward
+
+
+def random_table(seed: int, share: float = 0.6, num_regions: int = 5) -> np.ndarray:
+    """Verdicts on all region sets, drawn; that on the whole is yes."""
+    table = np.random.default_rng(seed).random(1 << num_regions) < share
+    table[-1] = True
+    return table

@@ -55,8 +55,8 @@ def necessary(
         said = f"{len(states):,} minimal set(s) defeat the formula; --model MODEL asks the model"
     else:
         from captum_focalogic.cli.session import open_stored, read_batch
+        from captum_focalogic.confirmation import necessary as ask_model
         from captum_focalogic.verify import masked_model_of
-        from captum_focalogic.verify import necessary as ask_model
 
         rows = read_batch(batch)
         judged_by = criterion or stored.provenance.criterion or "top1"

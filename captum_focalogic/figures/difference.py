@@ -15,8 +15,8 @@ from captum_focalogic.focus import Focus
 from captum_focalogic.logic import difference, symbol
 
 if TYPE_CHECKING:
+    from captum_focalogic.confirmation import DifferenceCheck
     from captum_focalogic.masked_model import MaskedModel
-    from captum_focalogic.verify import DifferenceCheck
 
 _MOST_NAMED = 8
 
@@ -110,7 +110,7 @@ def show_difference(
         return DifferenceFigure(with_caption(whole, caption), caption, None)
     check = None
     if model_a is not None and model_b is not None:
-        from captum_focalogic.verify import confirm_difference
+        from captum_focalogic.confirmation import confirm_difference
 
         check = confirm_difference(focus_a, focus_b, kept, model_a, model_b)
     state = np.isin(focus_a.region_ids, list(kept))

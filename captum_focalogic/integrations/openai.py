@@ -2,36 +2,33 @@
 
 import asyncio
 import base64
-import html
 import io
 import json
-import logging
-import math
 import os
 import random
-import re
 import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from PIL import Image
 from torch import Tensor
 
 from captum_focalogic.classifier import Classifier, distinct_labels, refuse_weights, require_labels
-from captum_focalogic.errors import BudgetError, EndpointError, InputError, MissingExtraError
+from captum_focalogic.errors import EndpointError, InputError, MissingExtraError
 from captum_focalogic.files import make_folder
 from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.integrations.answers import QUESTION, StrayAnswers, ask, read_answer, scores_of
 from captum_focalogic.integrations.functions import ANY_SIZE, ArrayFormat
 from captum_focalogic.integrations.masks import default_folder
+from captum_focalogic.integrations.redaction import quiet_logs, without_secret
+from captum_focalogic.integrations.spending import Budget, Usage, count_of
 
 DEFAULT_URL = "https://api.openai.com/v1"
 
@@ -77,123 +74,6 @@ class Retries:
         """Seconds after a failed attempt (from 0), at least what the endpoint asked for."""
         own = self.first * 2.0**attempt * (1 - self.jitter * random.random())
         return float(min(self.longest, max(own, asked or 0.0)))
-
-
-@dataclass
-class Usage:
-    """What was spent.
-
-    Attributes
-    ----------
-    calls : int
-        Requests sent, repeated ones included.
-    cached : int
-        Answers that came from the cache.
-    prompt_tokens, completion_tokens : int
-        As the endpoint reports them.
-    cost : float
-        In the currency of the prices; 0 without prices.
-    """
-
-    calls: int = 0
-    cached: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost: float = 0.0
-
-
-class Budget:
-    """Caps that hold before each call.
-
-    What a call costs is known only afterwards. So each call in flight is counted at the price of the dearest so far,
-    and the first one goes alone; the cap on cost can be exceeded by no more than one call is dearer than those before.
-
-    Parameters
-    ----------
-    max_calls : int, optional
-        Most requests.
-    max_cost : float, optional
-        Most money; needs prices.
-    prices : (float, float), optional
-        Of a million prompt tokens and of a million completion tokens.
-
-    Raises
-    ------
-    InputError
-        If a cap is not positive, or there is a cap on cost without prices.
-    """
-
-    def __init__(
-        self, max_calls: int | None = None, max_cost: float | None = None, prices: tuple[float, float] | None = None
-    ) -> None:
-        for name, cap in (("max_calls", max_calls), ("max_cost", max_cost)):
-            if cap is not None and not cap > 0:
-                raise InputError(f"{name} must be positive, or None for no cap; got {cap}")
-        if max_cost is not None and prices is None:
-            raise InputError("max_cost needs prices=(of a million prompt tokens, of a million completion tokens)")
-        if prices is not None and not (len(prices) == 2 and all(0 <= price < math.inf for price in prices)):
-            raise InputError(f"prices must be two numbers, none negative; got {prices}")
-        self.max_calls = max_calls
-        self.max_cost = max_cost
-        self.prices = prices
-        self.usage = Usage()
-        self._dearest: float | None = None
-        self._in_flight = 0
-
-    @property
-    def must_wait(self) -> bool:
-        """Whether the cost of a first call has to be known before a second one may go."""
-        return self.max_cost is not None and self._dearest is None and self._in_flight > 0
-
-    def start(self) -> None:
-        """A request is about to be sent.
-
-        Raises
-        ------
-        BudgetError
-            If it may not be.
-        """
-        usage = self.usage
-        if self.max_calls is not None and usage.calls >= self.max_calls:
-            raise BudgetError(
-                f"{usage.calls} calls were made, the most that max_calls allows; answers so far are in the cache, so "
-                "run again with a larger cap to go on from here"
-            )
-        expected = (self._dearest or 0.0) * (self._in_flight + 1)
-        if self.max_cost is not None and usage.cost + expected > self.max_cost:
-            raise BudgetError(
-                f"{usage.cost:.4g} was spent, and a further call may exceed max_cost={self.max_cost:g}; answers so far "
-                "are in the cache, so run again with a larger cap to go on from here"
-            )
-        usage.calls += 1
-        self._in_flight += 1
-
-    def finish(self, tokens: tuple[Any, Any] | None) -> None:
-        """A request has been answered, with so many prompt and completion tokens, or was refused or lost (None).
-
-        The numbers are the endpoint's: what is no count of tokens (negative, NaN, a text) is none.
-
-        Raises
-        ------
-        InputError
-            If there is a cap on cost but the endpoint does not say what was used.
-        """
-        self._in_flight -= 1
-        if tokens is None:
-            return
-        prompt, completion = map(_count, tokens)
-        # No image is read for no tokens: such a claim would let any number of calls pass under the cap.
-        if self.max_cost is not None and (not prompt or completion is None):
-            raise InputError(
-                "this endpoint does not report its use of tokens, or not in numbers, so max_cost cannot hold; use "
-                "max_calls"
-            )
-        self.usage.prompt_tokens += prompt or 0
-        self.usage.completion_tokens += completion or 0
-        if self.prices is not None:
-            cost = ((prompt or 0) * self.prices[0] + (completion or 0) * self.prices[1]) / 1e6
-            self.usage.cost += cost
-            self._dearest = max(self._dearest or 0.0, cost)
 
 
 @dataclass(frozen=True)
@@ -466,7 +346,7 @@ class EndpointModel:
                 return answer
 
             # What is in flight when one fails was paid for: it is waited for and kept.
-            with _quiet_logs(self._hidden):
+            with quiet_logs(self._hidden):
                 done = await asyncio.gather(*(one(*item) for item in requests.items()), return_exceptions=True)
         for result in done:
             if isinstance(result, BaseException):
@@ -566,7 +446,7 @@ def _read_reply(reply: Any, hidden: Callable[[str], str]) -> Completion:
     text, refusal = (getattr(message, name, None) for name in ("content", "refusal"))
     if getattr(choices[0], "finish_reason", None) == "content_filter":
         refusal = refusal or "content filter"
-    prompt, completion = map(_count, _tokens_of(reply))
+    prompt, completion = map(count_of, _tokens_of(reply))
     return Completion(
         text=hidden(text) if isinstance(text, str) and not refusal else None,
         refusal=hidden(str(refusal)) if refusal else None,
@@ -579,54 +459,6 @@ def _tokens_of(reply: Any) -> tuple[Any, Any]:
     """Prompt and completion tokens, as the endpoint tells them."""
     used = getattr(reply, "usage", None)
     return getattr(used, "prompt_tokens", None), getattr(used, "completion_tokens", None)
-
-
-def _count(tokens: Any) -> int | None:
-    """A number of tokens, or None where that is none."""
-    if isinstance(tokens, bool) or not isinstance(tokens, int | float) or not 0 <= tokens < 2**53:
-        return None
-    return math.ceil(tokens)
-
-
-def without_secret(text: str, secret: str) -> str:
-    """A text without a secret, in whatever form it is quoted: escaped, in base64 or hexadecimal, broken by white space.
-
-    One of fewer than 8 characters is no secret: local servers take any word for a key.
-    """
-    if len(secret) < 8:
-        return text
-    plain = secret.encode()
-    # Where base64 begins decides how its letters fall; those that depend on the neighbours are left out.
-    coded = {base64.b64encode(b"\0" * shift + plain)[(0, 2, 3)[shift] : -4].decode() for shift in range(3)}
-    forms = {secret, json.dumps(secret)[1:-1], quote(secret, safe=""), html.escape(secret), plain.hex(), *coded}
-    forms |= {form.replace("+", "-").replace("/", "_") for form in coded}
-    for form in sorted(forms, key=len, reverse=True):
-        text = re.sub(r"\s*".join(map(re.escape, form)), "…", text, flags=re.IGNORECASE)
-    return text
-
-
-_LOGGERS = ("openai", "httpx", "httpcore")
-"""Who logs the headers of a reply, in which an endpoint may send the key back."""
-
-
-@contextmanager
-def _quiet_logs(hidden: Callable[[str], str]) -> Iterator[None]:
-    """Take secrets out of what the client logs, for as long as it asks."""
-
-    def clean(record: logging.LogRecord) -> bool:
-        record.msg, record.args = hidden(record.getMessage()), ()
-        return True
-
-    # Names of modules, and of their successors ("httpcore2.http11"); a logger's filters are not its children's.
-    known = list(logging.root.manager.loggerDict)
-    loggers = [logging.getLogger(name) for name in known if name.startswith(_LOGGERS)]
-    for logger in loggers:
-        logger.addFilter(clean)
-    try:
-        yield
-    finally:
-        for logger in loggers:
-            logger.removeFilter(clean)
 
 
 def split_version(url: str) -> tuple[str, dict[str, object] | None]:

