@@ -409,8 +409,9 @@ def _examined(
         )
         for session, model, focus, share in zip(sessions, models, focuses, shares, strict=True)
     ]
-    drive([*others, *(pair for examination in examinations for pair in examination.inquiries)], on_judged)
-    if any(inquiry.stopped for examination in examinations for _, inquiry in examination.inquiries):
+    asked = [*others, *(pair for examination in examinations for pair in examination.inquiries)]
+    drive(asked, on_judged)
+    if any(inquiry.stopped for _, inquiry in asked):
         return []
     return [examination.focus() for examination in examinations]
 

@@ -1,6 +1,5 @@
 """MaskedModel: one example's model, asked about its regions. Everything that asks, asks it."""
 
-import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
@@ -22,7 +21,7 @@ from captum_focalogic.criteria import (
     target_probability,
 )
 from captum_focalogic.criteria import parse as parse_criterion
-from captum_focalogic.errors import AggregateOutputError, ArgumentError, InputError, warn
+from captum_focalogic.errors import ArgumentError, InputError
 from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_bytes
@@ -40,8 +39,9 @@ from captum_focalogic.oracle import (
     Scheduler,
     Summaries,
 )
-from captum_focalogic.oracle.forward import is_out_of_memory
+from captum_focalogic.oracle.forward import warn_of_training
 from captum_focalogic.oracle.memory import HIGHEST
+from captum_focalogic.oracle.references import reference_outputs
 from captum_focalogic.oracle.removal import prove, removing, snapped
 from captum_focalogic.provenance import Prediction, Provenance, Removal, versions
 from captum_focalogic.regions import Partition
@@ -214,11 +214,11 @@ class MaskedModel:
         judged_by = parse_criterion(criterion) if isinstance(criterion, str) else criterion
         asked = removing(removal, forward_func, examples)
         lost, examples = snapped(examples, asked) if removal == "tokens" else ((), examples)
-        _warn_of_training(forward_func)
+        warn_of_training(forward_func)
         args = () if additional_forward_args is None else additional_forward_args
         forward = Forward(asked, args if isinstance(args, tuple) else (args,), len(examples))
         batching = batching or batching_for("auto", forward_func, rows, {})
-        whole = _reference_outputs(forward, examples, batching)
+        whole = reference_outputs(forward, examples, batching)
         if removal == "tokens":
             prove(forward, examples[0], whole[:1])
         call = _Call(
@@ -608,49 +608,6 @@ def weights_digest(forward_func: Callable[..., Any]) -> str | None:
     if forward_func not in _DIGESTS or _DIGESTS[forward_func][0] != state:
         _DIGESTS[forward_func] = (state, fingerprint(forward_func))
     return _DIGESTS[forward_func][1]
-
-
-_MOODY = re.compile("Drop|BatchNorm|InstanceNorm|RReLU|Stochastic")
-"""Kinds of layers that answer otherwise in training."""
-
-
-def _warn_of_training(forward_func: Callable[..., Any]) -> None:
-    """Warn, before anything is asked, of layers in training mode that make a model answer by chance or by its batch."""
-    if not isinstance(forward_func, torch.nn.Module):
-        return
-    moody = [
-        f"{name or 'the model itself'} ({type(layer).__name__})"
-        for name, layer in forward_func.named_modules()
-        if layer.training and _MOODY.search(type(layer).__name__)
-    ]
-    if moody:
-        more = f" and {len(moody) - 3} more" if len(moody) > 3 else ""
-        warn(
-            f"the model is in training mode, so that it may answer otherwise each time: {', '.join(moody[:3])}{more}; "
-            "call model.eval() first"
-        )
-
-
-def _reference_outputs(forward: Forward, examples: list[Example], batching: Batching) -> Tensor:
-    """The model's outputs for the whole inputs, (N, ...)."""
-    parts: list[Tensor] = []
-    start = 0
-    while start < len(examples):
-        taken = examples[start : start + batching.size]
-        end = start + len(taken)
-        batch = tuple(torch.cat(rows) for rows in zip(*(example.inputs for example in taken), strict=True))
-        try:
-            parts.append(forward(batch, torch.arange(start, end, device=batch[0].device)))
-            start = end
-        except AggregateOutputError:
-            if isinstance(batching, FixedBatching) or len(taken) == 1:
-                raise
-            batching.shrink(2)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or not batching.shrink(len(taken)):
-                raise
-    # A copy: the model may write to its outputs again.
-    return torch.cat(parts) if len(parts) > 1 else parts[0].clone()
 
 
 def _remember_references(models: list[MaskedModel]) -> None:

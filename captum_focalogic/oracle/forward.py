@@ -1,5 +1,6 @@
 """Calling the model on a batch, and reading what it answers."""
 
+import re
 from collections.abc import Callable
 from numbers import Number
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_focalogic.errors import AggregateOutputError, ModelOutputError
+from captum_focalogic.errors import AggregateOutputError, ModelOutputError, warn
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -21,6 +22,27 @@ def is_out_of_memory(error: Exception) -> bool:
         return True
     message = str(error)
     return isinstance(error, RuntimeError) and ("out of memory" in message or "can't allocate memory" in message)
+
+
+_MOODY = re.compile("Drop|BatchNorm|InstanceNorm|RReLU|Stochastic")
+"""Kinds of layers that answer otherwise in training."""
+
+
+def warn_of_training(forward_func: Callable[..., Any]) -> None:
+    """Warn, before anything is asked, of layers in training mode that make a model answer by chance or by its batch."""
+    if not isinstance(forward_func, torch.nn.Module):
+        return
+    moody = [
+        f"{name or 'the model itself'} ({type(layer).__name__})"
+        for name, layer in forward_func.named_modules()
+        if layer.training and _MOODY.search(type(layer).__name__)
+    ]
+    if moody:
+        more = f" and {len(moody) - 3} more" if len(moody) > 3 else ""
+        warn(
+            f"the model is in training mode, so that it may answer otherwise each time: {', '.join(moody[:3])}{more}; "
+            "call model.eval() first"
+        )
 
 
 class Forward:

@@ -17,7 +17,10 @@ from captum_focalogic.criteria import (
     kinds_of,
     target_probability,
 )
-from captum_focalogic.errors import InputError, ModelOutputError, warn
+from captum_focalogic.errors import AggregateOutputError, InputError, ModelOutputError, warn
+from captum_focalogic.masking import Example
+from captum_focalogic.oracle.batching import Batching, FixedBatching
+from captum_focalogic.oracle.forward import Forward, is_out_of_memory
 from captum_focalogic.oracle.targets import Targets, resolve_targets
 
 AnyCriterion = Criterion | OutputCriterion
@@ -169,6 +172,28 @@ class References:
             "the model's numbers for the whole input look like probabilities, but those for a masked one lie in "
             f"[{low:.4g}, {high:.4g}]; pass outputs='logits'"
         )
+
+
+def reference_outputs(forward: Forward, examples: list[Example], batching: Batching) -> Tensor:
+    """The model's outputs for the whole inputs, (N, ...)."""
+    parts: list[Tensor] = []
+    start = 0
+    while start < len(examples):
+        taken = examples[start : start + batching.size]
+        end = start + len(taken)
+        batch = tuple(torch.cat(rows) for rows in zip(*(example.inputs for example in taken), strict=True))
+        try:
+            parts.append(forward(batch, torch.arange(start, end, device=batch[0].device)))
+            start = end
+        except AggregateOutputError:
+            if isinstance(batching, FixedBatching) or len(taken) == 1:
+                raise
+            batching.shrink(2)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or not batching.shrink(len(taken)):
+                raise
+    # A copy: the model may write to its outputs again.
+    return torch.cat(parts) if len(parts) > 1 else parts[0].clone()
 
 
 def _one(scores: Tensor) -> bool:
