@@ -17,9 +17,11 @@ from hypothesis import strategies as hs
 from oracles import region_sets, truth_table
 from torch import Tensor, nn
 
-from captum_focalogic import FocaLogic, Focus
+from captum_focalogic import FocaLogic, Focus, explain_image
+from captum_focalogic.compare import compare
 from captum_focalogic.errors import InputError, ModelOutputError, SearchInterrupt
 from captum_focalogic.search import Ascending, Beam, Exhaustive
+from captum_focalogic.verify import verify
 
 READINGS = {"irreducible": oracles.irreducible, "minimal": oracles.minimal, "smallest": oracles.smallest}
 
@@ -690,3 +692,59 @@ class TestImageBesideAnExplanation:
         focus = explain_corner(torch.rand(1, 3, 2, 3))
         with pytest.raises(InputError, match="image"):
             replace(focus, image=image)
+
+
+class Fickle(torch.nn.Module):
+    """Answers in one form for as many calls as it is told, then in another."""
+
+    def __init__(self, change: str, calls: int) -> None:
+        super().__init__()
+        self.change, self.calls = change, calls
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.calls -= 1
+        light = images.mean((2, 3))
+        if self.calls >= 0:
+            return light
+        return {"shape": light[:, :2], "dtype": light.double(), "integers": light.long(), "number": light[:, :1]}[
+            self.change
+        ]
+
+
+FORMS = ["shape", "dtype", "integers", "number"]
+
+
+@pytest.mark.parametrize("change", FORMS)
+@pytest.mark.parametrize("entry", ["explain", "attribute", "explain_image", "verify", "compare", "KernelShap"])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_an_answer_that_changes_its_form_is_refused_wherever_it_comes(change: str, entry: str) -> None:
+    torch.manual_seed(0)
+    image = torch.rand(1, 3, 8, 8)
+    mask = (torch.arange(8)[:, None] // 4 * 2 + torch.arange(8) // 4)[None]
+    steady, fickle = Fickle(change, 10_000), Fickle(change, 1)
+    (focus,) = FocaLogic(steady).explain(image, feature_mask=mask)
+    asks: dict[str, Callable[[], Any]] = {
+        "explain": lambda: FocaLogic(fickle).explain(image, feature_mask=mask),
+        "attribute": lambda: FocaLogic(fickle).attribute(
+            image, target=int(image.mean((2, 3)).argmax()), feature_mask=mask
+        ),
+        "explain_image": lambda: explain_image(fickle, image[0], segmenter="grid:2x2"),
+        "verify": lambda: verify(focus, fickle, image, feature_mask=mask),
+        "compare": lambda: compare(fickle, image, ["FocaLogic"], feature_mask=mask),
+        "KernelShap": lambda: compare(fickle, image, ["KernelShap"], feature_mask=mask),
+    }
+    with pytest.raises(ModelOutputError, match="changed its form"):
+        asks[entry]()
+
+
+@pytest.mark.parametrize("change", FORMS)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_study_makes_error_rows_of_answers_that_change_their_form(change: str, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
+    from studies import GRID, patch_items
+
+    from captum_focalogic.study import run_study
+
+    rows = run_study(patch_items(2), Fickle(change, 2), GRID, truth=False, out=tmp_path / "study").to_pylist()
+    assert rows
+    assert all("changed its form" in row["error"] for row in rows)

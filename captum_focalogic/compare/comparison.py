@@ -270,7 +270,11 @@ def _judge(
 
 def _run(decision: Decision, method: Method) -> tuple[Attribution, int, float]:
     """An attribution, the rows the model was asked about, and the seconds it took."""
-    with torch.random.fork_rng(devices=[]), counted(decision.model) as (model, counter), torch.no_grad():
+    with (
+        torch.random.fork_rng(devices=[]),
+        counted(decision.model, decision.reference) as (model, counter),
+        torch.no_grad(),
+    ):
         torch.manual_seed(decision.seed)
         state = np.random.get_state()  # noqa: NPY002 (Captum's samplers read NumPy's global generator)
         np.random.seed(decision.seed)  # noqa: NPY002

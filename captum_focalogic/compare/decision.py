@@ -17,6 +17,7 @@ from captum_focalogic.criteria import Criterion, Outputs
 from captum_focalogic.errors import InputError
 from captum_focalogic.masked_model import MaskedModel, RowsPerCall
 from captum_focalogic.oracle import References
+from captum_focalogic.oracle.references import check_form
 
 _ROWS = 16
 
@@ -157,13 +158,18 @@ class Counter:
 
 
 @contextmanager
-def counted(model: Callable[[Tensor], Any]) -> Iterator[tuple[Callable[[Tensor], Any], Counter]]:
-    """A model whose evaluations are counted; a module is hooked, so that methods that need one get it."""
+def counted(model: Callable[[Tensor], Any], reference: Tensor) -> Iterator[tuple[Callable[[Tensor], Any], Counter]]:
+    """A model whose evaluations are counted; a module is hooked, so that methods that need one get it.
+
+    Its answers have to keep the form of the reference, (1, K).
+    """
     counter = Counter()
     if isinstance(model, nn.Module):
 
-        def hook(_: nn.Module, inputs: tuple[Any, ...], __: Any) -> None:
+        def hook(_: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> None:
             counter.rows += len(inputs[0])
+            if isinstance(outputs, Tensor):
+                check_form(outputs, reference)
 
         handle = model.register_forward_hook(hook)
         try:
@@ -174,7 +180,10 @@ def counted(model: Callable[[Tensor], Any]) -> Iterator[tuple[Callable[[Tensor],
 
     def forward(images: Tensor) -> Any:
         counter.rows += len(images)
-        return model(images)
+        outputs = model(images)
+        if isinstance(outputs, Tensor):
+            check_form(outputs, reference)
+        return outputs
 
     yield forward, counter
 

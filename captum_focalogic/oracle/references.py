@@ -88,12 +88,7 @@ class References:
         ModelOutputError
             If the outputs have another shape or dtype than those for the whole inputs.
         """
-        given, expected = (tuple(outputs.shape[1:]), outputs.dtype), (tuple(self.outputs.shape[1:]), self.outputs.dtype)
-        if given != expected:
-            raise ModelOutputError(
-                f"the model's answer changed its form: {expected[1]} of shape (N, {_shape(expected[0])}) for the whole "
-                f"input, {given[1]} of shape (N, {_shape(given[0])}) for masked ones; it must be the same for all"
-            )
+        check_form(outputs, self.outputs)
         return outputs if self.targets is None else self.targets.scores(outputs, index)
 
     def judge(self, criterion: AnyCriterion, scores: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
@@ -194,6 +189,22 @@ def reference_outputs(forward: Forward, examples: list[Example], batching: Batch
                 raise
     # A copy: the model may write to its outputs again.
     return torch.cat(parts) if len(parts) > 1 else parts[0].clone()
+
+
+def check_form(outputs: Tensor, whole: Tensor) -> None:
+    """Refuse outputs of another shape or dtype than those for the whole inputs, which another rule would judge.
+
+    Raises
+    ------
+    ModelOutputError
+        If they are.
+    """
+    given, expected = (tuple(outputs.shape[1:]), outputs.dtype), (tuple(whole.shape[1:]), whole.dtype)
+    if given != expected:
+        raise ModelOutputError(
+            f"the model's answer changed its form: {expected[1]} of shape (N, {_shape(expected[0])}) for the whole "
+            f"input, {given[1]} of shape (N, {_shape(given[0])}) for masked ones; it must be the same for all"
+        )
 
 
 def _one(scores: Tensor) -> bool:

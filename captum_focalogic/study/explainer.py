@@ -17,6 +17,7 @@ from captum_focalogic.focus import Focus
 from captum_focalogic.ground_truth import GroundTruth, MatchedRegions, as_ground_truth, match_regions
 from captum_focalogic.masked_model import MaskedModel, search
 from captum_focalogic.oracle.batching import FixedBatching
+from captum_focalogic.oracle.references import check_form
 from captum_focalogic.regions import as_label_map
 from captum_focalogic.search.strategies import strategy_for
 from captum_focalogic.segmenters import Grid, LabelMapFile, Slic
@@ -119,6 +120,7 @@ class Explainer:
         self._segmenter = settings.segmenter or Slic()
         self._one_at_a_time = threading.Lock()
         self._takes_channels_last: bool | None = None
+        self._first: torch.Tensor | None = None
 
     def prepare(self, index: int, item: Item) -> Prepared | Row:
         """Read and cut an image; what goes wrong becomes the image's row. Safe to call from several threads."""
@@ -247,6 +249,11 @@ class Explainer:
             outputs=settings.outputs,
             batching=FixedBatching(max(1, settings.batch // len(images)) * len(images)),
         )
+        whole = models[0].references.outputs
+        if self._first is None:
+            self._first = whole[:1]
+        # The rows of a study are compared with each other, so that one rule has to judge them all.
+        check_form(whole, self._first)
         results = search(
             models,
             lambda count, most: strategy_for(settings.search, settings.reading, count, most),
