@@ -41,7 +41,7 @@ def test_what_the_model_says_on_region_sets_is_what_it_says_on_such_images(decis
 
 @pytest.mark.parametrize("model", [Rule(), lambda images: images.mean((2, 3))])
 def test_rows_are_counted(model) -> None:
-    with counted(model) as (asked, counter):
+    with counted(model, model(IMAGE)) as (asked, counter):
         asked(torch.ones(3, 3, 4, 4))
         asked(torch.ones(2, 3, 4, 4))
     assert counter.rows == 5
