@@ -341,7 +341,8 @@ def test_a_damaged_file_is_read_or_refused_by_file_and_field(name, tmp_path):
         except (InputError, StudyError) as error:
             said = str(error)
             refused += 1
-            named = not fields or any(field in said for field in fields)
+            # Without the folder, whose name may hold the field's by chance.
+            named = not fields or any(field in said.replace(str(path.parent), "") for field in fields)
             if reader.subject(path) not in said and not any(field and field in said for field in fields):
                 faults.append(f"the file is not named: {said[:300]}")
             elif not named:

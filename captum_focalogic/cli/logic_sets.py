@@ -165,7 +165,7 @@ def read_names(path: Path, focuses: Sequence[Path]) -> list[Mapping[int, str]]:
         raise InputError(f"{path} is not JSON: {error.__cause__}") from error
     if not isinstance(stored, dict) or not stored:
         raise InputError(f'{path} must hold an object of names, {{"1": "wheel"}}, or one for each explanation')
-    if not any(isinstance(value, dict) for value in stored.values()):
+    if not all(isinstance(value, dict) for value in stored.values()):
         return [_map(path, stored)] * len(focuses)
     return [_map(path, _of(path, stored, focus)) for focus in focuses]
 

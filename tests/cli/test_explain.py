@@ -270,7 +270,7 @@ def test_against_another_class_asks_for_the_lead_over_it_and_says_so(run, tmp_pa
     [
         (("--against", "drak"), "--against: no class is called 'drak'; did you mean dark?"),
         (("--target", "gren"), "--target: no class is called 'gren'; did you mean green?"),
-        (("--against", "dark", "--criterion", "top1"), "criterion 'top1' and against=0 both say what is enough"),
+        (("--against", "dark", "--criterion", "top1"), "criterion 'top1' and --against 0 both say what is enough"),
         (("--against", "red"), "class 1 is the one that is explained"),
     ],
 )
