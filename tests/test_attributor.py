@@ -211,7 +211,7 @@ class TestMobileNet:
         valid = truth_table(model, x, mask, baseline)
         regions = range(rows * columns)
         assert 1 < valid.sum() < 2 ** len(regions)
-        (focus,) = FocaLogic(model).explain(x[None], baseline, feature_mask=mask)
+        (focus,) = FocaLogic(model, reading="irreducible").explain(x[None], baseline, feature_mask=mask)
         assert set(map(frozenset, focus.region_sets())) == region_sets(oracles.irreducible(valid), regions)
         for state, ok in zip(focus.evaluated.states, focus.evaluated.valid, strict=True):
             assert ok == valid[oracles.entries(state[None])[0]]
