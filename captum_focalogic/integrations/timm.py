@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,14 +12,7 @@ from torch import nn
 from captum_focalogic.classifier import Classifier, Normalised, split_labels
 from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.images import Fit
-from captum_focalogic.integrations.weights import (
-    FILE_INSTEAD,
-    RANDOM,
-    classes_of,
-    fetching,
-    known_labels,
-    load_or_leave,
-)
+from captum_focalogic.integrations.weights import FILE_INSTEAD, RANDOM, fetching, known_labels, load_with_head
 
 _ON_HUB = ("hf-hub:", "hf_hub:", "local-dir:")
 
@@ -47,20 +41,17 @@ def load_classifier(name: str, weights: str | Path | None = None, labels: Sequen
         If published weights cannot be fetched.
     """
     timm = _timm()
-    model = _create(timm, name, published=weights is None)
-    known, classes = _labels(timm, model), None
-    if weights is not None:
-        classes = len(labels or known) if weights == RANDOM else classes_of(weights, model)
-        if classes is not None and classes != getattr(model, "num_classes", classes):
-            cast(Any, model).reset_classifier(classes)
-        load_or_leave(model, weights, name)
+    if weights is None:
+        model: Any = _create(timm, name, published=True)
+    else:
+        model, _ = load_with_head(partial(_create, timm, name), weights, labels, name)
     settings = timm.data.resolve_model_data_config(model)
     if settings["input_size"][0] != 3:
         raise InputError(f"{name} takes {settings['input_size'][0]} channels; this needs a model of colour images")
     return Classifier.fitted(
         Normalised(model, list(settings["mean"]), list(settings["std"])).eval().requires_grad_(False),
         _fit(timm, settings),
-        known_labels(labels, known, classes or int(cast(Any, model).num_classes), name),
+        known_labels(labels, _labels(timm, model), int(model.num_classes), name),
         f"timm:{name}",
     )
 
@@ -79,14 +70,14 @@ def _timm() -> Any:
     return timm
 
 
-def _create(timm: Any, name: str, *, published: bool) -> nn.Module:
-    on_hub = name.startswith(_ON_HUB)
+def _create(timm: Any, name: str, classes: int | None = None, *, published: bool = False) -> nn.Module:
+    on_hub, head = name.startswith(_ON_HUB), {} if classes is None else {"num_classes": classes}
     if not on_hub:
         _check_name(timm, name, published=published)
     if not published and not on_hub:
-        return cast(nn.Module, timm.create_model(name, pretrained=False))
+        return cast(nn.Module, timm.create_model(name, pretrained=False, **head))
     with fetching(f"the weights of {name}", failures=(OSError, RuntimeError), instead=FILE_INSTEAD):
-        return cast(nn.Module, timm.create_model(name, pretrained=published))
+        return cast(nn.Module, timm.create_model(name, pretrained=published, **head))
 
 
 def _check_name(timm: Any, name: str, *, published: bool) -> None:

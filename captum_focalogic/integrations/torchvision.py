@@ -12,7 +12,7 @@ from torch import nn
 from captum_focalogic.classifier import Classifier, Normalised, split_labels
 from captum_focalogic.errors import InputError
 from captum_focalogic.images import Fit
-from captum_focalogic.integrations.weights import RANDOM, classes_of, fetching, known_labels, load_or_leave
+from captum_focalogic.integrations.weights import RANDOM, fetching, known_labels, load_with_head
 
 
 def load_classifier(name: str, weights: str | Path | None = None, labels: Sequence[str] | None = None) -> Classifier:
@@ -42,11 +42,12 @@ def load_classifier(name: str, weights: str | Path | None = None, labels: Sequen
     if weights is None:
         model = _download(models, name, published)
     else:
-        model = models.get_model(name, weights=None)
-        classes = len(labels or categories) if weights == RANDOM else classes_of(weights, model)
-        if classes not in (None, len(categories)):
-            model = models.get_model(name, weights=None, num_classes=classes)
-        load_or_leave(model, weights, name)
+
+        def make(classes: int | None) -> nn.Module:
+            head = {} if classes is None else {"num_classes": classes}
+            return cast(nn.Module, models.get_model(name, weights=None, **head))
+
+        model, classes = load_with_head(make, weights, labels, name)
     preset = published.transforms()
     return Classifier.fitted(
         Normalised(model, list(preset.mean), list(preset.std)).eval().requires_grad_(False),

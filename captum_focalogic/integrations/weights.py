@@ -1,7 +1,7 @@
 """Weights and whatever else is loaded from files and hubs: never code, and with a way to go on where that fails."""
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -107,16 +107,45 @@ def _unwrapped(weights: dict[str, Tensor], expected: Collection[str]) -> dict[st
     return weights
 
 
-def classes_of(weights: str | Path, model: nn.Module) -> int | None:
-    """How many classes a file's weights tell apart, where only the last layer is not the model's; else None.
+def load_with_head(
+    make: Callable[[int | None], nn.Module], weights: str | Path, labels: Sequence[str] | None, name: str
+) -> tuple[nn.Module, int | None]:
+    """A network with a file's weights, or with none, whose last layer is as large as these, or the labels, tell.
+
+    Parameters
+    ----------
+    make : callable
+        A number of classes to the network; None to the network as it is.
+    weights : str or Path
+        A file, or :data:`RANDOM`.
+    labels : sequence of str or None
+        Names of classes; of use where the weights are random.
+    name : str
+        What the warning calls the model.
+
+    Returns
+    -------
+    model : nn.Module
+    classes : int or None
+        None for as many as the network has as it is.
 
     Raises
     ------
     InputError
-        If the file cannot be read.
+        As :func:`load_weights`.
     """
+    if weights == RANDOM:
+        classes = len(labels) if labels else None
+        return load_or_leave(make(classes), RANDOM, name), classes
+    stored, model = read_state_dict(weights), make(None)
+    classes = _classes_of(stored, model)
+    return fit_weights(model if classes is None else make(classes), stored, weights), classes
+
+
+def _classes_of(weights: dict[str, Tensor], model: nn.Module) -> int | None:
+    """How many classes weights tell apart, where only the last layer is not the model's; else None."""
     own = model.state_dict()
-    given = _unwrapped(read_state_dict(weights), own.keys())
+    given = _unwrapped(weights, own.keys())
     other = [(own[name].shape, value.shape) for name, value in given.items() if name in own]
     sizes = {(mine[0], theirs[0]) for mine, theirs in other if mine != theirs and mine[1:] == theirs[1:] and len(mine)}
     rest = [mine for mine, theirs in other if mine != theirs and mine[1:] != theirs[1:]]

@@ -94,3 +94,13 @@ def test_a_network_with_classes_of_its_own(tmp_path):
     assert classifier.labels == ["cat", "dog", "bird"]
     assert torch.equal(classifier.forward.model.get_classifier().weight, network.get_classifier().weight)
     assert load_classifier("resnet10t", tmp_path / "mine.pt").labels is None
+    with pytest.warns(UserWarning, match="RANDOM"):
+        assert load_classifier("resnet10t", "random", ["a", "b"]).forward(torch.rand(1, 3, 64, 64)).shape == (1, 2)
+
+
+def test_random_weights_leave_the_classes_whose_names_are_not_known(monkeypatch):
+    monkeypatch.setattr(timm.data, "infer_imagenet_subset", lambda model: None)
+    with pytest.warns(UserWarning, match="RANDOM"):
+        classifier = load_classifier("resnet10t", "random")
+    assert classifier.labels is None
+    assert classifier.forward(torch.rand(1, 3, 64, 64)).shape == (1, 1000)
