@@ -94,6 +94,37 @@ def decode_image(source: str | Path | bytes | BinaryIO | Image.Image, what: str 
     return _stored(source, what).image
 
 
+def check_seen(seen: Any, preprocess: str = "preprocess") -> "Tensor":
+    """What a preprocessing made of an image, (3, H, W) float32 in [0, 1] on the CPU.
+
+    Parameters
+    ----------
+    seen : PIL image or Tensor
+        What it gave.
+    preprocess : str
+        What an error calls it.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or lies outside of [0, 1].
+    """
+    import torch
+
+    if isinstance(seen, Image.Image):
+        return image_tensor(seen)
+    if not isinstance(seen, torch.Tensor) or seen.dim() != 3 or seen.shape[0] != 3:
+        given = tuple(seen.shape) if isinstance(seen, torch.Tensor) else type(seen).__name__
+        raise InputError(f"{preprocess} must return an image (PIL) or a (3, H, W) tensor; got {given}")
+    low, high = float(seen.min()), float(seen.max())
+    if not (low >= 0 and high <= 1):
+        raise InputError(
+            f"{preprocess} must return an image in [0, 1]; this one lies in [{low:.3g}, {high:.3g}]. Move the "
+            "normalisation into the model, as in nn.Sequential(Normalize(mean, std), model)"
+        )
+    return seen.detach().float().cpu()
+
+
 def write_image(path: str | Path, image: Image.Image) -> Path:
     """Write an image, whole or not at all, in the format that the file's ending tells.
 

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from captum_focalogic.arrays import Labels
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
-from captum_focalogic.images import image_tensor, open_image
+from captum_focalogic.images import check_seen, image_tensor, open_image
 from captum_focalogic.regions import as_label_map
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
 
@@ -117,19 +116,7 @@ def see_image(image: Any, classifier: Classifier | None, title: str) -> SeenImag
     opened = open_image(image)
     if classifier is None:
         return SeenImage(title, image_tensor(opened), opened.size)
-    pixels: Any = classifier.preprocess(opened)
-    if isinstance(pixels, Image.Image):
-        pixels = image_tensor(pixels)
-    if not isinstance(pixels, Tensor) or pixels.dim() != 3 or pixels.shape[0] != 3:
-        given = tuple(pixels.shape) if isinstance(pixels, Tensor) else type(pixels).__name__
-        raise InputError(f"preprocess must return an image (PIL) or a (3, H, W) tensor; got {given}")
-    low, high = float(pixels.min()), float(pixels.max())
-    if not (low >= 0 and high <= 1):
-        raise InputError(
-            f"preprocess must return an image in [0, 1]; this one lies in [{low:.3g}, {high:.3g}]. Move the "
-            "normalisation into the model, as in nn.Sequential(Normalize(mean, std), model)"
-        )
-    return SeenImage(title, pixels.detach().float().cpu(), opened.size)
+    return SeenImage(title, check_seen(classifier.preprocess(opened)), opened.size)
 
 
 def find_regions(

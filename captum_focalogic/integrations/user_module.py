@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
-from captum_focalogic.images import image_tensor
+from captum_focalogic.images import check_seen, image_tensor
 from captum_focalogic.integrations.weights import load_weights
 
 
@@ -197,18 +197,7 @@ def _preprocessing(preprocess: Callable[[Image.Image], Any], path: Path) -> Call
             seen = preprocess(image)
         except Exception as error:
             raise InputError(f"preprocess of {path} failed, {_brief(error)}") from error
-        if isinstance(seen, Image.Image):
-            return image_tensor(seen)
-        if not isinstance(seen, Tensor) or seen.dim() != 3 or seen.shape[0] != 3:
-            given = tuple(seen.shape) if isinstance(seen, Tensor) else type(seen).__name__
-            raise InputError(f"preprocess of {path} must return an image (PIL) or a (3, H, W) tensor; got {given}")
-        low, high = float(seen.min()), float(seen.max())
-        if not (low >= 0 and high <= 1):
-            raise InputError(
-                f"preprocess of {path} must return an image in [0, 1], this one lies in [{low:.3g}, {high:.3g}]; "
-                "move the normalisation into the model"
-            )
-        return seen.detach().float().cpu()
+        return check_seen(seen, f"preprocess of {path}")
 
     return checked
 
