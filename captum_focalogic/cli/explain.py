@@ -61,9 +61,7 @@ def explain(
     ] = _TILES,
     colour_blind: options.ColourBlind = False,
     report: options.Report = False,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Print all there is to say, final states and certificate in full.")
-    ] = False,
+    everything: options.Everything = False,
     progress: options.Progress = True,
     traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
@@ -130,9 +128,7 @@ def demo(
     seed: options.Seed = 22,
     out: options.Out = Path("focalogic-out"),
     report: options.Report = False,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Print all there is to say, final states and certificate in full.")
-    ] = False,
+    everything: options.Everything = False,
     progress: options.Progress = True,
     traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:

@@ -158,6 +158,9 @@ Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show a
 Out = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for what is written.")]
 ColourBlind = Annotated[bool, typer.Option("--colour-blind", help="Blue stripes and yellow in place of red and white.")]
 Report = Annotated[bool, typer.Option("--report", help="Write report.html too, an interactive page.")]
+Everything = Annotated[
+    bool, typer.Option("--all", help="Print all there is to say, final states and certificate in full.")
+]
 Traceback = Annotated[
     bool, typer.Option("--traceback", help="On failure, show where it happened instead of one sentence.")
 ]

@@ -102,8 +102,7 @@ class TokenRemoval:
 
     def __call__(self, images: Tensor, *args: Any) -> Tensor:
         """What the model says to whole images."""
-        outputs = self.forward_func(images, *args)
-        return as_rows(getattr(outputs, "logits", outputs), len(images))
+        return as_rows(self.forward_func(images, *args), len(images))
 
     def patches(self, size: tuple[int, int]) -> Tensor:
         """The patch of every pixel of an image, (H, W) int64.
