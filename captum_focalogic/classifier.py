@@ -1,6 +1,7 @@
 """Classifiers: a model with what belongs to it, by name or from what is at hand."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -67,9 +68,13 @@ class Classifier:
 
     def to(self, device: torch.device | str) -> "Classifier":
         """The same on a device, in evaluation mode and without gradients of its weights."""
-        if isinstance(self.forward, nn.Module):
-            return replace(self, forward=self.forward.to(device).eval().requires_grad_(False))
-        return self
+        if not isinstance(self.forward, nn.Module):
+            return self
+        module = self.forward.to(device).requires_grad_(False)
+        # What torch.export made keeps the mode that it was exported in, and says so.
+        with suppress(NotImplementedError):
+            module.eval()
+        return replace(self, forward=module)
 
     def label_of(self, target: int | None) -> str | None:
         """What a class is called, where that is known."""

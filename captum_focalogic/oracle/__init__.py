@@ -1,7 +1,7 @@
 """Asking the model: requests become jobs, jobs batches, and batches answers."""
 
 from captum_focalogic.oracle.batching import AutoBatching, Batching, FixedBatching
-from captum_focalogic.oracle.forward import Forward
+from captum_focalogic.oracle.forward import BatchPadding, Forward
 from captum_focalogic.oracle.memory import Memory, Summaries
 from captum_focalogic.oracle.references import AnyCriterion, References
 from captum_focalogic.oracle.scheduler import Asker, Job, Scheduler
@@ -11,6 +11,7 @@ __all__ = [
     "AnyCriterion",
     "Asker",
     "AutoBatching",
+    "BatchPadding",
     "Batching",
     "FixedBatching",
     "Forward",

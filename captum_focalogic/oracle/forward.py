@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from captum_focalogic.errors import AggregateOutputError, ModelOutputError, warn
+from captum_focalogic.errors import AggregateOutputError, InputError, ModelOutputError, warn
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -114,6 +114,57 @@ class Forward:
         if len(arg) == 1:
             return arg.expand(len(index), *arg.shape[1:])
         return arg
+
+
+class BatchPadding(torch.nn.Module):
+    """A model that takes batches of one size only, for batches of any size.
+
+    What ``torch.export`` or TensorRT made for one shape takes no other, and ``torch.compile`` compiles anew for each.
+    Longer batches are cut; what is missing from the last is filled with its last row, and the answers to that are
+    dropped.
+
+    Parameters
+    ----------
+    model : callable
+        Takes tensors of ``rows`` rows, and answers one row each.
+    rows : int
+        Its batch size.
+
+    Raises
+    ------
+    InputError
+        If ``rows`` is no positive integer.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> padded = BatchPadding(lambda x: (seen.append(len(x)), x.sum(1))[1], 4)
+    >>> padded(torch.ones(5, 2)), seen
+    (tensor([2., 2., 2., 2., 2.]), [4, 4])
+    """
+
+    def __init__(self, model: Callable[..., Any], rows: int) -> None:
+        super().__init__()
+        if not isinstance(rows, int) or rows < 1:
+            raise InputError(f"rows must be the batch size that the model takes, 1 or more; got {rows!r}")
+        self.model = model
+        self.rows = rows
+
+    def forward(self, inputs: Tensor, *args: Any) -> Tensor:
+        """The answers, one row an input; further tensors of as many rows are cut and filled likewise."""
+        asked = len(inputs)
+        answers = [as_rows(self._call(start, inputs, args), self.rows) for start in range(0, asked, self.rows)]
+        return torch.cat(answers)[:asked]
+
+    def _call(self, start: int, inputs: Tensor, args: tuple[Any, ...]) -> Any:
+        asked = len(inputs)
+        index = torch.arange(start, start + self.rows, device=inputs.device).clamp_max(asked - 1)
+
+        def rows_of(value: Any) -> Any:
+            by_row = isinstance(value, Tensor) and value.dim() > 0 and len(value) == asked
+            return value[index.to(value.device)] if by_row else value
+
+        return self.model(inputs[index], *map(rows_of, args))
 
 
 def as_rows(outputs: Any, rows: int) -> Tensor:

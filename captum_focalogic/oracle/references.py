@@ -61,6 +61,7 @@ class References:
                 )
             self.kinds = kinds_of(self.scores, numbers)
             self._say_kinds(criterion)
+            _warn_of_ties(self.scores)
         elif target is not None:
             raise InputError("a criterion function decides by itself what to look at; leave target out")
 
@@ -204,6 +205,20 @@ def check_form(outputs: Tensor, whole: Tensor) -> None:
         raise ModelOutputError(
             f"the model's answer changed its form: {expected[1]} of shape (N, {_shape(expected[0])}) for the whole "
             f"input, {given[1]} of shape (N, {_shape(given[0])}) for masked ones; it must be the same for all"
+        )
+
+
+def _warn_of_ties(scores: Tensor) -> None:
+    """Name the highest classes that half precision cannot tell apart."""
+    if scores.dtype not in (torch.float16, torch.bfloat16) or scores.shape[1] < 2:
+        return
+    highest, classes = scores.float().topk(2, dim=1)
+    for row in (highest[:, 0] == highest[:, 1]).nonzero()[:, 0].tolist():
+        low, high = sorted(classes[row].tolist())
+        precision = str(scores.dtype).removeprefix("torch.")
+        warn(
+            f"example {row}: classes {low} and {high} are both the highest in {precision}, and the lowest "
+            "number counts as the prediction; let the last layer answer in float32 to tell them apart"
         )
 
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
-from captum_focalogic.errors import AggregateOutputError, ModelOutputError
-from captum_focalogic.oracle.forward import Forward, as_rows, is_out_of_memory
+from captum_focalogic.errors import AggregateOutputError, InputError, ModelOutputError
+from captum_focalogic.oracle.forward import BatchPadding, Forward, as_rows, is_out_of_memory
 
 INDEX = torch.tensor([2, 0, 0, 1, 2])
 BATCH = (torch.arange(5.0)[:, None],)
@@ -156,3 +158,37 @@ class TestOutOfMemory:
         with pytest.raises(RuntimeError) as caught:
             torch.empty(2**60)
         assert is_out_of_memory(caught.value)
+
+
+class TestBatchPadding:
+    @given(asked=st.integers(1, 12), rows=st.integers(1, 5))
+    def test_the_model_gets_its_size_and_each_row_its_own_answer(self, asked: int, rows: int) -> None:
+        seen: list[int] = []
+
+        def model(inputs: Tensor, weights: Tensor, shared: Tensor, power: int) -> Tensor:
+            seen.append(len(inputs))
+            return (inputs * weights + shared) ** power
+
+        inputs, weights = torch.rand(asked, 3), torch.rand(asked, 1)
+        given_args = (inputs, weights, torch.tensor(2.0), 2)
+        padded = BatchPadding(model, rows)(*given_args)
+        assert seen == [rows] * -(-asked // rows)
+        assert torch.equal(padded, model(*given_args))
+
+    def test_other_answers_than_tensors(self) -> None:
+        class Output:
+            def __init__(self, logits: Tensor) -> None:
+                self.logits = logits
+
+        assert BatchPadding(lambda x: Output(x[:, :2]), 2)(torch.arange(9.0).reshape(3, 3)).tolist() == [
+            [0, 1],
+            [3, 4],
+            [6, 7],
+        ]
+        with pytest.raises(AggregateOutputError, match=r"shape \(3,\) for 2 input"):
+            BatchPadding(lambda x: torch.ones(3), 2)(torch.ones(1, 3))
+
+    @pytest.mark.parametrize("rows", [0, -1, 2.0, "4", None])
+    def test_sizes_that_are_none(self, rows: object) -> None:
+        with pytest.raises(InputError, match="rows must be the batch size that the model takes, 1 or more; got"):
+            BatchPadding(torch.nn.Identity(), rows)  # type: ignore[arg-type]
