@@ -38,7 +38,7 @@ from captum_focalogic.search.growth import GrownSets, grown_sets
 from captum_focalogic.search.strategies import check_reading, strategy_for
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.session import BASELINE, SEGMENTER, Fill, Session, open_session
-from captum_focalogic.summary import summary
+from captum_focalogic.summary import removal_setting, summary
 from captum_focalogic.trust import Trust
 
 CRITERION = "top1+0.5"
@@ -157,8 +157,7 @@ class Answer:
         """Write an interactive page, one HTML file; ``how`` as for :meth:`Focus.report`."""
         focus = self.focus
         settings = {"Model": str(focus.provenance.model), "Device": self.device}
-        filled = focus.provenance.removal != "tokens"
-        settings |= {"Baseline": str(focus.provenance.baseline)} if filled else {"Removal": "tokens, no fill"}
+        settings |= removal_setting(focus.provenance.removal, focus.provenance.baseline)
         known = {"title": self.title, "label": focus.target_name, "against": self.against, "settings": settings}
         return focus.report(path, **{**known, **how})
 

@@ -25,6 +25,12 @@ REMOVED_TOKENS = (
     "dropped regions are not filled: the model leaves them out, in a transformer as tokens of whole patches"
 )
 
+
+def removal_setting(removal: str | None, baseline: str | None) -> dict[str, str]:
+    """How regions were taken away, as a setting by its name."""
+    return {"Removal": "tokens, no fill"} if removal == "tokens" else {"Baseline": str(baseline)}
+
+
 ALTERNATIVES = 4
 MOST_CRITICAL = 3
 

@@ -44,6 +44,7 @@ def compare(
     search: options.Search = "auto",
     reading: options.Reading = options.USUAL_READING,
     criterion: options.Criterion = options.USUAL_CRITERION,
+    removal: options.Removal = options.RemovalName.fill,
     baseline: options.Baseline = options.USUAL_BASELINE,
     target: options.Target = None,
     device: options.Device = "auto",
@@ -93,6 +94,7 @@ def compare(
     from captum_focalogic.ground_truth import read_mask
     from captum_focalogic.integrations.user_module import FromFile
     from captum_focalogic.report.page import write_report
+    from captum_focalogic.summary import REMOVED_TOKENS
 
     if methods == "list":
         print_lines({"Methods": "\n".join(METHODS)})
@@ -127,6 +129,7 @@ def compare(
             wanted,
             target=read_class(target, session.classifier, "--target"),
             feature_mask=session.feature_mask,
+            removal=removal.value,
             baselines=session.baselines,
             criterion=parse_criterion(criterion, session.classifier.labels),
             search=search,
@@ -137,7 +140,8 @@ def compare(
             layer=layer,
             reshape_transform=None if reshape_transform is None else FromFile.from_text(reshape_transform),
             truth=where,
-            rule=scene.rule if scene is not None and known else None,
+            # Regions of whole patches are not those that the rule is about.
+            rule=scene.rule if scene is not None and known and removal is options.RemovalName.fill else None,
             seeds=seeds,
             title=session.image.title,
         )
@@ -159,6 +163,7 @@ def compare(
             "Image": session.image.title,
             "Model": f"{session.classifier.name} on {session.device}",
             "Prediction": decision,
+            **({} if removal is options.RemovalName.fill else {"Removal": REMOVED_TOKENS}),
             "Budget": "each method its own" if comparison.equal_budget is None else f"{comparison.equal_budget:,} each",
             "Measured": replace(table, notes=()).text(),
             "Notes": "\n".join(table.notes) or "none",
@@ -200,6 +205,7 @@ def _fields(comparison: "Comparison") -> dict[str, Any]:
     return {
         "title": comparison.title,
         "target": comparison.decision.target,
+        "removal": comparison.decision.removal,
         "regions": comparison.decision.region_ids.tolist(),
         "equal_budget": comparison.equal_budget,
         "skipped": comparison.skipped,

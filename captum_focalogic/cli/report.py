@@ -116,7 +116,9 @@ def _mask(path: Path, focus: "Focus") -> "GroundTruth | None":
 def entry_of(session: "Session", focus: "Focus", command: str, against: str | None = None) -> "Entry":
     """What a command explained, for a report; with the truth where the image is an embedded scene."""
     from captum_focalogic.report.page import Entry
+    from captum_focalogic.summary import removal_setting
 
+    removed = removal_setting(focus.provenance.removal, session.baseline)
     scene, target = session.image.scene, focus.target
     wanted = scene is not None and isinstance(target, int) and target > 0
     return Entry(
@@ -127,5 +129,5 @@ def entry_of(session: "Session", focus: "Focus", command: str, against: str | No
         truth=scene.truth(target) if scene is not None and wanted and isinstance(target, int) else None,
         command=command,
         against=against,
-        settings={"Model": session.classifier.name, "Device": str(session.device), "Baseline": session.baseline},
+        settings={"Model": session.classifier.name, "Device": str(session.device), **removed},
     )

@@ -85,6 +85,7 @@ def run(
     search: options.Search = "auto",
     reading: options.Reading = options.ReadingName.irreducible,
     criterion: options.Criterion = "top1",
+    removal: options.Removal = options.RemovalName.fill,
     baseline: options.Baseline = "black",
     max_evaluations: options.MaxEvaluations = 5_000,
     device: options.Device = "auto",
@@ -128,6 +129,7 @@ def run(
     """
     from captum_focalogic.classifier import find_classifier, find_device
     from captum_focalogic.ground_truth import Match
+    from captum_focalogic.oracle.removal import remover
     from captum_focalogic.study import (
         ModelFactory,
         StudySettings,
@@ -146,6 +148,7 @@ def run(
     matched = Match.from_text(match)
     cut = None if segmenter is None else segmenter_from_text(segmenter)
     found = find_classifier(model, weights)
+    remover(removal.value, found.forward)
     where = truth_from_text(truth, found)
     make = partial(find_in_worker, _absolute(model), None if weights is None else _absolute_file(weights))
     settings = StudySettings(
@@ -156,6 +159,7 @@ def run(
         search=search,
         reading=reading.value,
         criterion=criterion,
+        removal=removal.value,
         baseline=baseline,
         max_evaluations=max_evaluations or None,
         batch=batch,

@@ -28,6 +28,8 @@ from captum_focalogic.focus import Focus
 from captum_focalogic.ground_truth import GroundTruth
 from captum_focalogic.images import image_bytes
 from captum_focalogic.masked_model import RowsPerCall
+from captum_focalogic.oracle.removal import PROOF_ROWS, remover, warn_of_lost, whole_patches
+from captum_focalogic.provenance import Removal
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.segmenters import Segmenter, Slic
 from captum_focalogic.session import BASELINE
@@ -132,6 +134,7 @@ def compare(
     target: int | None = None,
     feature_mask: Tensor | None = None,
     segmenter: Segmenter | None = None,
+    removal: Removal = "fill",
     baselines: Tensor | float | str | None = BASELINE,
     criterion: str | Criterion = CRITERION,
     outputs: Outputs = "auto",
@@ -149,7 +152,7 @@ def compare(
     to_image: arguments.ToImage | None = None,
     title: str = "",
 ) -> Comparison:
-    """Set FocaLogic beside other methods: same model, image, target, regions and baseline for all.
+    """Set FocaLogic beside other methods: same model, image, target, regions and removal for all.
 
     Parameters
     ----------
@@ -164,6 +167,9 @@ def compare(
         The class; the predicted one by default.
     feature_mask : (H, W), (1, H, W) or (1, 1, H, W) integer Tensor, optional
         The regions; without it the ``segmenter`` cuts them (SLIC with 12 regions by default).
+    removal : {"fill", "tokens"}
+        How regions are taken away, as for :class:`~captum_focalogic.FocaLogic`, in every measure and by every method
+        over regions. Methods over pixels fill with the baseline all the same, and their notes say so.
     baselines : Tensor, number or str, optional
         What stands in for what is taken away; by default the image's mean colour. None is 0.
     criterion, outputs, search, reading, max_evaluations
@@ -196,7 +202,7 @@ def compare(
         If an argument does not fit. What the model raises passes through.
     """
     decision = _case(
-        model, image, target, feature_mask, segmenter, baselines, criterion, outputs, layer, seed, to_image
+        model, image, target, feature_mask, segmenter, removal, baselines, criterion, outputs, layer, seed, to_image
     )
     decision = replace(decision, reshape_transform=reshape_transform, perturbations_per_eval=perturbations_per_eval)
     wanted = [_method(name, search, reading, max_evaluations) for name in (methods or METHODS)]
@@ -306,12 +312,16 @@ def focalogic_method(
     """FocaLogic as one of the methods; under another name, a second one with other settings beside the first."""
 
     def run(decision: Decision) -> Attribution:
+        # What the proof asks comes out of the same budget.
+        proof = PROOF_ROWS if decision.removal == "tokens" else 0
         explainer = FocaLogic(
             decision.model,
             search=search,
             reading=reading,
             criterion=decision.criterion,
-            max_evaluations=max_evaluations if decision.budget is None else decision.budget,
+            outputs=decision.outputs,
+            removal=decision.removal,
+            max_evaluations=max_evaluations if decision.budget is None else max(1, decision.budget - proof),
         )
         (focus,) = explainer.explain(
             decision.image,
@@ -332,6 +342,7 @@ def _case(
     target: int | None,
     feature_mask: Tensor | None,
     segmenter: Segmenter | None,
+    removal: Removal,
     baselines: Tensor | float | str | None,
     criterion: str | Criterion,
     outputs: Outputs,
@@ -348,9 +359,12 @@ def _case(
     else:
         (mask,) = arguments.format_masks(feature_mask, rows)
     label_map = mask.reshape(-1, *mask.shape[-2:]).cpu().numpy()
-    label_map = np.broadcast_to(label_map, (len(label_map), *image.shape[2:]))
+    label_map = np.broadcast_to(label_map, (len(label_map), *image.shape[2:])).astype(np.int64)
     if not (label_map == label_map[:1]).all():
         raise InputError("compare needs regions that all channels share; this feature_mask differs between channels")
+    asked = remover(removal, model)
+    regions, lost = whole_patches(label_map[0], asked) if removal == "tokens" else (label_map[0], label_map[0, :0, 0])
+    warn_of_lost("the image", lost)
     if isinstance(layer, str):
         if not isinstance(model, nn.Module):
             raise InputError(f"layer {layer!r} names a layer of an nn.Module, but the model is none")
@@ -364,11 +378,12 @@ def _case(
         model=model,
         image=image,
         baseline=baseline.expand_as(image).contiguous(),
-        label_map=np.array(label_map[0], dtype=np.int64),
+        label_map=np.array(regions),
         target=chosen,
         reference=scores,
         criterion=parse_criterion(criterion) if isinstance(criterion, str) else criterion,
         outputs=outputs,
+        removal=removal,
         seed=seed,
         layer=layer,
     )

@@ -1,7 +1,7 @@
 """What all methods get: one model, one image, one target, one partition and one baseline."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,10 +14,13 @@ from torch import Tensor, nn
 from captum_focalogic.arrays import Bools, Floats
 from captum_focalogic.compare.layers import ReshapeTransform
 from captum_focalogic.criteria import Criterion, Outputs
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import InputError, SkippedError
 from captum_focalogic.masked_model import MaskedModel, RowsPerCall
 from captum_focalogic.oracle import References
+from captum_focalogic.oracle.forward import as_rows
 from captum_focalogic.oracle.references import check_form
+from captum_focalogic.oracle.removal import remover
+from captum_focalogic.provenance import Removal
 
 _ROWS = 16
 
@@ -42,6 +45,8 @@ class Decision:
         When the prediction counts as unchanged.
     outputs : {"auto", "logits", "probabilities"}
         What the scores are.
+    removal : {"fill", "tokens"}
+        How regions are taken away: filled with the baseline, or left out by the model.
     seed : int
         For methods that draw at random.
     budget : int or None
@@ -62,6 +67,7 @@ class Decision:
     reference: Tensor
     criterion: Criterion
     outputs: Outputs = "auto"
+    removal: Removal = "fill"
     seed: int = 0
     budget: int | None = None
     perturbations_per_eval: RowsPerCall = "auto"
@@ -118,8 +124,25 @@ class Decision:
             feature_mask=self.mask,
             criterion=self.criterion,
             outputs=self.outputs,
+            removal=self.removal,
             perturbations_per_eval=self.perturbations_per_eval,
         )
+
+    @torch.no_grad()
+    def scores_left(self, states: Tensor) -> Tensor:
+        """The model's scores (B, K) with only some regions left, (B, M) and none of them remembered.
+
+        Raises
+        ------
+        SkippedError
+            If the model has no answer to one of them.
+        """
+        asked = remover(self.removal, self.model)
+        images = self.image.expand(len(states), *self.image.shape[1:])
+        scores = as_rows(asked.forward_masked(images, (states != 0)[:, self.mask[0, 0]]), len(states))  # type: ignore[attr-defined]
+        if bool(scores.isnan().any()):
+            raise SkippedError("it asks what the model says with every region left out, which this model does not say")
+        return scores
 
     @cached_property
     def references(self) -> References:
@@ -155,6 +178,8 @@ class Counter:
     """How many rows a model was asked about."""
 
     rows: int = 0
+    inside: bool = False
+    """Whether a model that leaves regions out is at work: what it calls itself is counted with it."""
 
 
 @contextmanager
@@ -164,28 +189,55 @@ def counted(model: Callable[[Tensor], Any], reference: Tensor) -> Iterator[tuple
     Its answers have to keep the form of the reference, (1, K).
     """
     counter = Counter()
-    if isinstance(model, nn.Module):
+    leaves_out = getattr(model, "forward_masked", None)
 
-        def hook(_: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> None:
-            counter.rows += len(inputs[0])
-            if isinstance(outputs, Tensor):
-                check_form(outputs, reference)
+    def count(images: Tensor, outputs: Any) -> None:
+        if not counter.inside:
+            counter.rows += len(images)
+        if isinstance(outputs, Tensor):
+            check_form(outputs, reference)
 
-        handle = model.register_forward_hook(hook)
+    def forward_masked(images: Tensor, kept: Tensor) -> Any:
+        counter.rows += len(images)
+        counter.inside = True
         try:
-            yield model, counter
+            return leaves_out(images, kept)  # type: ignore[misc]
         finally:
-            handle.remove()
+            counter.inside = False
+
+    if isinstance(model, nn.Module):
+        handle = model.register_forward_hook(lambda _, inputs, outputs: count(inputs[0], outputs))
+        with ExitStack() as undone:
+            undone.callback(handle.remove)
+            if leaves_out is not None:
+                undone.enter_context(_instead(model, "forward_masked", forward_masked))
+            yield model, counter
         return
 
     def forward(images: Tensor) -> Any:
-        counter.rows += len(images)
         outputs = model(images)
-        if isinstance(outputs, Tensor):
-            check_form(outputs, reference)
+        count(images, outputs)
         return outputs
 
+    if leaves_out is not None:
+        vars(forward).update(forward_masked=forward_masked)
+        if hasattr(model, "patches"):
+            vars(forward).update(patches=model.patches)
     yield forward, counter
+
+
+@contextmanager
+def _instead(thing: Any, name: str, value: Any) -> Iterator[None]:
+    """Another attribute for a while."""
+    own = vars(thing).get(name)
+    vars(thing)[name] = value
+    try:
+        yield
+    finally:
+        if own is None:
+            del vars(thing)[name]
+        else:
+            vars(thing)[name] = own
 
 
 @torch.no_grad()

@@ -67,7 +67,15 @@ def from_regions(decision: Decision, scores: NDArray[np.floating], note: str = "
     return Attribution(values, decision.spread(values), over_regions=True, note=note)
 
 
+def filled_note(decision: Decision, note: str) -> str:
+    """The note of a method that knows no removal but filling."""
+    if decision.removal == "fill":
+        return note
+    return "; ".join(filter(None, (note, "made with a fill or without any removal, measured with regions left out")))
+
+
 def from_pixels(decision: Decision, heat_map: NDArray[np.floating], note: str = "") -> Attribution:
     """The attribution of a method that gives a score for each pixel."""
+    note = filled_note(decision, note)
     values = np.asarray(heat_map, dtype=np.float64)
     return Attribution(decision.region_means(values), values, over_regions=False, note=note)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from captum_focalogic.arrays import Floats
 from captum_focalogic.compare.decision import Decision
-from captum_focalogic.compare.method import Attribution, Method, from_pixels, from_regions
+from captum_focalogic.compare.method import Attribution, Method, filled_note, from_pixels, from_regions
 from captum_focalogic.errors import MissingExtraError
 
 _LIME_SAMPLES = 1000
@@ -29,6 +29,11 @@ def _captum(name: str, decision: Decision, **how: Any) -> Floats:
     """Scores of a Captum method over the regions, (M,)."""
     from captum import attr
 
+    if decision.removal == "tokens":
+        # The regions themselves are the inputs, and the model leaves out those that are 0.
+        every = decision.image.new_ones(1, decision.num_regions)
+        attributions = getattr(attr, name)(decision.scores_left).attribute(every, target=decision.target, **how)
+        return np.asarray(attributions[0].detach().double().cpu().numpy())
     method = getattr(attr, name)(decision.model)
     attributions = method.attribute(
         decision.image, baselines=decision.baseline, target=decision.target, feature_mask=decision.mask, **how
@@ -157,9 +162,8 @@ def _lime_package(decision: Decision) -> Attribution:
     scores = np.zeros(decision.num_regions)
     for column, weight in explanation.local_exp[1]:
         scores[column] = weight
-    return from_regions(
-        decision, scores, "" if hide is not None else "fills with each region's mean colour, not the baseline"
-    )
+    note = "" if hide is not None else "fills with each region's mean colour, not the baseline"
+    return from_regions(decision, scores, filled_note(decision, note))
 
 
 PERTURBATION_METHODS = (

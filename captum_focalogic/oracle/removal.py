@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captum_focalogic import names
+from captum_focalogic.arrays import Labels
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.masking import Example
 from captum_focalogic.oracle.forward import Forward
@@ -17,17 +18,47 @@ from captum_focalogic.provenance import REMOVALS
 from captum_focalogic.regions import partition_from_masks, snap_to_patches
 
 
-def removing(removal: str, forward_func: Callable[..., Any], examples: list[Example]) -> Callable[..., Any]:
-    """The model as one that can remove regions so."""
+def check_removal(removal: str) -> None:
+    """Refuse what is no way of removing."""
     if removal not in REMOVALS:
         raise InputError(f"removal must be one of {', '.join(REMOVALS)}; got {removal!r}")
+
+
+def remover(removal: str, forward_func: Callable[..., Any]) -> Callable[..., Any]:
+    """The model as one that can remove regions so."""
+    check_removal(removal)
+    if removal == "fill":
+        return forward_func
+    return cast(Callable[..., Any], names.import_object(names.REMOVERS[removal])(forward_func))
+
+
+def removing(removal: str, forward_func: Callable[..., Any], examples: list[Example]) -> Callable[..., Any]:
+    """The model as one that can remove regions of these examples so."""
+    check_removal(removal)
     if removal == "fill":
         return forward_func
     columns = examples[0].partition.columns
     one_image = len(columns) == 1 and examples[0].inputs[0].dim() == 4
     if not one_image or (columns[0].dim() == 3 and len(columns[0]) != 1):
         raise InputError(f"removal={removal!r} needs one image an example, whose channels share their regions")
-    return cast(Callable[..., Any], names.import_object(names.REMOVERS[removal])(forward_func))
+    return remover(removal, forward_func)
+
+
+def whole_patches(label_map: Labels, model: Callable[..., Any]) -> tuple[Labels, NDArray[np.int64]]:
+    """A label map (H, W) made of whole patches of the model, where it has such, and the regions that win none."""
+    if not hasattr(model, "patches"):
+        return label_map, np.zeros(0, dtype=np.int64)
+    snapped = snap_to_patches(torch.from_numpy(label_map), model.patches(label_map.shape)).numpy()
+    return snapped, np.setdiff1d(label_map, snapped)
+
+
+def warn_of_lost(name: str, lost: NDArray[np.int64]) -> None:
+    """Say which regions of an image are lost, where some are."""
+    if len(lost):
+        warn(
+            f"{name}: region(s) {', '.join(map(str, lost.tolist()))} have most of no patch of the model, so that they "
+            "cannot be left out by themselves: they go with what surrounds them, and their weight is 0"
+        )
 
 
 def snapped(examples: list[Example], model: Callable[..., Any]) -> tuple[tuple[NDArray[np.int64], ...], list[Example]]:
@@ -42,11 +73,7 @@ def snapped(examples: list[Example], model: Callable[..., Any]) -> tuple[tuple[N
         mask = region_ids.to(example.partition.columns[0].device)[example.partition.columns[0]]
         partition = partition_from_masks([snap_to_patches(mask, patches)], [example.inputs[0].shape[1:]])
         gone = np.setdiff1d(example.partition.region_ids, partition.region_ids)
-        if len(gone):
-            warn(
-                f"example {number}: region(s) {', '.join(map(str, gone.tolist()))} have most of no patch of the model, "
-                "so that they cannot be left out by themselves: they go with what surrounds them, and their weight is 0"
-            )
+        warn_of_lost(f"example {number}", gone)
         lost.append(gone)
         snapped.append(replace(example, partition=partition))
     return tuple(lost), snapped
@@ -54,6 +81,10 @@ def snapped(examples: list[Example], model: Callable[..., Any]) -> tuple[tuple[N
 
 _SHARE_OFF = {torch.float64: 1e-8, torch.float32: 1e-3}
 """How far outputs of the same question may be apart, as a share of the largest, by the outputs' precision."""
+
+
+PROOF_ROWS = 3
+"""How many rows the proof asks about."""
 
 
 def prove(forward: Forward, example: Example, whole: Tensor) -> None:
@@ -64,7 +95,7 @@ def prove(forward: Forward, example: Example, whole: Tensor) -> None:
     noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
     images = torch.cat([image, image, torch.where(part, image, noise)])
     kept = torch.cat([torch.ones_like(part), part, part])
-    outputs = forward.masked((images,), kept, torch.zeros(3, dtype=torch.int64, device=image.device))
+    outputs = forward.masked((images,), kept, torch.zeros(PROOF_ROWS, dtype=torch.int64, device=image.device))
     everything, left, noisy = (row.double().nan_to_num() for row in outputs.cpu())
     expected = whole[0].cpu().double()
     off = _SHARE_OFF.get(outputs.dtype, 5e-2) * max(1e-6, float(expected.abs().max()))

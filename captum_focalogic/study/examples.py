@@ -12,6 +12,7 @@ from captum_focalogic.report.page import Entry, write_report
 from captum_focalogic.study.explainer import Explainer, Prepared
 from captum_focalogic.study.items import Item
 from captum_focalogic.study.settings import StudySettings
+from captum_focalogic.summary import removal_setting
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,6 +88,7 @@ def _example(explainer: Explainer, item: Item, prepared: Prepared, row: dict[str
     image = prepared.image.detach().float().cpu().numpy()
     predicted, label = (_named(explainer, row[name]) for name in ("prediction", "label"))
     settings = explainer.settings
+    removed = removal_setting(settings.removal, settings.baseline)
     entry = Entry(
         focus,
         image,
@@ -95,7 +97,7 @@ def _example(explainer: Explainer, item: Item, prepared: Prepared, row: dict[str
         truth=prepared.truth,
         match=settings.match,
         thresholds=settings.thresholds,
-        settings={"model": explainer.model.name, "baseline": settings.baseline, "label": label},
+        settings={"Model": explainer.model.name, **removed, "Label": label},
     )
     link = f"{FOLDER}/{row['index']:08d}.html"
     write_report(run / link, [entry], item.id)

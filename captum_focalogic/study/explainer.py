@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
@@ -18,6 +19,7 @@ from captum_focalogic.ground_truth import GroundTruth, MatchedRegions, as_ground
 from captum_focalogic.masked_model import MaskedModel, search
 from captum_focalogic.oracle.batching import FixedBatching
 from captum_focalogic.oracle.references import check_form
+from captum_focalogic.oracle.removal import remover, warn_of_lost, whole_patches
 from captum_focalogic.regions import as_label_map
 from captum_focalogic.search.strategies import strategy_for
 from captum_focalogic.segmenters import Grid, LabelMapFile, Slic
@@ -42,7 +44,9 @@ class Prepared:
     image : (3, H, W) Tensor
         What the model sees.
     label_map : (H, W) int64
-        Its regions.
+        Its regions; where patches are left out, made of whole ones.
+    lost : (L,) int64 or None
+        Regions that won no patch; None where regions are filled.
     truth : GroundTruth or None
         Where the object is.
     matched : MatchedRegions or None
@@ -56,6 +60,7 @@ class Prepared:
     label: int | None
     image: Tensor
     label_map: Labels
+    lost: NDArray[np.int64] | None
     truth: GroundTruth | None
     matched: MatchedRegions | None
     seconds: float
@@ -117,6 +122,7 @@ class Explainer:
     def __init__(self, settings: StudySettings) -> None:
         self.settings = settings
         self.model: Classifier = settings.model.make().to(settings.device)
+        self._removes = remover(settings.removal, self.model.forward)
         self._segmenter = settings.segmenter or Slic()
         self._one_at_a_time = threading.Lock()
         self._takes_channels_last: bool | None = None
@@ -136,13 +142,17 @@ class Explainer:
                 label_map = fit_labels(sample.label_map, sample.image, image, self.model)
             else:
                 label_map = self._cut(image)
+            lost = None
+            if self.settings.removal == "tokens":
+                label_map, lost = whole_patches(label_map, self._removes)
+                warn_of_lost(item.id, lost)
             truth = self._truth(item.id, label, image, sample)
             matched = None if truth is None else match_regions(label_map, truth, self.settings.match)
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
             return {**error_row(index, item.id, label, error), "load_seconds": time.perf_counter() - start}
-        return Prepared(index, item.id, label, image, label_map, truth, matched, time.perf_counter() - start)
+        return Prepared(index, item.id, label, image, label_map, lost, truth, matched, time.perf_counter() - start)
 
     def rows(self, prepared: Sequence[Prepared | Row], on_judged: OnJudged = lambda _: None) -> list[Row]:
         """Explain a group of images.
@@ -217,6 +227,7 @@ class Explainer:
         seconds = (time.perf_counter() - start) / max(1, sum(row["evaluations"] for row in rows))
         for image, row in zip(images, rows, strict=True):
             row.update(load_seconds=image.seconds, explain_seconds=seconds * row["evaluations"])
+            row["lost_regions"] = None if image.lost is None else image.lost.tolist()
         return rows
 
     def _laid_out(self, inputs: Tensor) -> Tensor:
@@ -247,6 +258,7 @@ class Explainer:
             feature_mask=masks,
             criterion=settings.criterion,
             outputs=settings.outputs,
+            removal=settings.removal,
             batching=FixedBatching(max(1, settings.batch // len(images)) * len(images)),
         )
         whole = models[0].references.outputs

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import StudyError
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
+from captum_focalogic.oracle.removal import remover
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study.engines import Engine, Local
 from captum_focalogic.study.items import Item, ModelFactory, check_items
@@ -67,7 +68,7 @@ def run_study(
         Explain images anew whose files are others than when their rows were made; without it they are refused.
     **how
         Other fields of :class:`~captum_focalogic.study.settings.StudySettings`: ``search``, ``reading``, ``criterion``,
-        ``outputs``, ``baseline``, ``max_evaluations``, ``batch``, ``group``, ``thresholds``, ``device``.
+        ``outputs``, ``baseline``, ``removal``, ``max_evaluations``, ``batch``, ``group``, ``thresholds``, ``device``.
 
     Returns
     -------
@@ -92,8 +93,12 @@ def run_study(
     """
     check_items(items)
     matching = Match.from_text(match) if isinstance(match, str) else match
+    settings = StudySettings(model_factory(model), segmenter, truth, matching, **how)
+    if not isinstance(model, ModelFactory):
+        # Before the folder is made for a model that cannot.
+        remover(settings.removal, settings.model.make().forward)
     return run_items(
-        StudySettings(model_factory(model), segmenter, truth, matching, **how),
+        settings,
         items,
         out,
         engine=engine,

@@ -20,6 +20,8 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Thresholds
+from captum_focalogic.oracle.removal import check_removal
+from captum_focalogic.provenance import Removal
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.strategies import check_reading
 from captum_focalogic.segmenters import Segmenter
@@ -48,6 +50,9 @@ class StudySettings:
         As in :class:`~captum_focalogic.FocaLogic`.
     baseline : str
         What dropped regions are filled with, by its name on the command line.
+    removal : {"fill", "tokens"}
+        How dropped regions are taken away, as in :class:`~captum_focalogic.FocaLogic`; where they are left out there
+        is no baseline.
     batch : int
         Rows of a batch; by default (0) 8 on a CPU, which is slower with more, and 512 elsewhere. It is fixed and not
         measured, because floating-point results may depend on it.
@@ -69,6 +74,7 @@ class StudySettings:
     criterion: str | Criterion = "top1"
     outputs: Outputs = "auto"
     baseline: str = "black"
+    removal: Removal = "fill"
     max_evaluations: int | None = 5_000
     batch: int = 0
     group: int = 0
@@ -83,6 +89,7 @@ class StudySettings:
             object.__setattr__(self, name, value or usual)
         check_reading(self.search, self.reading)
         baseline_from_text(self.baseline)
+        check_removal(self.removal)
         if isinstance(self.criterion, str):
             parse_criterion(self.criterion)
         check_outputs(self.outputs)
@@ -102,7 +109,8 @@ class StudySettings:
             "reading": self.reading,
             "criterion": setting_text(self.criterion),
             "outputs": self.outputs,
-            "baseline": self.baseline,
+            "removal": self.removal,
+            "baseline": self.baseline if self.removal == "fill" else None,
             "max_evaluations": self.max_evaluations,
             "batch": self.batch,
             "group": self.group,

@@ -75,6 +75,30 @@ def test_reshape_transform_is_a_function_of_a_users_file(tmp_path: Path, capsys:
     assert "GradCAM" in capsys.readouterr().out
 
 
+def test_patches_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torchvision")
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom torchvision.models.vision_transformer import VisionTransformer\ntorch.manual_seed(1)\n"
+        "vit = VisionTransformer(32, 8, num_layers=1, num_heads=2, hidden_dim=16, mlp_dim=16, num_classes=3).eval()\n"
+        "torch.nn.init.normal_(vit.heads.head.weight)\n"
+    )
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "grain.png")
+    image, model = tmp_path / "grain.png", ("--model", f"{tmp_path / 'mine.py'}:vit")
+    asked = ("--segmenter", "grid:2x2", "--removal", "tokens", "--methods", "FocaLogic,FeatureAblation,RISE")
+    assert run_command("compare", image, *model, *asked, "--report", "--out", tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "dropped regions are not filled" in said
+    assert "measured with regions left out" in said
+    stored = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
+    assert stored["removal"] == "tokens"
+    focus = Focus.load(tmp_path / "focus.json")
+    assert (focus.provenance.removal, focus.provenance.baseline) == ("tokens", None)
+    assert "tokens, no fill" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert run_command("verify", tmp_path / "focus.json", image, *model) == 0
+    assert "regions are removed as they were" in capsys.readouterr().out
+
+
 def test_methods_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command("compare", "--model", "demo", "--methods", "list") == 0
     said = capsys.readouterr().out

@@ -167,6 +167,37 @@ def test_a_study_is_summarised_again(data: Path, capsys: pytest.CaptureFixture[s
     assert (run / "summary.txt").exists()
 
 
+VIT = """
+import torch
+from torchvision.models.vision_transformer import VisionTransformer
+torch.manual_seed(1)
+vit = VisionTransformer(24, 4, num_layers=1, num_heads=2, hidden_dim=16, mlp_dim=16, num_classes=3).eval()
+torch.nn.init.normal_(vit.heads.head.weight)
+"""
+
+
+def test_patches_are_left_out(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torchvision")
+    (data / "vit.py").write_text(VIT)
+    run = data / "tokens"
+    asked = ("study", data / "data", "--segmenter", "grid:2x3", "--removal", "tokens", "--device", "cpu")
+    call(*asked, "--model", f"{data / 'vit.py'}:vit", "--truth", f"{data / 'mine.py'}:truth", "--out", run)
+    settings = read_settings(run)
+    assert (settings["removal"], settings["baseline"]) == ("tokens", None)
+    rows = read_rows(run).to_pylist()
+    assert {row["removal"] for row in rows} == {"tokens"}
+    assert not any(row["error"] for row in rows)
+    assert "removal" in Links(run / "report.html").text
+    reports = [Links(page).text for page in (run / "examples").glob("*.html")]
+    assert reports
+    assert all("tokens, no fill" in text for text in reports)
+    assert not any("black" in text for text in reports)
+    capsys.readouterr()
+    call(*asked, "--model", f"{data / 'mine.py'}:model", "--out", data / "none", code=2)
+    assert "--removal tokens needs the module" in capsys.readouterr().err
+    assert not (data / "none").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

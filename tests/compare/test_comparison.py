@@ -2,6 +2,8 @@
 
 import inspect
 import json
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,7 +177,7 @@ def test_the_table_counts_what_the_focus_and_its_page_count(reading: str) -> Non
 
 
 def test_what_is_not_said_is_as_for_explain_image() -> None:
-    shared = ("criterion", "reading", "max_evaluations", "search", "perturbations_per_eval", "outputs")
+    shared = ("removal", "criterion", "reading", "max_evaluations", "search", "perturbations_per_eval", "outputs")
     own = inspect.signature(compare).parameters
     theirs = inspect.signature(explain_image).parameters
     assert {name: own[name].default for name in shared} == {name: theirs[name].default for name in shared}
@@ -203,3 +205,54 @@ def test_no_call_gets_more_images_than_allowed(name: str) -> None:
     how = {"feature_mask": LABELS, "baselines": 0, "target": 1, "equal_budget": 40}
     compare(Watched(), IMAGE, [name], perturbations_per_eval=3, **how)
     assert 1 < max(sizes) <= 3
+
+
+class LeavesOut(Cells):
+    """Leaves regions out by itself, as if they were 0."""
+
+    def forward_masked(self, images: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        return self(images * kept[:, None])
+
+
+def _asked_without_a_module(model: LeavesOut) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The same as a function of no module."""
+
+    def function(images: torch.Tensor) -> torch.Tensor:
+        return model(images)
+
+    vars(function)["forward_masked"] = lambda images, kept: model(images * kept[:, None])
+    return function
+
+
+@pytest.mark.parametrize("given", [LeavesOut(), _asked_without_a_module(LeavesOut())], ids=["module", "function"])
+@pytest.mark.parametrize("name", ["FocaLogic", "FeatureAblation", "KernelShap", "ShapleyValueSampling", "AND-OR"])
+def test_regions_are_left_out_by_every_method_over_them_and_in_every_measure(name: str, given: Any) -> None:
+    image = IMAGE * torch.tensor([0.5, 1.0, 2.0])[:, None, None]
+    shared: dict[str, Any] = {"feature_mask": LABELS, "target": 1, "criterion": "top1"}
+    left = compare(given, image, [name], **shared, removal="tokens", baselines=7.0, equal_budget=30)
+    filled = compare(Cells(), image, [name], **shared, baselines=0.0, equal_budget=30)
+    assert left.decision.removal == "tokens"
+    assert np.allclose(left[name].attribution.scores, filled[name].attribution.scores, atol=1e-4)
+    ours, theirs = (one[name].measures.to_dict() for one in (left, filled))
+    assert 4 <= ours.pop("evaluations") <= 30
+    assert theirs.pop("evaluations") > 0
+    ours.pop("seconds"), theirs.pop("seconds")
+    assert ours == pytest.approx(theirs, nan_ok=True, abs=1e-6)
+    with_fill = compare(Cells(), image, [name], **shared, baselines=7.0, equal_budget=30)
+    assert not np.allclose(with_fill[name].attribution.scores, left[name].attribution.scores, atol=1e-4)
+    assert not left[name].attribution.note.startswith("made with a fill")
+
+
+def test_what_fills_all_the_same_is_said_and_what_cannot_be_asked_is_skipped() -> None:
+    class SaysNothing(LeavesOut):
+        def forward_masked(self, images: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+            nothing = ~kept.flatten(1).any(1)
+            return super().forward_masked(images, kept).masked_fill(nothing[:, None], torch.nan)
+
+    compared = compare(SaysNothing(), IMAGE, ["RISE", "KernelShap"], feature_mask=LABELS, removal="tokens", target=1)
+    assert "made with a fill" in compared["RISE"].attribution.note
+    assert "every region left out" in compared.skipped["KernelShap"]
+    with pytest.raises(InputError, match=r"removal='tokens'"):
+        compare(Cells(), IMAGE, ["FocaLogic"], feature_mask=LABELS, removal="tokens")
+    with pytest.raises(InputError, match="removal must be one of"):
+        compare(Cells(), IMAGE, ["FocaLogic"], feature_mask=LABELS, removal="away")

@@ -16,11 +16,13 @@ pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 
 from makers import kill_process, start_python
+from oracles import all_assignments, entries, irreducible
 from studies import GRID, SIDE, patch_items, patches, save_images, wait_for_shards
 from tiny_models import Brightest
 
 from captum_focalogic.classifier import Classifier
-from captum_focalogic.errors import BrokenModelError, InputError
+from captum_focalogic.errors import BrokenModelError, FocaLogicWarning, InputError
+from captum_focalogic.integrations.vision_transformers import TokenRemoval
 from captum_focalogic.study import (
     Item,
     Local,
@@ -266,6 +268,67 @@ def test_other_settings_do_not_share_a_folder(tmp_path: Path, change: dict[str, 
         study(tmp_path, **{"count": 4, **change})
 
 
+def tiny_vit() -> torch.nn.Module:
+    """A vision transformer of patches of four pixels, all of its weights random."""
+    vision_transformer = pytest.importorskip("torchvision.models.vision_transformer")
+    torch.manual_seed(5)
+    vit = vision_transformer.VisionTransformer(
+        SIDE, 4, num_layers=1, num_heads=2, hidden_dim=16, mlp_dim=16, num_classes=3
+    )
+    for parameter in vit.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    vit = vit.eval().requires_grad_(False)
+    # Without what the images have in common, the answers are those of their patches.
+    vit.heads.head.bias -= vit(torch.stack([patches(number) for number in range(100, 120)])).mean(0)
+    return vit
+
+
+def test_rows_of_a_model_that_leaves_patches_out(tmp_path: Path) -> None:
+    model = tiny_vit()
+
+    def run(out: str, **how: Any) -> Any:
+        return run_study(patch_items(8), model, GRID, out=tmp_path / out, outputs="logits", group=4, batch=16, **how)
+
+    rows, filled = run("left", removal="tokens"), run("filled").to_pylist()
+    cells = torch.from_numpy(GRID(torch.zeros(3, SIDE, SIDE)) - 1)
+    differ, answered = 0, set[bool]()
+    for number, row in enumerate(rows.to_pylist()):
+        states = torch.from_numpy(all_assignments(6))
+        kept = states[:, cells]
+        said = TokenRemoval(model).forward_masked(patches(number).expand(64, -1, -1, -1), kept).argmax(1)
+        table = np.zeros(64, dtype=bool)
+        table[entries(states.numpy())] = (said == said[states.all(1)]).numpy()
+        assert set(entries(states_of(row)).tolist()) == irreducible(table)
+        assert (row["removal"], row["lost_regions"], row["error"]) == ("tokens", [], None)
+        assert (filled[number]["removal"], filled[number]["lost_regions"]) == ("fill", None)
+        differ += row["final_states"] != filled[number]["final_states"]
+        answered.update(table.tolist())
+    assert differ > 0
+    assert answered == {True, False}
+    with pytest.raises(StudyError, match="removal was"):
+        run("filled", removal="tokens")
+    again = run("left", removal="tokens", baseline="white")
+    assert same_rows(again, rows), "where nothing is filled, no baseline tells studies apart"
+
+
+def test_a_region_that_wins_no_patch_is_in_its_row(tmp_path: Path) -> None:
+    labels = np.ones((SIDE, SIDE), dtype=np.int64)
+    labels[:, 13:] = 3
+    labels[:, 12] = 2
+    with pytest.warns(FocaLogicWarning, match=r"patch-0: region\(s\) 2 have most of no patch"):
+        rows = run_study(patch_items(1), tiny_vit(), lambda _: labels, out=tmp_path, removal="tokens", outputs="logits")
+    (row,) = rows.to_pylist()
+    assert (row["lost_regions"], row["region_ids"], row["areas"]) == ([2], [1, 3], [0.5, 0.5])
+    # The object is the left half, which is what region 1 has of whole patches.
+    assert row["region_coverage"] == [1, 0]
+
+
+def test_a_model_that_cannot_leave_regions_out_is_refused_before_the_folder_is_made(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="removal='tokens'"):
+        study(tmp_path / "run", removal="tokens")
+    assert not (tmp_path / "run").exists()
+
+
 def test_another_model_does_not_share_a_folder(tmp_path: Path) -> None:
     def with_weight(weight: float) -> torch.nn.Module:
         layer = torch.nn.Linear(3, 3, bias=False)
@@ -287,6 +350,7 @@ def test_another_model_does_not_share_a_folder(tmp_path: Path) -> None:
         ({"search": "ascending"}, "from which the irreducible ones cannot be had"),
         ({"criterion": "top"}, "unknown criterion"),
         ({"baseline": "pink"}, "baseline"),
+        ({"removal": "away"}, "removal must be one of fill, tokens"),
         ({"match": "near"}, "'coverage' or by 'iou'"),
         ({"match": "iou:2"}, "above 0 and at most 1|above 0 and up to 1"),
     ],
