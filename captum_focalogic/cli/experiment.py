@@ -28,6 +28,7 @@ class Size(StrEnum):
     """On what."""
 
     embedded = "embedded"
+    photos = "photos"
     imagenet = "imagenet"
 
 
@@ -45,8 +46,8 @@ def experiment(
         Size,
         typer.Option(
             metavar="NAME",
-            help="embedded (scenes and networks made here, minutes on two cores) or imagenet (--data and pretrained "
-            "models).",
+            help="embedded (scenes and networks made here, minutes on two cores), photos (photographs and networks "
+            "that run on a laptop) or imagenet (--data and pretrained models).",
         ),
     ] = Size.embedded,
     out: Annotated[
@@ -61,20 +62,23 @@ def experiment(
         int | None, typer.Option(min=64, metavar="NUMBER", help="Embedded: scenes that networks are trained on.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="ImageNet: the images, as focalogic study takes them.")
+        str | None, typer.Option(metavar="DATA", help="Photos, ImageNet: the images, as focalogic study takes them.")
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", "-m", metavar="MODEL", help="ImageNet: a model, as --model of explain; may be repeated."
+            "--model", "-m", metavar="MODEL", help="Photos, ImageNet: a model, as --model of explain; may be repeated."
         ),
     ] = None,
     weights: options.Weights = None,
     segmenter: Annotated[
-        str, typer.Option("--segmenter", "-s", metavar="NAME", help="ImageNet: what cuts the images.")
-    ] = "sam:vit_h",
+        str | None,
+        typer.Option(
+            "--segmenter", "-s", metavar="NAME", help="What cuts the images; photos: slic:8, ImageNet: sam:vit_h."
+        ),
+    ] = None,
     truth: Annotated[
-        str, typer.Option(metavar="NAME", help="ImageNet: where the object is, as --truth of study.")
+        str, typer.Option(metavar="NAME", help="Photos, ImageNet: where the object is, as --truth of study.")
     ] = "own",
     generated: Annotated[
         Path | None,
@@ -90,22 +94,23 @@ def experiment(
     Broken off and started again with the same options, it goes on where it was.
     """
     from captum_focalogic.classifier import find_device
-    from captum_focalogic.experiments import Config, Embedded, ImageNet, find_experiment, run_experiment
+    from captum_focalogic.experiments import Config, Embedded, ImageNet, Photos, find_experiment, run_experiment
 
     config: Config
     if size is Size.embedded:
         if data is not None or model:
-            raise CommandError("--data and --model belong to --size imagenet; the embedded size makes its own")
+            raise CommandError(
+                "--data and --model belong to --size imagenet or photos; the embedded size makes its own"
+            )
         config = Embedded(seed=seed)
         config = config if scenes is None else replace(config, scenes=scenes)
-    elif data is None:
+    elif size is Size.imagenet and data is None:
         raise CommandError("--size imagenet needs --data, a folder of images with a subfolder for each class")
     else:
-        config = ImageNet(
-            data=data,
-            models=tuple(model or ()),
+        told = {"data": data, "models": tuple(model or ()) or None, "segmenter": segmenter}
+        config = (Photos if size is Size.photos else ImageNet)(
+            **{name: value for name, value in told.items() if value is not None},  # type: ignore[arg-type]
             weights=weights,
-            segmenter=segmenter,
             truth=truth,
             generated=generated,
             seed=seed,
@@ -115,6 +120,7 @@ def experiment(
     config = config if epochs is None else replace(config, epochs=epochs)
     folder = out or Path("experiments") / name.value
     found = find_experiment(name.value)
+    found.check_size(config)
     said = {"Experiment": f"{found.title} ({found.source})"}
     if dry_run:
         would_do = "\n".join(f"{condition.name}: {condition.what}" for condition in found.conditions(config))

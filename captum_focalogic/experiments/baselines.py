@@ -470,5 +470,5 @@ def _notes(config: Config, own: Series, equal: Series) -> list[str]:
     return notes
 
 
-EXPERIMENT = Experiment("Beside other methods", "figure 4 and Table 1", _conditions, _conclude)
+EXPERIMENT = Experiment("Beside other methods", "figure 4 and Table 1", _conditions, _conclude, images=_count)
 """The experiment by name "baselines"."""

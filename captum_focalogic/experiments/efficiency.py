@@ -1,16 +1,19 @@
 """Time and metrics by the number of regions and the width of the beam (the paper's figure 11)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import pairwise
 from typing import Any, get_args
 
 import numpy as np
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.experiments.findings import Estimate, change, moves, saved, stays_under_all
 from captum_focalogic.experiments.framework import (
+    EVERY_SIZE,
     FEWEST,
     USUAL,
     Conclusion,
@@ -25,6 +28,7 @@ from captum_focalogic.experiments.framework import (
     Workspace,
     studied,
 )
+from captum_focalogic.experiments.photos import Photos, remembering
 from captum_focalogic.experiments.published import BEAM
 from captum_focalogic.experiments.scenes import scene_items, scene_plan
 from captum_focalogic.experiments.tables import READINGS, measure_table, new_figure
@@ -105,21 +109,30 @@ def prunings(settings: Settings = USUAL) -> list[Pruning]:
 
 def _conditions(config: Config) -> list[Condition[Result]]:
     """A study for each number of regions and each pruning."""
-    return [_condition(config, pruning) for pruning in prunings(config.settings)]
-
-
-def _condition(config: Config, pruning: Pruning) -> Condition[Result]:
-    def make(_: Workspace) -> Setup:
-        how = {"segmenter": Slic(pruning.regions), "search": pruning.search, "max_evaluations": pruning.budget}
-        if isinstance(config, Embedded):
-            return Setup(scene_plan(load_model(), "demo", **how), scene_items(_count(config)))
-        name = config.model_name
-        model = config.find_model(name)
-        return Setup(config.plan(name, model, **how), config.find_items(model))
-
+    setup = _setup(config)
     images = f"{_count(config)} {'scenes' if isinstance(config, Embedded) else 'images'}"
+    return [_condition(pruning, images, setup) for pruning in prunings(config.settings)]
+
+
+def _condition(pruning: Pruning, images: str, setup: Callable[..., Setup]) -> Condition[Result]:
+    def make(_: Workspace) -> Setup:
+        return setup(segmenter=Slic(pruning.regions), search=pruning.search, max_evaluations=pruning.budget)
+
     what = f"explain {images} by {pruning.regions} SLIC regions, {pruning.beam}, at most {pruning.budget:,} evaluations"
     return studied(pruning.name, what, make)
+
+
+def _setup(config: Config) -> Callable[..., Setup]:
+    """What makes a study of a plan's fields; all studies of it share one model, and on photographs its answers."""
+    if isinstance(config, Embedded):
+        return lambda **how: Setup(scene_plan(load_model(), "demo", **how), scene_items(_count(config)))
+
+    @cache
+    def model() -> Classifier:
+        found = config.find_model(config.model_name)
+        return remembering(found) if isinstance(config, Photos) else found
+
+    return lambda **how: Setup(config.plan(config.model_name, model(), **how), config.find_items(model()))
 
 
 def _count(config: Config) -> int:
@@ -134,8 +147,13 @@ def _conclude(config: Config, results: Sequence[Result]) -> Conclusion:
     measured = _measured(results)
     by = dict(zip(tried, measured, strict=True))
     facts = {"regions": ".1f", "evaluations": ",.0f", "time": ".2f", "stopped": ".0%"}
+    time = "Time: seconds over those of the first line; "
+    if isinstance(config, Photos):
+        # answers that were remembered take no time
+        del facts["time"]
+        time = ""
     caption = (
-        "By SLIC's number of regions and by the beam; means over images. Time: seconds over those of the first line; "
+        f"By SLIC's number of regions and by the beam; means over images. {time}"
         f"stopped: share of the images whose search ended at its budget, {BUDGET:,} evaluations up to "
         f"{EXHAUSTIVE_REGIONS} regions and half as many above."
     )
@@ -244,6 +262,14 @@ def _colours(count: int) -> list[Any]:
     return [matplotlib.colormaps["viridis"](place / max(1, count - 1)) for place in range(count)]
 
 
+_TIME = {
+    False: "Time is the clock's, in one run: whatever else the machine did is in it. Evaluations are exact.",
+    True: "The network's answers are remembered from one search to the next, so that the clock says nothing of a "
+    "search by itself. Evaluations are what each search asks for, remembered or not.",
+}
+"""On the clock, where answers are remembered (True) and where not."""
+
+
 def _notes(config: Config) -> list[str]:
     notes = [
         "The paper does not say which k states its beam keeps; here the most confident, of each state's children (the "
@@ -252,7 +278,7 @@ def _notes(config: Config) -> list[str]:
         "counts from 0.05 on. There is no search without a beam to hold others against above 12 regions.",
         f"In the paper, time grows about linearly with the regions at a beam of {BEAM}, which keeps so many "
         "children of each state.",
-        "Time is the clock's, in one run: whatever else the machine did is in it. Evaluations are exact.",
+        _TIME[isinstance(config, Photos)],
         "Where a search ended at its budget, its states are those found so far; images of which none was found are "
         "left out of means of precision and divergence.",
         "SLIC cuts in both sizes, since it can be asked for a number of regions.",
@@ -262,5 +288,7 @@ def _notes(config: Config) -> list[str]:
     return notes
 
 
-EXPERIMENT = Experiment("Efficiency", "figure 11 and section 3.6", _conditions, _conclude)
+EXPERIMENT = Experiment(
+    "Efficiency", "figure 11 and section 3.6", _conditions, _conclude, sizes=EVERY_SIZE, images=_count
+)
 """The experiment by name "efficiency"."""

@@ -5,8 +5,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from safetensors import safe_open
@@ -14,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from captum_focalogic.classifier import Classifier, find_classifier
+from captum_focalogic.errors import InputError, warn
 from captum_focalogic.files import make_folder, write_bytes
 from captum_focalogic.search.run import check_whole
 from captum_focalogic.study import (
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 
 FEWEST = 10
 """Images below which an interval of a mean, or a share of images, says too little to decide anything."""
+
+EVERY_SIZE = ("embedded", "photos", "imagenet")
+"""How large an experiment can be."""
 
 DEFAULT_MODEL = "torchvision:resnet50"
 """The model of the imagenet size, where none is named."""
@@ -108,6 +113,8 @@ class Embedded:
         If a number is below 1, or the seed below 0.
     """
 
+    size: ClassVar[str] = "embedded"
+
     images: int = 100
     seed: int = 0
     scenes: int = 6_000
@@ -147,6 +154,8 @@ class ImageNet:
     settings : Settings
         What is tried, and how much of it.
     """
+
+    size: ClassVar[str] = "imagenet"
 
     data: str
     images: int = 200
@@ -190,11 +199,6 @@ class ImageNet:
 
 Config = Embedded | ImageNet
 """How large an experiment is."""
-
-
-def size_of(config: Config) -> str:
-    """The name of a size."""
-    return "embedded" if isinstance(config, Embedded) else "imagenet"
 
 
 def _check(config: Config, *names: str) -> None:
@@ -432,6 +436,10 @@ class Experiment:
         Makes the outcome of what the conditions returned, in their order.
     trains : bool
         Whether networks are trained, so that the number of scenes and of epochs matters.
+    sizes : sequence of str
+        The sizes it has.
+    images : callable
+        How many images every condition explains at most.
     """
 
     title: str
@@ -439,6 +447,30 @@ class Experiment:
     conditions: Callable[[Config], Sequence[Condition[Any]]]
     conclude: Callable[[Config, Sequence[Any]], Conclusion]
     trains: bool = False
+    sizes: Sequence[str] = ("embedded", "imagenet")
+    images: Callable[[Config], int] = attrgetter("images")
+
+    def check_size(self, config: Config) -> None:
+        """Refuse a size that the experiment does not have.
+
+        Raises
+        ------
+        InputError
+            If it has none of the kind.
+        """
+        if config.size not in self.sizes:
+            raise InputError(f"{self.title} has no size {config.size}; it has {', '.join(self.sizes)}")
+
+    def warn_of_few(self, config: Config) -> None:
+        """Say beforehand that there are too few images for a verdict: hours may be spent on nothing else."""
+        count = self.images(config)
+        if isinstance(config, ImageNet):
+            count = min(count, len(config.find_items()))
+        if count < FEWEST:
+            warn(
+                f"{count} images are too few to hold the paper's findings against: a verdict needs {FEWEST}, so the "
+                "findings will not be testable; give more images"
+            )
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:

@@ -232,5 +232,5 @@ def _notes(config: Config) -> list[str]:
     return notes
 
 
-EXPERIMENT = Experiment("Multimodal language models", "figure 10", _conditions, _conclude)
+EXPERIMENT = Experiment("Multimodal language models", "figure 10", _conditions, _conclude, images=_count)
 """The experiment by name "mllm"."""

@@ -23,6 +23,7 @@ from captum_focalogic.experiments.findings import (
     untestable,
 )
 from captum_focalogic.experiments.framework import (
+    EVERY_SIZE,
     Conclusion,
     Condition,
     Config,
@@ -233,5 +234,5 @@ def _notes(config: Config, results: Sequence[Result]) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment("Architectures", "Table 3 and figure 8", _conditions, _conclude, trains=True)
+EXPERIMENT = Experiment("Architectures", "Table 3 and figure 8", _conditions, _conclude, trains=True, sizes=EVERY_SIZE)
 """Several architectures, one line each."""

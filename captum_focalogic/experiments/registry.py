@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments.framework import Conclusion, Config, Experiment, Workspace, size_of
+from captum_focalogic.experiments.framework import Conclusion, Config, Experiment, Workspace
 from captum_focalogic.figures.plots import rendered
 from captum_focalogic.files import encode_text, make_folder, write_bytes
 from captum_focalogic.study import Engine
@@ -46,7 +46,7 @@ def run_experiment(
     ----------
     name : str
         One of :data:`NAMES`.
-    config : Embedded or ImageNet
+    config : Embedded, Photos or ImageNet
         How large it is.
     out : str or Path
         Folder for the table, the figure, the page, and what was made on the way.
@@ -65,9 +65,16 @@ def run_experiment(
     Raises
     ------
     InputError
-        If there is no such experiment, or its configuration lacks something.
+        If there is no such experiment, it has no such size, or its configuration lacks something.
+
+    Warns
+    -----
+    FocaLogicWarning
+        If there are too few images for any verdict.
     """
     experiment = find_experiment(name)
+    experiment.check_size(config)
+    experiment.warn_of_few(config)
     workspace = Workspace(Path(out), engine, show_progress)
     results = [condition.run(workspace) for condition in experiment.conditions(config)]
     outcome = experiment.conclude(config, results)
@@ -85,9 +92,8 @@ def how(name: str, config: Config) -> list[str]:
     models = plain.pop("models", ())
     options = [*((f"--{key}", str(value)) for key, value in plain.items()), *(("--model", model) for model in models)]
     told = ", ".join(f"{option.removeprefix('--')} {value}" for option, value in options)
-    size = size_of(config)
-    command = shlex.join(["focalogic", "experiment", name, "--size", size, *itertools.chain(*options)])
-    return [f"Size: {size} ({told}).", f"```sh\n{command}\n```"]
+    command = shlex.join(["focalogic", "experiment", name, "--size", config.size, *itertools.chain(*options)])
+    return [f"Size: {config.size} ({told}).", f"```sh\n{command}\n```"]
 
 
 def write_outcome(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from captum_focalogic.demo.scenes import SceneConfig
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.framework import ImageNet
+from captum_focalogic.experiments.photos import Photos
 from captum_focalogic.experiments.published import GRID, POINTS_PER_SIDE, Published
 from captum_focalogic.names import whole_number
 from captum_focalogic.regions import MIN_AREA
@@ -88,18 +89,25 @@ def embedded_segmentations() -> list[Segmentation]:
 
 
 def imagenet_segmentations(config: ImageNet) -> list[Segmentation]:
-    """The segmenter that was asked for, its other settings, SLIC, and the paper's 3x3 grid."""
+    """The segmenter that was asked for, its other settings, other segmenters, and the paper's 3x3 grid.
+
+    The others are SLIC with several numbers of regions, and on photographs, where SLIC is the usual one, two that are
+    given as many regions as it.
+    """
     kind, _, text = config.segmenter.partition(":")
     reference = _title(config.segmenter)
+    number = whole_number(text)
     if kind in _BY_POINTS:
         family = _by_points(kind, text, reference)
     else:
         family = [_named(config.segmenter, "reference", reference)]
-        number = whole_number(text)
         if number is not None:
             counts = _around(number)
             family += [_named(f"{kind}:{count}", "setting", reference) for count in counts]
-    others = [_named(f"slic:{count}", "segmenter", reference) for count in (8, 12, 16)]
+    names = [f"slic:{count}" for count in (8, 12, 16)]
+    if isinstance(config, Photos) and number is not None:
+        names = [f"felzenszwalb:{number}", f"watershed:{number}"]
+    others = [_named(name, "segmenter", reference) for name in names]
     stress = _named(_PATCHES, "stress", reference)
     known = {one.name for one in family}
     return [*family, *(one for one in (*others, stress) if one.name not in known)]

@@ -14,6 +14,7 @@ from captum_focalogic.demo.scenes import SceneConfig
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.findings import Estimate, change, moves, saved, saves, stays, stays_under_all
 from captum_focalogic.experiments.framework import (
+    EVERY_SIZE,
     Conclusion,
     Condition,
     Config,
@@ -361,5 +362,7 @@ def _notes(config: Config, counts: Counts) -> list[str]:
     return notes
 
 
-EXPERIMENT = Experiment("Stability under segmentation", "figure 9 and section 3.6", _conditions, _conclude)
+EXPERIMENT = Experiment(
+    "Stability under segmentation", "figure 9 and section 3.6", _conditions, _conclude, sizes=EVERY_SIZE
+)
 """The experiment by name "stability"."""

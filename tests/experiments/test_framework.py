@@ -21,10 +21,10 @@ from captum_focalogic.experiments.framework import (
     Workspace,
     attempted,
     file_name,
-    size_of,
     spread,
     studied,
 )
+from captum_focalogic.experiments.photos import Photos
 from captum_focalogic.study import same_rows
 from captum_focalogic.study.settings import StudySettings, model_factory
 
@@ -40,8 +40,9 @@ def test_sizes_are_whole_numbers(size, change) -> None:
 
 
 def test_sizes_have_names_and_a_usual_model() -> None:
-    assert size_of(Embedded()) == "embedded"
-    assert size_of(ImageNet("x")) == "imagenet"
+    assert Embedded().size == "embedded"
+    assert ImageNet("x").size == "imagenet"
+    assert Photos().size == "photos"
     assert ImageNet("x").model_name == DEFAULT_MODEL
     assert ImageNet("x", models=("demo", "b")).model_name == "demo"
 

@@ -8,6 +8,7 @@ from tiny_models import Brightest
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import ImageNet
+from captum_focalogic.experiments.photos import Photos
 from captum_focalogic.experiments.published import REGIONS_SAVED
 from captum_focalogic.experiments.segmentations import (
     Counts,
@@ -50,6 +51,19 @@ def test_a_segmenter_with_a_number_is_given_fewer_and_more() -> None:
     ]
     assert all(way.against == "slic 12" for way in ways)
     assert ways[1].cut().n_segments == 8
+
+
+def test_on_photographs_other_segmenters_cut_into_as_many_regions() -> None:
+    ways = imagenet_segmentations(Photos(segmenter="slic:6"))
+    assert [(way.name, way.kind) for way in ways] == [
+        ("slic 6", "reference"),
+        ("slic 4", "setting"),
+        ("slic 8", "setting"),
+        ("felzenszwalb 6", "segmenter"),
+        ("watershed 6", "segmenter"),
+        ("grid 3x3", "stress"),
+    ]
+    assert ways[3].cut().n_segments == 6
 
 
 class _FourMasks:
