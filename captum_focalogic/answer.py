@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from captum_focalogic.arrays import Labels
 from captum_focalogic.attributor import check_bound, warn_of_emptiness
 from captum_focalogic.baselines import baseline_from_text
-from captum_focalogic.classifier import Classifier, as_classifier, find_classifier, find_device
+from captum_focalogic.classifier import Classifier, as_classifier, find_classifier, find_device, with_preprocess
 from captum_focalogic.criteria import OutputKind, Outputs, Over, Top1, Top1Ratio, class_number, criterion_text
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, SearchInterrupt, warn
@@ -31,6 +31,7 @@ from captum_focalogic.logic import symbol
 from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for, drive
 from captum_focalogic.masked_model import search as run_searches
 from captum_focalogic.oracle import AnyCriterion
+from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Prediction, Removal
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.critical import CriticalSets, Inquiry
@@ -178,7 +179,9 @@ def explain_image(
     image: Any,
     *,
     preprocess: Callable[[Image.Image], Any] | None = None,
-    labels: Sequence[str] | Mapping[Any, str] | None = None,
+    mean: Any = None,
+    std: Any = None,
+    labels: Sequence[str] | Mapping[Any, str] | str | None = None,
     segmenter: Segmenter | Labels | str = SEGMENTER,
     baseline: Fill = BASELINE,
     removal: Removal = "fill",
@@ -200,15 +203,18 @@ def explain_image(
     Parameters
     ----------
     model : nn.Module, callable, Classifier or str
-        Images (N, 3, H, W) in [0, 1] to one row an image: class scores, labels, or one number; or a name, as on the
-        command line ("torchvision:resnet18").
+        Images (N, 3, H, W) in [0, 1], or as ``preprocess`` or ``mean`` and ``std`` normalise them, to one row an image:
+        class scores, labels, or one number; or a name, as on the command line ("torchvision:resnet18").
     image : path, Pillow image, array or Tensor
         See :func:`captum_focalogic.images.open_image`.
     preprocess : callable, optional
-        The opened image (PIL) to what the model sees of it: (3, H, W) in [0, 1], or an image. By default the
-        classifier's own; without one, the model sees the whole image.
-    labels : sequence or mapping of str, optional
-        Class names; by default the classifier's own.
+        The opened image (PIL) to what the model sees of it: the transforms of torchvision's weights or of timm, an
+        image processor of transformers, any function. Normalisation is found out and undone for all but the model. By
+        default the classifier's own; without one, the model sees the whole image.
+    mean, std : float or sequence of float, optional
+        What the model takes its images normalised by, each channel, where no preprocessing of its own says it.
+    labels : sequence or mapping of str, or str, optional
+        Class names, or the name of such a list, "imagenet"; by default the classifier's own.
     segmenter : str, callable or (H, W) integers
         What cuts the image: a name, a function from (3, H, W) in [0, 1] to a label map, or the label map.
     baseline : str, float, Tensor or callable
@@ -264,6 +270,8 @@ def explain_image(
             model,
             [image],
             preprocess=preprocess,
+            mean=mean,
+            std=std,
             labels=labels,
             segmenter=segmenter,
             baseline=baseline,
@@ -291,7 +299,9 @@ def explain_images(
     images: Sequence[Any],
     *,
     preprocess: Callable[[Image.Image], Any] | None = None,
-    labels: Sequence[str] | Mapping[Any, str] | None = None,
+    mean: Any = None,
+    std: Any = None,
+    labels: Sequence[str] | Mapping[Any, str] | str | None = None,
     segmenter: Segmenter | Labels | str = SEGMENTER,
     baseline: Fill = BASELINE,
     device: str | torch.device = "auto",
@@ -307,7 +317,7 @@ def explain_images(
     list of Answer
         One an image, in order.
     """
-    classifier, place = _classifier(model, preprocess, labels, device)
+    classifier, place = _classifier(model, preprocess, Normalisation.stated(mean, std), labels, device)
     sessions = []
     for number, image in enumerate(images):
         title = Path(image).name if isinstance(image, str | Path) else "image" if number == 0 else f"image {number + 1}"
@@ -428,7 +438,7 @@ def decision_text(session: Session) -> str:
 
 
 def _classifier(
-    model: Any, preprocess: Any, labels: Any, device: str | torch.device
+    model: Any, preprocess: Any, normalisation: Normalisation | None, labels: Any, device: str | torch.device
 ) -> tuple[Classifier, torch.device]:
     """The model as a classifier, where it runs."""
     if isinstance(model, str):
@@ -440,9 +450,15 @@ def _classifier(
         place = _place_of(classifier.forward) if str(device) == "auto" else find_device(str(device))
         if str(device) != "auto" and isinstance(classifier.forward, nn.Module):
             classifier.forward.to(place)
-    if preprocess is not None:
-        classifier = replace(classifier, preprocess=preprocess, preprocess_labels=None)
+    if preprocess is not None or normalisation is not None:
+        classifier = with_preprocess(classifier, preprocess, normalisation)
+        classifier = replace(classifier, forward=_on(classifier.forward, place))
     return (classifier if labels is None else replace(classifier, labels=labels)), place
+
+
+def _on(forward: Any, place: torch.device) -> Any:
+    """A model's normalisation beside it; nothing else is left to be moved."""
+    return forward.to(place) if isinstance(forward, nn.Module) else forward
 
 
 def _place_of(forward: Any) -> torch.device:

@@ -11,6 +11,7 @@ from torch import Tensor
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.errors import ArgumentError, InputError, warn
 from captum_focalogic.masking import Example
+from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.regions import as_label_map, partition_from_masks
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
 
@@ -47,7 +48,10 @@ def format_inputs(inputs: Any) -> tuple[Tensor, ...]:
 
 
 def format_baselines(
-    baselines: Any, inputs: tuple[Tensor, ...], masks: tuple[Tensor, ...] | None = None
+    baselines: Any,
+    inputs: tuple[Tensor, ...],
+    masks: tuple[Tensor, ...] | None = None,
+    normalisation: Normalisation | None = None,
 ) -> tuple[Tensor, ...]:
     """Baselines as tensors that broadcast to the inputs, on their device.
 
@@ -57,6 +61,8 @@ def format_baselines(
         One for each input. A text names a baseline of images, such as "mean".
     inputs, masks : tuple of Tensor
         What was formatted before; named baselines need the masks.
+    normalisation : Normalisation, optional
+        What the inputs are normalised by: a named baseline is one of the images before that.
 
     Raises
     ------
@@ -72,9 +78,16 @@ def format_baselines(
             f"there are {len(inputs)} input tensor(s) but {len(baselines)} baseline(s); give one for each"
         )
     if masks is not None:
-        made = zip(baselines, inputs, masks, strict=True)
-        baselines = tuple(baseline_from_text(each)(*of) if isinstance(each, str) else each for each, *of in made)
+        baselines = tuple(
+            _named_baseline(each, tensor, mask, normalisation) if isinstance(each, str) else each
+            for each, tensor, mask in zip(baselines, inputs, masks, strict=True)
+        )
     return tuple(_format_baseline(*pair) for pair in zip(baselines, inputs, strict=True))
+
+
+def _named_baseline(text: str, inputs: Tensor, mask: Tensor, normalisation: Normalisation | None) -> Tensor:
+    fill = baseline_from_text(text)
+    return fill(inputs, mask) if normalisation is None else normalisation.apply(fill(normalisation.undo(inputs), mask))
 
 
 def _format_baseline(baseline: Any, tensor: Tensor) -> Tensor:
@@ -190,8 +203,8 @@ def _segment(row: Tensor, segmenter: Segmenter, to_image: ToImage | None) -> Ten
     if low < 0 or high > 1:
         if to_image is None:
             warn(
-                "the input is not in [0, 1], so it was stretched to that range for the segmenter; "
-                "pass to_image= to undo the model's normalisation instead"
+                "the input is not in [0, 1], so it was stretched to that range for the segmenter; pass mean= and std= "
+                "(or to_image=) to undo the model's normalisation instead"
             )
             image = (image - low) / (high - low) if high > low else torch.zeros_like(image)
         else:

@@ -16,8 +16,9 @@ from captum_focalogic.criteria import Criterion, OutputCriterion, Outputs
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, SearchInterrupt, warn
 from captum_focalogic.focus import Focus
-from captum_focalogic.masked_model import MaskedModel, batching_for, search
+from captum_focalogic.masked_model import MaskedModel, batching_for, image_maker, search
 from captum_focalogic.oracle import AutoBatching
+from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Removal
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.strategies import check_reading, strategy_for
@@ -66,8 +67,13 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
     removal : {"fill", "tokens"}
         How dropped regions are taken away: filled with the baselines, or left out by the model itself, in regions of
         whole patches (see :class:`~captum_focalogic.masked_model.MaskedModel`).
+    mean, std : float or sequence of float, optional
+        What the inputs are normalised by, each channel, such as ``weights.transforms().mean`` and ``.std``. It is
+        undone for the segmenter, for the image that is shown, and for baselines by name, so that "black" is black. The
+        number 0 stays what it is in Captum, the model's own zero: of normalised images the mean colour that was
+        subtracted, a grey.
     to_image : callable, optional
-        Undoes the model's normalisation for the segmenter: (C, H, W) -> (3, H, W) in [0, 1].
+        Undoes another normalisation for the segmenter and the image that is shown: (C, H, W) -> (3, H, W) in [0, 1].
 
     Examples
     --------
@@ -94,6 +100,8 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         time_limit: float | None = None,
         outputs: Outputs = "auto",
         removal: Removal = "fill",
+        mean: Any = None,
+        std: Any = None,
         to_image: arguments.ToImage | None = None,
     ) -> None:
         super().__init__(forward_func)
@@ -117,7 +125,9 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         self.time_limit = time_limit
         self.outputs = outputs
         self.removal = removal
+        self.mean, self.std = mean, std
         self.to_image = to_image
+        image_maker(to_image, Normalisation.stated(mean, std))
         self._measured: dict[Any, AutoBatching] = {}
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
@@ -139,8 +149,9 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         ----------
         inputs : Tensor or tuple of Tensor
             (N, ...) each, N examples.
-        baselines : None, number, Tensor, or a tuple of these
-            What dropped regions are replaced by; 0 by default.
+        baselines : None, number, str, Tensor, or a tuple of these
+            What dropped regions are replaced by; 0 by default, which is black in images in [0, 1] and a grey, the
+            normalisation's mean colour, in normalised ones. Or a name, such as "mean" or "blur".
         target : None, int, tuple, Tensor, list of int or list of tuple
             The class to explain, as in Captum; each example's own prediction by default. For outputs (N, C, ...),
             tuples (class, position ...).
@@ -293,6 +304,8 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
                 removal=self.removal,
                 segmenter=self.segmenter,
                 to_image=self.to_image,
+                mean=self.mean,
+                std=self.std,
                 batching=batching,
             )
             results = search(

@@ -21,6 +21,9 @@ FromImage = Callable[[Tensor], Tensor]
 Baseline = Callable[[Tensor, Tensor], Tensor]
 """Inputs (N, C, H, W) and feature mask, broadcastable to them, to baselines."""
 
+_BEYOND = 1e-3
+"""How far outside of [0, 1] resizing leaves floats of images."""
+
 
 def mean_colour(inputs: Tensor) -> Tensor:
     """Each image's own mean colour, everywhere."""
@@ -151,7 +154,7 @@ def baseline_from_text(text: str) -> Baseline:
         return found
     if not 0 <= shade <= 1:
         raise InputError(f"baseline {text!r}: a shade of grey lies between 0 (black) and 1 (white)")
-    return lambda inputs, _: constant(inputs, shade)
+    return _shade(shade)
 
 
 def named_mean(_: str) -> Baseline:
@@ -161,12 +164,27 @@ def named_mean(_: str) -> Baseline:
 
 def named_white(_: str) -> Baseline:
     """The name ``white``."""
-    return lambda inputs, _: white(inputs)
+    return _shade(1.0)
 
 
 def named_black(_: str) -> Baseline:
     """The name ``black``."""
-    return lambda inputs, _: black(inputs)
+    return _shade(0.0)
+
+
+def _shade(value: float) -> Baseline:
+    """A shade of grey of images in [0, 1]; in normalised ones 0 would be the mean colour and 1 anything."""
+
+    def fill(inputs: Tensor, _: Tensor) -> Tensor:
+        low, high = (float(bound) for bound in inputs.aminmax()) if inputs.numel() else (0.0, 0.0)
+        if inputs.is_floating_point() and (low < -_BEYOND or (value and high > 1 + _BEYOND)):
+            raise InputError(
+                f"black, white and shades of grey are of images in [0, 1]; these lie in [{low:.3g}, {high:.3g}]. Say "
+                "what they are normalised by, mean= and std=, such as those of weights.transforms()"
+            )
+        return constant(inputs, value)
+
+    return fill
 
 
 def named_blur(text: str) -> Baseline:

@@ -16,6 +16,7 @@ from captum_focalogic.arrays import Labels
 from captum_focalogic.errors import InputError
 from captum_focalogic.files import read_lines
 from captum_focalogic.images import Fit, fit_labels, image_tensor, open_image
+from captum_focalogic.preprocess import Normalisation, Preprocess
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +26,18 @@ class Classifier:
     Attributes
     ----------
     forward : callable
-        Images (N, 3, H, W) in [0, 1] to whatever the model answers, one row an image.
+        Images (N, 3, H, W) in [0, 1] to whatever the model answers, one row an image; where ``preprocess`` normalises,
+        what it gives. A network whose first convolution takes one channel is given grey images, (N, 1, H, W).
     preprocess : callable
-        An image of any size (PIL) to the image (3, H, W) in [0, 1] that the model sees of it; the whole image by
-        default.
+        An image of any size (PIL) to what the model sees of it, such as the transforms of torchvision's weights; the
+        whole image by default. Normalisation is found out and undone, so that this gives images in [0, 1], and the
+        model gets it back: see :class:`captum_focalogic.preprocess.Preprocess`.
     preprocess_labels : callable or None
-        A label map (H, W) of the image's size to one of the seen image's size; None where that is not known.
-    labels : sequence or mapping of str, or None
-        Class names; a mapping from class numbers, such as transformers' ``id2label``, is read by its keys.
+        A label map (H, W) of the image's size to one of the seen image's size; by default as ``preprocess`` resizes
+        and crops.
+    labels : sequence or mapping of str, str, or None
+        Class names; a mapping from class numbers, such as transformers' ``id2label``, is read by its keys. A text is
+        the name of such a list, "imagenet", a file with one a line, "labels.txt", or names with commas, "cat,dog".
     name : str
         What it is called.
 
@@ -57,7 +62,21 @@ class Classifier:
     def __post_init__(self) -> None:
         if not callable(self.forward):
             raise InputError(f"a classifier must be a module or a function of images; got {self.forward!r}")
-        object.__setattr__(self, "labels", names.listed_labels(self.labels) or None)
+        object.__setattr__(self, "labels", names.listed_labels(labels_from(self.labels)) or None)
+        self._read_preprocess()
+
+    def _read_preprocess(self) -> None:
+        """Take the preprocessing for what it does: its normalisation goes to the model, its crop to label maps."""
+        own, channels = self.preprocess, _input_channels(self.forward)
+        plain = own is image_tensor or (isinstance(own, partial) and own.func is _fitted)
+        if (plain and channels == 3) or (isinstance(own, Preprocess) and own.channels == channels):
+            return
+        read = Preprocess(own.function if isinstance(own, Preprocess) else own, channels)
+        object.__setattr__(self, "preprocess", read)
+        if read.normalisation is not None:
+            object.__setattr__(self, "forward", Normalised.by(read.normalisation, self.forward))
+        if self.preprocess_labels is None and own is not image_tensor:
+            object.__setattr__(self, "preprocess_labels", read.labels)
 
     @classmethod
     def fitted(
@@ -82,6 +101,12 @@ class Classifier:
         return self.labels[target] if known and self.labels is not None and target is not None else None
 
 
+def _input_channels(forward: Callable[[Tensor], Any]) -> int:
+    """Channels of the images that a model takes: 1 where the first convolution of a module takes one, else 3."""
+    layers = forward.modules() if isinstance(forward, nn.Module) else ()
+    return 1 if next((layer.in_channels for layer in layers if isinstance(layer, nn.Conv2d)), 3) == 1 else 3
+
+
 def _fitted(image: Image.Image, fit: Fit) -> Tensor:
     return image_tensor(fit(open_image(image)))
 
@@ -91,7 +116,7 @@ class Normalised(nn.Module):
 
     Parameters
     ----------
-    model : nn.Module
+    model : callable
         Takes normalised images.
     mean, std : sequence of float
         Of each channel.
@@ -100,11 +125,16 @@ class Normalised(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(self, model: Callable[[Tensor], Any], mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         self.model = model
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+
+    @classmethod
+    def by(cls, normalisation: Normalisation, model: Callable[[Tensor], Any]) -> "Normalised":
+        """A model behind a normalisation."""
+        return cls(model, normalisation.mean.tolist(), normalisation.std.tolist())
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores of images (N, 3, H, W) in [0, 1]."""
@@ -125,6 +155,49 @@ def as_classifier(model: Any) -> Classifier:
     maker = next((names.ADOPTED[package] for package in packages if package in names.ADOPTED), None)
     adopted = None if maker is None else names.import_object(maker)(model)
     return adopted or Classifier(model, name=getattr(model, "__name__", type(model).__name__))
+
+
+def with_preprocess(
+    classifier: Classifier,
+    preprocess: Callable[[Image.Image], Any] | None,
+    normalisation: Normalisation | None = None,
+) -> Classifier:
+    """A classifier with the preprocessing and the normalisation that the user says.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        One that brings a preprocessing takes images in [0, 1]; of others ``forward`` is the model as the user has it.
+    preprocess : callable, optional
+        In place of the classifier's own.
+    normalisation : Normalisation, optional
+        What the user's model takes its images normalised by.
+
+    Raises
+    ------
+    InputError
+        If the classifier brings its own normalisation, or the preprocessing normalises otherwise.
+    """
+    own = classifier.preprocess
+    bare = (own.function if isinstance(own, Preprocess) else own) is image_tensor
+    if normalisation is not None and not bare:
+        raise InputError(f"{classifier.name} brings its normalisation along; leave mean= and std= out")
+    read = None if preprocess is None else Preprocess(preprocess, _input_channels(classifier.forward))
+    found = None if read is None else read.normalisation
+    if normalisation is not None and found is not None and not found.like(normalisation):
+        raise InputError(f"preprocess normalises by {found}, but mean= and std= say {normalisation}; leave these out")
+    by = normalisation or found
+    if bare and by is not None:
+        classifier = replace(classifier, forward=Normalised.by(by, classifier.forward))
+    return classifier if read is None else replace(classifier, preprocess=read, preprocess_labels=read.labels)
+
+
+def labels_from(labels: Any) -> Any:
+    """Names of classes as they are, or those that a text stands for: "imagenet", "labels.txt", "cat,dog"."""
+    listed = isinstance(labels, str) and (
+        labels in names.names_of("labels") or "," in labels or Path(labels).suffix == ".txt"
+    )
+    return split_labels(f"@{labels}")[1] if listed else labels
 
 
 def find_classifier(name: str, weights: str | Path | None = None) -> Classifier:

@@ -95,7 +95,7 @@ def decode_image(source: str | Path | bytes | BinaryIO | Image.Image, what: str 
 
 
 def check_seen(seen: Any, preprocess: str = "preprocess") -> "Tensor":
-    """What a preprocessing made of an image, (3, H, W) float32 in [0, 1] on the CPU.
+    """What a preprocessing made of an image, (3, H, W) or in grey (1, H, W), float32 in [0, 1] on the CPU.
 
     Parameters
     ----------
@@ -113,14 +113,14 @@ def check_seen(seen: Any, preprocess: str = "preprocess") -> "Tensor":
 
     if isinstance(seen, Image.Image):
         return image_tensor(seen)
-    if not isinstance(seen, torch.Tensor) or seen.dim() != 3 or seen.shape[0] != 3:
+    if not isinstance(seen, torch.Tensor) or seen.dim() != 3 or seen.shape[0] not in (1, 3) or not seen.numel():
         given = tuple(seen.shape) if isinstance(seen, torch.Tensor) else type(seen).__name__
         raise InputError(f"{preprocess} must return an image (PIL) or a (3, H, W) tensor; got {given}")
     low, high = float(seen.min()), float(seen.max())
     if not (low >= 0 and high <= 1):
         raise InputError(
-            f"{preprocess} must return an image in [0, 1]; this one lies in [{low:.3g}, {high:.3g}]. Move the "
-            "normalisation into the model, as in nn.Sequential(Normalize(mean, std), model)"
+            f"{preprocess} must return an image in [0, 1], or one that is normalised, each channel by a mean and a "
+            f"standard deviation; this one lies in [{low:.3g}, {high:.3g}]. Move what else it does into the model"
         )
     return seen.detach().float().cpu()
 

@@ -43,6 +43,7 @@ from captum_focalogic.oracle.forward import warn_of_training
 from captum_focalogic.oracle.memory import HIGHEST
 from captum_focalogic.oracle.references import reference_outputs
 from captum_focalogic.oracle.removal import prove, removing, snapped
+from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Prediction, Provenance, Removal, versions
 from captum_focalogic.regions import Partition
 from captum_focalogic.search import Reading, Run, SearchResult, Strategy
@@ -96,6 +97,7 @@ class _Call:
     masker: Masker
     removal: Removal
     baseline: str | None
+    normalisation: Normalisation | None
     lost: tuple[NDArray[np.int64], ...]
 
 
@@ -129,7 +131,7 @@ class MaskedModel:
         transformer (:mod:`captum_focalogic.integrations.vision_transformers`), or a model that has
         ``forward_masked(images (B, C, H, W), kept (B, H, W) bool)``. Regions are then made of whole patches first. It
         is tried before anything is asked, and refused where the model does not do it; see ``docs/removal.md``.
-    segmenter, to_image
+    segmenter, to_image, mean, std
         As for :class:`~captum_focalogic.attributor.FocaLogic`.
     perturbations_per_eval : int or "auto"
         Most masked inputs in one call of the model.
@@ -163,6 +165,8 @@ class MaskedModel:
         removal: Removal = "fill",
         segmenter: str | Segmenter = "slic:12",
         to_image: arguments.ToImage | None = None,
+        mean: Any = None,
+        std: Any = None,
         perturbations_per_eval: RowsPerCall = "auto",
     ) -> None:
         rows = arguments.format_inputs(inputs)
@@ -182,6 +186,8 @@ class MaskedModel:
             removal=removal,
             segmenter=segmenter,
             to_image=to_image,
+            mean=mean,
+            std=std,
             batching=batching_for(perturbations_per_eval, forward_func, rows, {}),
         )
         self.__dict__.update(one.__dict__)
@@ -202,6 +208,8 @@ class MaskedModel:
         removal: Removal = "fill",
         segmenter: str | Segmenter = "slic:12",
         to_image: arguments.ToImage | None = None,
+        mean: Any = None,
+        std: Any = None,
         batching: Batching | None = None,
     ) -> "list[MaskedModel]":
         """One MaskedModel an example, whose references are asked in shared calls.
@@ -209,8 +217,10 @@ class MaskedModel:
         Parameters are those of the class, for N examples; ``batching`` says how many rows a call may have.
         """
         rows = arguments.format_inputs(inputs)
-        masks = arguments.masks_of(feature_mask, rows, segmenter, to_image)
-        examples = arguments.take_apart(rows, arguments.format_baselines(baselines, rows, masks), masks)
+        normalisation = Normalisation.stated(mean, std)
+        masks = arguments.masks_of(feature_mask, rows, segmenter, image_maker(to_image, normalisation))
+        filled = arguments.format_baselines(baselines, rows, masks, normalisation)
+        examples = arguments.take_apart(rows, filled, masks)
         judged_by = parse_criterion(criterion) if isinstance(criterion, str) else criterion
         asked = removing(removal, forward_func, examples)
         lost, examples = snapped(examples, asked) if removal == "tokens" else ((), examples)
@@ -229,6 +239,7 @@ class MaskedModel:
             Masker(),
             removal,
             baselines if isinstance(baselines, str) else None,
+            normalisation,
             lost,
         )
         models = [cls.__new__(cls) for _ in examples]
@@ -396,7 +407,7 @@ class MaskedModel:
 
     def filled(self, baselines: Any) -> "MaskedModel":
         """The same example, filled with other baselines: its reference is shared, its memory begins anew."""
-        formatted = arguments.format_baselines(baselines, self.example.inputs, self._masks())
+        formatted = arguments.format_baselines(baselines, self.example.inputs, self._masks(), self._call.normalisation)
         own = tuple(
             each[0] if each.dim() == row.dim() else each
             for each, row in zip(formatted, self.example.inputs, strict=True)
@@ -440,8 +451,8 @@ class MaskedModel:
         """A focus of this model with its image, where the example is one that can be shown."""
         if focus.label_map is None:
             return focus
-        row = self.example.inputs[0][0]
-        image = image_bytes(row if to_image is None else to_image(row), stretched=to_image is None)
+        row, shown_by = self.example.inputs[0][0], image_maker(to_image, self._call.normalisation)
+        image = image_bytes(row if shown_by is None else shown_by(row), stretched=shown_by is None)
         return focus if image is None or image.shape[:2] != focus.label_map.shape else replace(focus, image=image)
 
     @property
@@ -486,6 +497,19 @@ class MaskedModel:
             top.indices.numpy().astype(np.int64),
             values.gather(1, top.indices).float().numpy(),
         )
+
+
+def image_maker(to_image: arguments.ToImage | None, normalisation: Normalisation | None) -> arguments.ToImage | None:
+    """What makes an image of a model's input: what the user says, or the normalisation undone.
+
+    Raises
+    ------
+    InputError
+        If both are said.
+    """
+    if to_image is not None and normalisation is not None:
+        raise InputError("to_image= and mean=, std= both say how an input becomes an image; give one of them")
+    return to_image if normalisation is None else normalisation.undo
 
 
 class _Identity:

@@ -147,7 +147,7 @@ def find_regions(
     if isinstance(cut, str):
         cut = segmenter_from_text(cut)
     if callable(cut):
-        return as_label_map(cut(image.pixels), image.seen_size)
+        return as_label_map(cut(image.pixels.expand(3, -1, -1)), image.seen_size)
     (height, width), label_map = image.seen_size, np.asarray(cut)
     if label_map.shape == (height, width):
         return as_label_map(label_map, (height, width))

@@ -197,10 +197,10 @@ def test_the_model_sees_what_preprocess_makes_of_the_image() -> None:
     )
     assert answer.focus.label_map.shape == (8, 8)
     assert answer.focus.formula == "I1 & I2"
-    with pytest.raises(InputError, match=r"preprocess must return an image in \[0, 1\]; this one lies in \[-1, 1\]"):
+    with pytest.raises(InputError, match=r"preprocess must return an image in \[0, 1\].* lies in \[-1, 1\]"):
         explain_image(Corners(), wide, preprocess=lambda image: torch.from_numpy(quarters(-1, 1)).permute(2, 0, 1))
     with pytest.raises(InputError, match="preprocess must return an image"):
-        explain_image(Corners(), wide, preprocess=lambda image: torch.zeros(1, 4, 4))
+        explain_image(Corners(), wide, preprocess=lambda image: torch.zeros(2, 4, 4))
 
 
 def test_label_maps_of_the_images_own_size_follow_a_crop_that_is_known() -> None:

@@ -21,6 +21,7 @@ from captum_focalogic import FocaLogic, Focus, explain_image
 from captum_focalogic.compare import compare
 from captum_focalogic.errors import InputError, ModelOutputError, SearchInterrupt
 from captum_focalogic.search import Ascending, Beam, Exhaustive
+from captum_focalogic.segmenters import Grid
 from captum_focalogic.verify import verify
 
 READINGS = {"irreducible": oracles.irreducible, "minimal": oracles.minimal, "smallest": oracles.smallest}
@@ -748,3 +749,51 @@ def test_a_study_makes_error_rows_of_answers_that_change_their_form(change: str,
     rows = run_study(patch_items(2), Fickle(change, 2), GRID, truth=False, out=tmp_path / "study").to_pylist()
     assert rows
     assert all("changed its form" in row["error"] for row in rows)
+
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def test_normalised_inputs_are_explained_as_the_images_that_they_are():
+    """Regions, image and named baselines are those of the image, whatever it was normalised by."""
+    image = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(0))
+    mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
+
+    def plain(images):
+        parts = [9 * images[:, 0, :6].mean((1, 2)), 8 * images[:, 1, 3:].mean((1, 2)), 7 * images[:, 2].mean((1, 2))]
+        return torch.stack(parts, 1) - torch.tensor([0.0, -0.3, -0.7])
+
+    cut = Grid(2, 3)
+    for baseline in ("black", "white", "0.3", "mean", "blur:2", "region-mean"):
+        expected = FocaLogic(plain, segmenter=cut).explain(image, baseline)
+        found = FocaLogic(lambda x: plain(x * std + mean), segmenter=cut, mean=MEAN, std=STD).explain(
+            (image - mean) / std, baseline
+        )
+        for one, other in zip(expected, found, strict=True):
+            assert one.region_sets() == other.region_sets()
+            assert np.array_equal(one.image, other.image)
+            assert one.evaluated.score == pytest.approx(other.evaluated.score, abs=1e-5)
+
+
+def test_zero_is_the_models_own_zero_which_is_grey_in_normalised_inputs():
+    seen = []
+
+    def model(x):
+        seen.append(x.clone())
+        return x.mean((2, 3))
+
+    normalised = torch.full((1, 3, 4, 4), 2.0)
+    FocaLogic(model, segmenter=Grid(2, 2), mean=MEAN, std=STD).explain(normalised)
+    assert {value for batch in seen for value in batch.unique().tolist()} == {0.0, 2.0}
+
+
+def test_shades_of_normalised_inputs_whose_normalisation_is_not_known_are_refused():
+    normalised = torch.randn(1, 3, 4, 4)
+    mask = torch.arange(4).reshape(1, 1, 4, 1)
+    for shade in ("black", "white", "0.5"):
+        with pytest.raises(InputError, match="Say what they are normalised by, mean= and std="):
+            FocaLogic(lambda x: x.mean((2, 3))).explain(normalised, shade, feature_mask=mask)
+    with pytest.raises(InputError, match="mean= and std= go together"):
+        FocaLogic(lambda x: x, mean=MEAN)
+    with pytest.raises(InputError, match="both say how an input becomes an image"):
+        FocaLogic(lambda x: x, mean=MEAN, std=STD, to_image=lambda row: row)

@@ -542,3 +542,12 @@ def test_a_model_in_training_mode_is_said_before_it_is_asked() -> None:
         assert not asked
         MaskedModel(model.eval(), ONES[:1], feature_mask=EACH, outputs="logits")
         MaskedModel(torch.nn.Linear(4, 2).train(), ONES[:1], feature_mask=EACH, outputs="logits")
+
+
+def test_other_fills_of_normalised_inputs_are_shades_of_the_image():
+    image = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    mask = torch.arange(4).reshape(1, 1, 4, 1)
+    masked = MaskedModel(lambda x: x.mean((2, 3)), (image - 0.5) / 0.25, feature_mask=mask, mean=0.5, std=0.25)
+    white = masked.filled("white")
+    assert white.example.baselines[0].unique().tolist() == [2.0]
+    assert masked.example.baselines[0].unique().tolist() == [0.0]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
-from captum_focalogic.images import check_seen, image_tensor
+from captum_focalogic.images import image_tensor
 from captum_focalogic.integrations.weights import load_weights
 
 
@@ -191,15 +191,14 @@ def _function_of_images(
 _STAR, _STARS = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
-def _preprocessing(preprocess: Callable[[Image.Image], Any], path: Path) -> Callable[[Image.Image], Tensor]:
-    def checked(image: Image.Image) -> Tensor:
+def _preprocessing(preprocess: Callable[[Image.Image], Any], path: Path) -> Callable[[Image.Image], Any]:
+    def told(image: Image.Image) -> Any:
         try:
-            seen = preprocess(image)
+            return preprocess(image)
         except Exception as error:
             raise InputError(f"preprocess of {path} failed, {_brief(error)}") from error
-        return check_seen(seen, f"preprocess of {path}")
 
-    return checked
+    return told
 
 
 def _labels_of(module: ModuleType, path: Path) -> Any:

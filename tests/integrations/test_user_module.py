@@ -2,6 +2,7 @@
 
 import pickle
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -61,7 +62,7 @@ def test_a_model_comes_with_what_its_file_says_of_it(module, name):
     assert found.labels == ["red", "green", "blue"]
     assert found.name == f"{module}:{name}"
     assert found.preprocess(Image.new("RGB", (9, 7), "red")).shape == (3, 4, 4)
-    assert found.preprocess_labels is None
+    assert np.unique(found.preprocess_labels(np.arange(63).reshape(7, 9))).size == 16
     assert found.forward(torch.ones(2, 3, 4, 4)).shape == (2, 3)
 
 

@@ -55,7 +55,7 @@ def test_a_mask_of_the_images_size_needs_to_know_the_crop(tmp_path: Path) -> Non
     (row,) = run_study(
         image_folder(tmp_path / "data"), model, GRID, MaskFiles(tmp_path / "masks"), tmp_path / "run"
     ).to_pylist()
-    assert "how mine crops images is not known; make it 8x8" in row["error"]
+    assert "the model's preprocess does more than resize, crop and flip" in row["error"]
 
 
 def test_truth_as_a_function_and_several_parts(tmp_path: Path) -> None:
