@@ -74,7 +74,6 @@ def compare(
     out: options.Out = Path("focalogic-out"),
     seed: options.Seed = 22,
     kind: Annotated[FigureFormat, typer.Option("--format", help="What the image is written as.")] = FigureFormat.png,
-    colour_blind: options.ColourBlind = False,
     report: options.Report = False,
     traceback: options.Traceback = False,  # noqa: ARG001 (the decorator reads it)
 ) -> None:
@@ -82,8 +81,8 @@ def compare(
 
     All get the same image, class, regions and baseline. Without an image: the embedded model on an embedded scene,
     whose true reason is known. Heat maps are judged on their top regions, at least as large as FocaLogic's strongest
-    final state. Writes to --out: comparison.png (that state in its own colours; of other methods the top area in red),
-    comparison.json and focus.json.
+    final state. Writes to --out: comparison.png (of each method the regions that it is judged on, and whether they are
+    enough), comparison.json and focus.json.
     """
     from captum_focalogic.answer import decision_text, named_focus
     from captum_focalogic.cli.session import choose_segmenter, open_session, read_batch, read_class
@@ -146,7 +145,7 @@ def compare(
             title=session.image.title,
         )
     table = summarise(comparison)
-    drawn = figure(comparison, colour_blind=colour_blind)
+    drawn = figure(comparison)
     written = [str(save_figure(drawn, folder / f"comparison.{kind.value}"))]
     write_text(folder / "comparison.json", json.dumps(_fields(comparison), indent=1))
     written.append("comparison.json")
@@ -156,7 +155,7 @@ def compare(
         written.append("focus.json")
         if report:
             entry = entry_of(session, focus, command_text(context))
-            write_report(folder / "report.html", [_beside_others(entry, comparison, table, colour_blind)])
+            write_report(folder / "report.html", [_beside_others(entry, comparison, table)])
             written.append("report.html")
     print_lines(
         {
@@ -172,17 +171,18 @@ def compare(
     )
 
 
-def _beside_others(entry: "Entry", comparison: "Comparison", table: "Averages", colour_blind: bool) -> "Entry":
+def _beside_others(entry: "Entry", comparison: "Comparison", table: "Averages") -> "Entry":
     """A page's entry with what the other methods show."""
-    from captum_focalogic.compare import panel
-    from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER
+    from captum_focalogic.compare import panel, verdict
     from captum_focalogic.report.page import Panel
     from captum_focalogic.tables import Table
 
-    palette = COLOUR_BLIND if colour_blind else PAPER
     panels = [
         Panel(
-            result.name, panel(comparison, result, palette), result.attribution.note, _terms(result.attribution.terms)
+            f"{result.name}: {verdict(result)}",
+            panel(comparison, result),
+            result.attribution.note,
+            _terms(result.attribution.terms),
         )
         for result in comparison.results
     ]

@@ -5,7 +5,7 @@ from captum_focalogic.compare.decision import Decision
 from captum_focalogic.compare.interactions import Interactions, interactions
 from captum_focalogic.compare.measures import Measures
 from captum_focalogic.compare.method import Attribution, Method, from_pixels, from_regions
-from captum_focalogic.compare.panels import figure, panel
+from captum_focalogic.compare.panels import figure, panel, verdict
 from captum_focalogic.compare.tables import Averages, characteristics, summarise
 from captum_focalogic.errors import SkippedError
 from captum_focalogic.figures.plots import save_figure
@@ -31,4 +31,5 @@ __all__ = [
     "panel",
     "save_figure",
     "summarise",
+    "verdict",
 ]

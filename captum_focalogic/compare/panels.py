@@ -7,45 +7,40 @@ import numpy as np
 from PIL import Image
 
 from captum_focalogic.compare.comparison import Comparison, MethodResult
-from captum_focalogic.compare.measures import strongest_state
 from captum_focalogic.errors import InputError
 from captum_focalogic.figures.headline import evidence_image
-from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER, Palette, overlay
-from captum_focalogic.figures.plots import image_grid
+from captum_focalogic.figures.plots import Cell, image_grid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_MARKS = {True: "#176b2c", False: "#b3261e"}
+"""Colours of what is said below a panel, by whether the regions keep the prediction."""
 
-def panel(comparison: Comparison, result: MethodResult, palette: Palette = PAPER) -> Image.Image:
-    """One method on one image.
+_SIDE = 320
 
-    FocaLogic: the set that it is judged on, as the headline shows it: in its own colours, the rest dimmed and grey.
-    Others: their top area, as large as the regions that they are judged on, in red; for methods over pixels pixel by
-    pixel.
+
+def panel(comparison: Comparison, result: MethodResult) -> Image.Image:
+    """The regions that one method is judged on, as the headline shows them: in their own colours, the rest dimmed.
+
+    FocaLogic's are its strongest set; those of a heat map its highest ones. The pixels of a finer heat map that are
+    highest, as many as the regions have, are outlined.
     """
     decision, attribution = comparison.decision, result.attribution
-    if attribution.focus is not None:
-        shown = strongest_state(attribution.focus)
-        return evidence_image(comparison.image, decision.label_map, decision.region_ids, shown)
-    if attribution.over_regions:
-        return overlay(
-            comparison.image,
-            decision.label_map,
-            decision.region_ids,
-            result.chosen[None],
-            palette=palette,
-            legend=False,
-        )
-    top = top_pixels(attribution.heat_map, result.measures.area)
-    return overlay(
-        comparison.image,
-        top.astype(np.int64),
-        np.array([0, 1]),
-        np.array([[False, True]]),
-        palette=palette,
-        legend=False,
+    finer = None if attribution.over_regions else top_pixels(attribution.heat_map, result.measures.area)
+    return evidence_image(
+        comparison.image, decision.label_map, decision.region_ids, result.chosen, marked=finer, side=_SIDE
     )
+
+
+def verdict(result: MethodResult) -> str:
+    """What the model says of the regions that a method is judged on, in a few words."""
+    focus = result.attribution.focus
+    if focus is not None and not len(focus.final_states):
+        return "nothing found"
+    measured = result.measures
+    word = "enough" if measured.minimal else "more than enough" if measured.sufficient else "not enough"
+    return word if measured.explanations < 2 else f"{word}, 1 of {measured.explanations} ways"
 
 
 def top_pixels(
@@ -58,17 +53,13 @@ def top_pixels(
     return top.reshape(heat_map.shape)
 
 
-def figure(
-    comparisons: Comparison | Sequence[Comparison], *, colour_blind: bool = False, width: float = 1.7
-) -> "Figure":
-    """All images by all methods.
+def figure(comparisons: Comparison | Sequence[Comparison], *, width: float = 1.7) -> "Figure":
+    """All images by all methods; below each panel, whether what it shows is enough for the model.
 
     Parameters
     ----------
     comparisons : Comparison or sequence of Comparison
         One a row.
-    colour_blind : bool
-        Blue stripes and yellow instead of red and white.
     width : float
         Inches for each image.
 
@@ -86,10 +77,12 @@ def figure(
     if not rows:
         raise InputError("a figure needs at least one comparison; got none")
     names = list(dict.fromkeys(result.name for comparison in rows for result in comparison.results))
-    palette = COLOUR_BLIND if colour_blind else PAPER
-    return image_grid([_row(comparison, names, palette) for comparison in rows], ["image", *names], width)
+    return image_grid([_row(comparison, names) for comparison in rows], ["image", *names], width)
 
 
-def _row(comparison: Comparison, names: Sequence[str], palette: Palette) -> tuple[str, list[Image.Image | None]]:
-    found = {result.name: panel(comparison, result, palette) for result in comparison.results}
-    return comparison.title, [Image.fromarray(comparison.image), *map(found.get, names)]
+def _row(comparison: Comparison, names: Sequence[str]) -> tuple[str, list[Cell | None]]:
+    found = {
+        result.name: Cell(panel(comparison, result), verdict(result), _MARKS[result.measures.sufficient])
+        for result in comparison.results
+    }
+    return comparison.title, [Cell(Image.fromarray(comparison.image)), *map(found.get, names)]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +15,7 @@ from captum_focalogic.images import open_image, resize_image
 
 Ints = NDArray[np.int64]
 Colour = tuple[int, int, int]
+_T = TypeVar("_T", bound=np.generic)
 
 PAGE: Colour = (255, 255, 255)
 INK: Colour = (25, 25, 25)
@@ -58,8 +59,13 @@ class Canvas:
         factor = math.ceil(side / max(labels.shape))
         if factor > 1:
             opened = resize_image(opened, opened.height * factor, opened.width * factor, Image.Resampling.BICUBIC)
-        self.labels: Ints = labels.astype(np.int64).repeat(factor, axis=0).repeat(factor, axis=1)
+        self._factor = factor
+        self.labels: Ints = self.enlarged(labels.astype(np.int64))
         self._pixels = np.asarray(opened).astype(np.float32)
+
+    def enlarged(self, pixels: NDArray[_T]) -> NDArray[_T]:
+        """An (H, W) array of the image's pixels for those of the canvas."""
+        return pixels.repeat(self._factor, axis=0).repeat(self._factor, axis=1)
 
     def covers(self, region_ids: Ints) -> Bools:
         """Pixels of these regions."""

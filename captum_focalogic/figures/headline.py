@@ -32,6 +32,7 @@ _GREY, _LIFT = 0.38, 42.0
 _QUIET: Colour = (215, 215, 215)
 _FARTHEST = 0.12
 _BOLD = 3.5
+_MARK: Colour = (255, 214, 10)
 
 Bytes = NDArray[np.uint8]
 
@@ -97,6 +98,7 @@ def evidence_image(
     state: Bools,
     *,
     numbers: bool = False,
+    marked: Bools | None = None,
     side: int = _SIDE,
 ) -> Image.Image:
     """Some regions as they are, to the bit; the rest without colour and of little contrast.
@@ -113,6 +115,8 @@ def evidence_image(
         Regions to show.
     numbers : bool
         Whether to outline the other regions and to print all ids, none of them on what is shown.
+    marked : (H, W) bool, optional
+        Pixels to draw a thin line around, wherever they are.
     side : int
         Enlarge until the longer side has at least this many pixels.
     """
@@ -122,6 +126,8 @@ def evidence_image(
     if numbers:
         canvas.outline_regions(~shown, 0, PAGE, 0.22)
     canvas.frame(shown, 2 if numbers else _BOLD)
+    if marked is not None:
+        canvas.outline(canvas.enlarged(marked), _MARK, 1)
     finished = canvas.finish()
     if not numbers:
         return finished

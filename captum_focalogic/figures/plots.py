@@ -5,6 +5,7 @@ Figures are not registered with pyplot unless they are asked to be.
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -121,14 +122,23 @@ def _shortened(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+@dataclass(frozen=True)
+class Cell:
+    """An image of a grid, and what stands below it."""
+
+    image: "Image.Image"
+    text: str = ""
+    colour: str = "black"
+
+
 def image_grid(
-    rows: Sequence[tuple[str, "Sequence[Image.Image | None]"]], titles: Sequence[str], width: float = 1.7
+    rows: Sequence[tuple[str, Sequence[Cell | None]]], titles: Sequence[str], width: float = 1.7
 ) -> "Figure":
     """Images in rows and columns, as in the paper's figure 4.
 
     Parameters
     ----------
-    rows : sequence of (str, sequence of PIL.Image.Image or None)
+    rows : sequence of (str, sequence of Cell or None)
         What stands beside each row, and an image for each column; None where there is none.
     titles : sequence of str
         Of the columns.
@@ -137,19 +147,22 @@ def image_grid(
     """
     from matplotlib.figure import Figure
 
-    drawn = Figure(figsize=(width * len(titles) + 0.2, width * len(rows) + 0.3), layout="constrained")
+    drawn = Figure(figsize=(width * len(titles) + 0.2, (width + 0.15) * len(rows) + 0.3), layout="constrained")
     grid = drawn.subplots(len(rows), len(titles), squeeze=False)
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=8)
-    for cells, (name, images) in zip(grid, rows, strict=True):
+    for line, (name, cells) in zip(grid, rows, strict=True):
         beside = {"fontsize": 7, "rotation": 90, "ha": "right", "va": "center"}
-        cells[0].text(-0.04, 0.5, name, transform=cells[0].transAxes, **beside)
-        for axes, image in zip(cells, images, strict=True):
+        line[0].text(-0.04, 0.5, name, transform=line[0].transAxes, **beside)
+        for axes, cell in zip(line, cells, strict=True):
             axes.set_axis_off()
-            if image is None:
+            if cell is None:
                 axes.text(0.5, 0.5, "skipped", ha="center", va="center", fontsize=7, color="0.5")
-            else:
-                axes.imshow(np.asarray(image))
+                continue
+            axes.imshow(np.asarray(cell.image))
+            if cell.text:
+                below = {"ha": "center", "va": "top", "transform": axes.transAxes}
+                axes.text(0.5, -0.03, cell.text, fontsize=7, weight="bold", color=cell.colour, **below)
     return drawn
 
 

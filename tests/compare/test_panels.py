@@ -1,5 +1,6 @@
-"""Images of comparisons: what is red, white and dim, and the files they are written to."""
+"""Images of comparisons: what has its colours, what is said below, and the files they are written to."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 from tiny_models import LABELS, Cells, Rule
 
-from captum_focalogic.compare import Comparison, compare, figure, panel, save_figure
+from captum_focalogic.compare import Comparison, compare, figure, panel, save_figure, verdict
 from captum_focalogic.compare.panels import top_pixels
 from captum_focalogic.errors import InputError
 
@@ -38,13 +39,55 @@ def test_the_set_that_is_judged_is_shown_in_its_own_colours() -> None:
             assert shown.max() < 160
 
 
-def test_pixels_are_red_pixel_by_pixel() -> None:
-    compared = compare(
-        Cells(), torch.ones(3, 4, 4), ["IntegratedGradients"], feature_mask=LABELS, baselines=0, target=1
-    )
-    image = np.asarray(panel(compared, compared["IntegratedGradients"])).astype(int)
-    quarter = image.shape[0] // 4
-    assert image[quarter, quarter, 0] > image[quarter, quarter, 1] + 50
+def test_a_finer_heat_map_shows_its_regions_and_outlines_its_pixels() -> None:
+    white = torch.ones(3, 4, 4)
+    compared = compare(Cells(), white, ["IntegratedGradients"], feature_mask=LABELS, baselines=0, target=1)
+    result = compared["IntegratedGradients"]
+    image = np.asarray(panel(compared, result)).astype(int)
+    size = image.shape[0] // 4
+    top = top_pixels(result.attribution.heat_map, result.measures.area)
+    assert top.any()
+    assert not top.all()
+    yellow = (image[..., 0] > 200) & (image[..., 2] < 60)
+    for row, column in np.ndindex(4, 4):
+        middle = image[row * size + size // 2, column * size + size // 2]
+        judged = LABELS[row, column] in compared.decision.region_ids[result.chosen]
+        assert (middle > 250).all() if judged else middle.max() < 160
+        cell = yellow[row * size : (row + 1) * size, column * size : (column + 1) * size]
+        assert not cell.any() or top[row, column]
+    assert yellow.any()
+
+
+@pytest.mark.parametrize(
+    ("sufficient", "minimal", "explanations", "said"),
+    [
+        (True, True, 1, "enough"),
+        (True, True, 4, "enough, 1 of 4 ways"),
+        (True, False, 1, "more than enough"),
+        (False, False, 0, "not enough"),
+    ],
+)
+def test_what_is_said_below_a_panel(
+    compared: Comparison, sufficient: bool, minimal: bool, explanations: int, said: str
+) -> None:
+    result = compared["FeatureAblation"]
+    measures = replace(result.measures, sufficient=sufficient, minimal=minimal, explanations=explanations)
+    assert verdict(replace(result, measures=measures)) == said
+
+
+def test_what_is_said_is_what_the_model_says_of_what_is_shown(compared: Comparison) -> None:
+    below = [[text.get_text() for text in axes.texts][-1] for axes in figure(compared).axes[1:]]
+    kept = np.array([result.chosen for result in compared.results])
+    assert compared.decision.masked.ask(kept).valid.tolist() == [text.startswith(("enough", "more")) for text in below]
+
+
+def test_a_search_that_found_nothing_has_nothing_to_show() -> None:
+    model = Rule()
+    nothing = compare(model, torch.zeros(3, 4, 4), ["FocaLogic"], feature_mask=LABELS, baselines=0, target=1)
+    focus = nothing.focus
+    assert focus is not None
+    assert not len(focus.final_states)
+    assert verdict(nothing["FocaLogic"]) == "nothing found"
 
 
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
@@ -58,7 +101,7 @@ def test_files(compared: Comparison, tmp_path: Path, kind: str) -> None:
 
 
 def test_a_image_has_a_column_for_each_method(compared: Comparison) -> None:
-    drawn = figure(compared, colour_blind=True)
+    drawn = figure(compared)
     assert [axes.get_title() for axes in drawn.axes] == ["image", "FocaLogic", "FeatureAblation"]
     assert "a|b" in [text.get_text() for text in drawn.axes[0].texts]
 

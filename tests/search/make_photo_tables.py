@@ -90,7 +90,26 @@ def every_set(num_regions: int) -> torch.Tensor:
     return (torch.arange(1 << num_regions)[:, None] >> torch.arange(num_regions)) & 1
 
 
-def networks(models: Path, both: bool) -> dict[str, tuple]:
+class OnnxNetwork:
+    """The same weights in ONNX Runtime: outputs within 1e-5, two to three times as fast on one core."""
+
+    def __init__(self, net: nn.Module) -> None:
+        import io
+
+        import onnxruntime
+
+        file, example = io.BytesIO(), torch.zeros(BATCH, 3, 224, 224)
+        net = net.to(memory_format=torch.contiguous_format)
+        torch.onnx.export(net, example, file, dynamo=False, input_names=["x"], dynamic_axes={"x": {0: "rows"}})
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self.session.run(None, {"x": x.contiguous().numpy()})[0])
+
+
+def networks(models: Path, both: bool, quick: bool = False) -> dict[str, tuple]:
     """Name -> network, preprocessing."""
     spec = importlib.util.spec_from_file_location("mobilenet", models / "mobilenet.py")
     mobilenet = importlib.util.module_from_spec(spec)
@@ -99,7 +118,7 @@ def networks(models: Path, both: bool) -> dict[str, tuple]:
     if both:
         lite = EfficientNetLite0().to(memory_format=torch.channels_last)
         known["lite0"] = (lite, lite.preprocess)
-    return known
+    return {name: (OnnxNetwork(net), preprocess) for name, (net, preprocess) in known.items()} if quick else known
 
 
 def main() -> None:
