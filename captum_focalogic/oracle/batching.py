@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 from statistics import median
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 
@@ -48,6 +48,11 @@ class Batching(Protocol):
         ...
 
     @property
+    def by_share(self) -> bool:
+        """Whether a row counts as the share of its input that the model gets, where it leaves the rest out."""
+        ...
+
+    @property
     def measuring(self) -> bool:
         """Whether :meth:`record` wants to know how long the next batch takes."""
         ...
@@ -74,6 +79,7 @@ class FixedBatching:
     memory_format: torch.memory_format = torch.preserve_format
     measuring: bool = False
     watching: bool = False
+    by_share: ClassVar[bool] = False
 
     def record(self, rows: int, seconds: float) -> None:
         """Nothing to learn."""
@@ -87,6 +93,8 @@ class FixedBatching:
 class AutoBatching:
     """Doubles the batch while throughput rises, on batches that have to be judged anyway.
 
+    Of a model that leaves parts of its inputs out, sizes are in whole inputs: rows that keep little come in more.
+
     Parameters
     ----------
     on_cpu : bool
@@ -94,6 +102,8 @@ class AutoBatching:
     layouts : bool
         Whether to try ``channels_last`` too (four-dimensional floating-point inputs).
     """
+
+    by_share: ClassVar[bool] = True
 
     def __init__(self, *, on_cpu: bool, layouts: bool) -> None:
         self._on_cpu = on_cpu

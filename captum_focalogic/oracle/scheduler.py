@@ -4,6 +4,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Protocol
 
 import numpy as np
@@ -184,7 +185,7 @@ class Scheduler:
     def _fill(self, jobs: Sequence[Job]) -> list[_Segment]:
         """Up to a batch of states, from the first jobs that want any, all of one model."""
         segments: list[_Segment] = []
-        room = self._batching.size
+        room = float(self._batching.size)
         try:
             for job in jobs:
                 if room > 0 and (not segments or _together(segments[0].job.model, job.model)):
@@ -194,36 +195,56 @@ class Scheduler:
             raise
         return segments
 
-    def _fill_from(self, job: Job, segments: list[_Segment], room: int) -> int:
+    def _fill_from(self, job: Job, segments: list[_Segment], room: float) -> float:
         """Add what a job wants; how much that is."""
-        taken = 0
+        taken, fits = 0.0, True
         for ticket in job.tickets:
-            taken += self._claim(segments, job, ticket, room - taken)
+            load, all_of_it = self._claim(segments, job, ticket, room - taken)
+            taken, fits = taken + load, fits and all_of_it
         _answer(job)
-        while taken < room:
-            packed = job.asker.wanted(room - taken)
+        least = _LEAST_SHARE if self._counts_shares(job.model) else 1.0
+        while fits and room - taken >= least:
+            packed = job.asker.wanted(int((room - taken) / least))
             if not len(packed):
                 break
             nothing = np.zeros(len(packed), dtype=np.bool_)
             ticket = _Ticket(packed, nothing, nothing.copy(), np.full(len(packed), np.nan, dtype=np.float32))
             job.tickets.append(ticket)
-            taken += self._claim(segments, job, ticket, room - taken)
+            load, fits = self._claim(segments, job, ticket, room - taken)
+            taken += load
             _answer(job)
         return taken
 
-    def _claim(self, segments: list[_Segment], job: Job, ticket: _Ticket, room: int) -> int:
-        """Take what a ticket lacks from memory, and what is not there into the batch; how much that is."""
+    def _counts_shares(self, model: Asked) -> bool:
+        """Whether rows count by what they keep."""
+        return self._batching.by_share and model.removal == "tokens"
+
+    def _claim(self, segments: list[_Segment], job: Job, ticket: _Ticket, room: float) -> tuple[float, bool]:
+        """Take what a ticket lacks from memory, and what is not there into the batch.
+
+        How much that is, and whether there was room for all.
+        """
         model = job.model
-        lacking = np.flatnonzero(~ticket.known)[:room]
+        lacking = np.flatnonzero(~ticket.known)
         if not len(lacking):
-            return 0
+            return 0.0, True
+        if self._counts_shares(model):
+            # Of similar lengths together, so that few of them are padded.
+            shares = _shares(model, ticket.packed[lacking])
+            order = np.argsort(shares, kind="stable")
+            fitting = order[np.cumsum(shares[order]) <= room + _ROUNDING]
+            loads = shares[fitting]
+        else:
+            fitting = np.arange(min(len(lacking), int(room)))
+            loads = np.ones(len(fitting))
+        complete, lacking = len(fitting) == len(lacking), lacking[fitting]
         packed = ticket.packed[lacking]
         known, mine = model.memory.claim(model.key, packed, model.judge)
         if known.any():
             _note(ticket, lacking[known], *model.memory.verdicts(model.key, packed[known]))
         if mine.any():
             segments.append(_Segment(job, ticket, lacking[mine]))
-        return int(mine.sum())
+        return float(loads[mine].sum()), complete
 
     def _await(self, jobs: list[Job]) -> None:
         """Wait for what another thread is asking."""
@@ -232,16 +253,17 @@ class Scheduler:
             memory.changed.wait(_PATIENCE)
 
     def _launch(self, segments: list[_Segment], *, alone: bool) -> _Pending:
-        rows = sum(map(len, segments))
         try:
-            timed = (self._batching.measuring and alone) or self._batching.watching
-            if not timed or rows != self._batching.size:
+            if not ((self._batching.measuring and alone) or self._batching.watching):
+                return self._send(segments)
+            size, rows, load = self._batching.size, sum(map(len, segments)), _load(segments)
+            if rows != size and not (self._counts_shares(segments[0].job.model) and load > size - 1):
                 return self._send(segments)
             self._synchronise()
             start = time.perf_counter()
             pending = self._send(segments)
             self._synchronise()
-            self._batching.record(rows, (time.perf_counter() - start) / _share_kept(segments))
+            self._batching.record(size, (time.perf_counter() - start) * size / load)
             return pending
         except BaseException:
             _release(segments)
@@ -279,6 +301,7 @@ class Scheduler:
     def _answers(self, segments: list[_Segment]) -> tuple[Tensor, Tensor, Tensor]:
         """Judge a batch, in halves where it does not fit in memory or the model takes one row at a time."""
         rows = sum(map(len, segments))
+        shares = self._counts_shares(segments[0].job.model)
         try:
             return self._ask(segments)
         except AggregateOutputError:
@@ -286,12 +309,14 @@ class Scheduler:
                 raise
             self._batching.shrink(2)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or not self._batching.shrink(rows):
+            asked = ceil(_load(segments)) if shares else rows
+            if not is_out_of_memory(error) or not (self._batching.shrink(asked) or (shares and rows > 1)):
                 raise
         # Not before the exception is gone: its traceback holds the batch that did not fit.
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        parts = [self._answers(part) for part in _split(segments, min(self._batching.size, max(1, rows // 2)))]
+        half = max(1, rows // 2)
+        parts = [self._answers(part) for part in _split(segments, half if shares else min(self._batching.size, half))]
         valid, score, outputs = zip(*parts, strict=True)
         return torch.cat(valid), torch.cat(score), torch.cat(outputs)
 
@@ -348,19 +373,23 @@ def _together(first: Asked, other: Asked) -> bool:
     return first.forward is other.forward and first.references is other.references and first.removal == other.removal
 
 
-_LEAST_SHARE = 0.02
-"""Of an input, that a model which leaves the rest out has to work on at least: tokens that are no patches."""
+_LEAST_SHARE = 0.1
+"""What a row counts at least where a model leaves the rest out: image, embedding, and tokens that are no patches."""
+
+_ROUNDING = 1e-9
 
 
-def _share_kept(segments: Sequence[_Segment]) -> float:
-    """How much of its inputs the model gets: rows of different sets take as long as they have tokens."""
+def _shares(model: Asked, packed: Packed) -> NDArray[np.float64]:
+    """How much of its input the model gets in each state: rows take as long as they have tokens, and as much memory."""
+    areas = model.example.partition.areas
+    return np.clip(st.unpack(packed, len(areas)) @ areas, _LEAST_SHARE, 1.0)
+
+
+def _load(segments: Sequence[_Segment]) -> float:
+    """Rows of a batch, or as many whole inputs as the model gets in it."""
     if segments[0].job.model.removal == "fill":
-        return 1.0
-    shares = []
-    for segment in segments:
-        areas = segment.job.model.example.partition.areas
-        shares.append(np.maximum(st.unpack(segment.packed, len(areas)) @ areas, _LEAST_SHARE))
-    return float(np.concatenate(shares).mean())
+        return sum(map(len, segments))
+    return float(sum(_shares(segment.job.model, segment.packed).sum() for segment in segments))
 
 
 def _note(ticket: _Ticket, positions: NDArray[np.int64], valid: Bools, score: Scores) -> None:

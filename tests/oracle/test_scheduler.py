@@ -13,10 +13,12 @@ from tiny_models import Table, TableModel, askable
 from torch import Tensor
 
 from captum_focalogic.errors import ModelOutputError
-from captum_focalogic.masked_model import MaskedModel
+from captum_focalogic.masked_model import MaskedModel, listed
 from captum_focalogic.masking import Example
 from captum_focalogic.oracle import AutoBatching, Batching, FixedBatching, Job, Scheduler, scheduler
 from captum_focalogic.search import Ascending, Beam, Exhaustive, Run, SearchResult, Strategy
+from captum_focalogic.search import states as st
+from captum_focalogic.search.critical import Inquiry
 
 CPU = torch.device("cpu")
 STRATEGIES = [Exhaustive(), Ascending(), Ascending(stop="smallest"), Beam(2), Beam(3, scope="level")]
@@ -253,6 +255,86 @@ def test_time_is_measured_by_what_the_model_gets(monkeypatch):
     masked.ask(all_assignments(4)[1:])
     assert len(batching.seconds) == 14
     assert batching.seconds == pytest.approx([4.0] * 14)
+
+
+class ByShare(FixedBatching):
+    """A size that is fixed, in whole inputs."""
+
+    by_share = True
+
+
+class Counting(ByPixels):
+    """Notes the pixels that are there in each row of each call."""
+
+    def __init__(self, most: float = np.inf) -> None:
+        super().__init__()
+        self.most = most
+        self.calls: list[list[int]] = []
+
+    def forward_masked(self, images: Tensor, kept: Tensor) -> Tensor:
+        there = kept.flatten(1).sum(1)
+        if there.sum() > self.most:
+            raise MemoryError("out of memory")
+        self.calls.append(there.tolist())
+        return super().forward_masked(images, kept)
+
+
+def sixteen(model: object, batching: Batching) -> MaskedModel:
+    """Sixteen pixels, each a region; what was asked beforehand is forgotten."""
+    mask = torch.arange(16).reshape(1, 1, 4, 4)
+    (masked,) = MaskedModel.batch(model, torch.ones(1, 3, 4, 4), feature_mask=mask, removal="tokens", batching=batching)
+    return masked
+
+
+def load_of(rows: list[int]) -> float:
+    return float(np.maximum(np.array(rows) / 16, 0.1).sum())
+
+
+class TestShares:
+    def test_rows_that_keep_little_come_in_larger_batches(self) -> None:
+        every = np.eye(16, dtype=bool)
+        pairs = np.stack([every[i] | every[j] for i in range(16) for j in range(i)])
+        states, said, calls = np.concatenate([every, pairs, ~every]), [], []
+        for batching in (ByShare(4), FixedBatching(4)):
+            model = Counting()
+            masked = sixteen(model, batching)
+            model.calls.clear()
+            said.append(masked.ask(states).valid)
+            calls.append(model.calls)
+        assert np.array_equal(*said)
+        assert set(said[0].tolist()) == {True, False}
+        by_share, by_rows = calls
+        for rows_of_calls in calls:
+            assert sorted(row for rows in rows_of_calls for row in rows) == [1] * 16 + [2] * 120 + [15] * 16
+        assert len(by_rows) == 152 / 4
+        assert all(3 < load_of(rows) <= 4 for rows in by_share[:-1])
+        assert max(map(len, by_share)) > 30
+        assert len(by_share) <= 11
+
+    @given(seed=hs.integers(0, 2**32 - 1), size=hs.integers(1, 6), depth=hs.integers(1, 3))
+    @settings(max_examples=40, deadline=None)
+    def test_any_sets_are_asked_once_and_within_the_size(self, seed: int, size: int, depth: int) -> None:
+        rng = np.random.default_rng(seed)
+        states = rng.random((60, 16)) < rng.random((60, 1))
+        model = Counting()
+        masked = sixteen(model, ByShare(size))
+        model.calls.clear()
+        scheduler = Scheduler(ByShare(size), CPU)
+        scheduler._depth = depth
+        inquiry = Inquiry(listed(st.pack(states)))
+        scheduler.drive([Job(masked, inquiry)])
+        valid = states.sum(1) >= 3
+        assert np.array_equal(masked.ask(states).valid, valid)
+        asked = {state.tobytes() for state in states} - {np.ones(16, dtype=bool).tobytes()}
+        assert sum(map(len, model.calls)) == len(asked)
+        assert all(load_of(rows) <= size + 1e-6 for rows in model.calls)
+
+    def test_memory_that_does_not_suffice(self) -> None:
+        model = Counting(most=40)
+        masked = sixteen(model, AutoBatching(on_cpu=True, layouts=False))
+        states = np.random.default_rng(0).random((4_000, 16)) < 0.5
+        assert np.array_equal(masked.ask(states).valid, states.sum(1) >= 3)
+        assert all(sum(rows) <= 40 for rows in model.calls)
 
 
 class Timing(FixedBatching):
