@@ -12,7 +12,8 @@ def load(file="photo_tables"):
     """Name -> (truth table (2^M,) bool, score (2^M,) float32, areas (M,)).
 
     ``photo_tables`` holds ten photographs, black baseline, top-1 unchanged; ``photo_answers`` pairs of a photograph and
-    one of two networks, mean colour, top-1 unchanged with at least half of its probability.
+    one of two networks, mean colour, top-1 unchanged with at least half of its probability; ``photo_twelve`` more of
+    these pairs, for testing alone, all of 12 regions (made by benchmarks/photos.py).
     """
     with np.load(DATA / f"{file}.npz") as stored:
         names = sorted({key.split("/")[0] for key in stored.files})
@@ -29,6 +30,20 @@ def load(file="photo_tables"):
 def for_testing(name):
     """Whether no setting of a search may be chosen on this pair: those of odd ImageNet classes."""
     return int(name[1:9]) % 2 == 1
+
+
+def searches():
+    """Name -> (states (S, M) bool, verdicts (S,), scores (S,), areas (M,)): what the default search asked, and heard.
+
+    Names are photo, network and number of regions asked for; verdicts as of ``photo_answers``.
+    """
+    with np.load(DATA / "photo_searches.npz") as stored:
+        found = {}
+        for name in sorted({key.split("/")[0] for key in stored.files}):
+            areas, score = stored[f"{name}/areas"].astype(np.float64), stored[f"{name}/score"].astype(np.float32)
+            states = np.unpackbits(stored[f"{name}/states"], axis=1, count=len(areas)).astype(bool)
+            found[name] = states, np.unpackbits(stored[f"{name}/valid"], count=len(score)).astype(bool), score, areas
+        return found
 
 
 def counts():

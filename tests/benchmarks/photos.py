@@ -13,7 +13,8 @@ has a smaller set than that, and the beam where it cannot have one.
 MEMORY is a folder with a file for each photograph, network and number of regions, in which all answers are kept: the
 strategies share them, so that each set is evaluated once, and what was broken off goes on from there. ``measure`` ends
 by itself after ``--seconds``. ``keep`` counts anew from these answers, without photographs or networks, and writes
-``photo_counts.csv`` and ``photo_searches.npz`` (the answers to what the search itself asked) into the tests' data;
+``photo_counts.csv``, ``photo_searches.npz`` (the answers to what the search asked where rivals ran, too) and
+``photo_twelve.npz`` (all answers, where ``measure --tables`` asked every set of 12 regions) into the tests' data;
 ``tables`` prints the tables of ``docs/search.md`` and ``docs/scale.md``.
 """
 
@@ -211,28 +212,40 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def keep(args: argparse.Namespace) -> None:
-    """Count from the answers of the memory, and store the counts with the answers to what the search asked."""
-    rows, arrays = [], {}
+    """Count from the answers of the memory, and store the counts and what the tests ask again."""
+    rows, searches, tables = [], {}, {}
     for done in sorted(args.memory.glob("*.search")):
         photo, network, wanted = done.stem.split("@")
         memory = Memory(done.with_suffix(".npz"))
         row, watched = search(memory)
         if done.with_suffix(".rivals").exists():
             row |= rivals(memory, row)
+            searches |= _stored(done.stem, memory, asked(watched, len(memory.areas)), states=True)
+        if done.with_suffix(".table").exists():
+            every = make_photo_tables.every_set(TABLED).bool().numpy()
+            tables |= _stored(f"{photo}@{network}", memory, every)
         rows.append({"photo": photo, "network": network, "wanted": int(wanted), **row})
-        if int(wanted) > TABLED:
-            entries = np.array(list(watched.valid), dtype=np.uint64)
-            states = ((entries[:, None] >> np.arange(len(memory.areas), dtype=np.uint64)) & np.uint64(1)).astype(bool)
-            valid, score = memory(states)
-            arrays[f"{done.stem}/states"] = np.packbits(states, axis=1)
-            arrays[f"{done.stem}/valid"], arrays[f"{done.stem}/score"] = np.packbits(valid), score
-            arrays[f"{done.stem}/areas"] = memory.areas.astype(np.float32)
     rows.sort(key=lambda row: (row["wanted"], row["network"], row["photo"]))
     with (photo_tables.DATA / "photo_counts.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    np.savez_compressed(photo_tables.DATA / "photo_searches.npz", **arrays)
+    np.savez_compressed(photo_tables.DATA / "photo_searches.npz", **searches)
+    np.savez_compressed(photo_tables.DATA / "photo_twelve.npz", **tables)
+
+
+def asked(watched: oracles.Watched, num_regions: int) -> np.ndarray:
+    """The states that a search asked about, (S, M) bool."""
+    entries = np.array(list(watched.valid), dtype=np.uint64)
+    return ((entries[:, None] >> np.arange(num_regions, dtype=np.uint64)) & np.uint64(1)).astype(bool)
+
+
+def _stored(name: str, memory: Memory, kept: np.ndarray, *, states: bool = False) -> dict[str, np.ndarray]:
+    valid, score = memory(kept)
+    found = {"valid": np.packbits(valid), "score": score, "areas": memory.areas.astype(np.float32)}
+    if states:
+        found["states"] = np.packbits(kept, axis=1)
+    return {f"{name}/{part}": values for part, values in found.items()}
 
 
 def groups(rows: list[dict[str, str]]) -> Iterator[tuple[int, str, list[dict[str, str]]]]:
