@@ -211,7 +211,8 @@ def _images(inputs: Tensor) -> Tensor:
     """The inputs in a floating type that sums are accurate in."""
     if inputs.dim() != 4:
         raise InputError(f"a named baseline needs images of shape (N, C, H, W); got {tuple(inputs.shape)}")
-    return inputs if inputs.dtype == torch.float64 else inputs.float()
+    # Sums depend on the order of the memory in their last digits, and digests of baselines on these.
+    return (inputs if inputs.dtype == torch.float64 else inputs.float()).contiguous()
 
 
 def _like(values: Tensor, inputs: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from captum_focalogic.claims import contradictions
 from captum_focalogic.errors import FileError, InputError
 from captum_focalogic.files import read_text, reading, write_text
 from captum_focalogic.focus_file import read_fields, write_fields
@@ -263,7 +264,9 @@ class Focus:
             unfinished=int(unfinished.sum()),
         )
         states = st.unpack(packed, self.num_regions)
-        return replace(self, final_states=states, certificate=certificate, unfinished=unfinished)
+        # What a formula was found to be worth is not said of another one.
+        trust = self.trust if len(states) == len(self.final_states) else None
+        return replace(self, final_states=states, certificate=certificate, unfinished=unfinished, trust=trust)
 
     def to_json(self) -> str:
         """The focus as JSON text; :meth:`from_json` reads it back, bit for bit."""
@@ -291,7 +294,11 @@ class Focus:
     @classmethod
     def from_dict(cls, fields: Any) -> "Focus":
         """Read what :meth:`to_dict` gave; raises :class:`InputError` if it is not a focus."""
-        return cls(**read_fields(fields))
+        focus = cls(**read_fields(fields))
+        contradiction = next(contradictions(focus), None)
+        if contradiction:
+            raise InputError(f"the fields of the focus contradict each other: {contradiction}")
+        return focus
 
     def save(self, path: str | Path) -> None:
         """Write :meth:`to_json` to a file."""

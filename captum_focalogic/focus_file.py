@@ -194,8 +194,8 @@ def _read_states(stored: Any, region_ids: NDArray[np.int64]) -> NDArray[np.bool_
     states = np.zeros((len(stored), len(region_ids)), dtype=np.bool_)
     for row, regions in enumerate(stored):
         columns = [column.get(_whole(region), -1) for region in regions]
-        if -1 in columns:
-            raise InputError(f"region_ids does not hold all of {regions}")
+        if -1 in columns or len(set(columns)) < len(columns):
+            raise InputError(f"{regions} must be distinct regions of region_ids")
         states[row, columns] = True
     return states
 
@@ -204,7 +204,9 @@ def _read_flags(stored: Any, count: int) -> NDArray[np.bool_]:
     flags = np.zeros(count, dtype=np.bool_)
     for row in stored:
         if not 0 <= _whole(row) < count:
-            raise InputError(f"there is no final state {row}")
+            raise InputError(f"there is no set {row}")
+        if flags[row]:
+            raise InputError(f"the set {row} is named twice")
         flags[row] = True
     return flags
 
@@ -349,6 +351,10 @@ def _read_critical(stored: Any, region_ids: NDArray[np.int64]) -> CriticalSets |
     predicted = stored["predicted"]
     if predicted is not None and len(predicted) != len(states):
         raise InputError(f"{len(states)} sets need a class each; got {len(predicted)}")
+    if len(stored["names"]) not in (0, len(states)):
+        raise InputError(f"{len(states)} sets need a name each, or none; got {len(stored['names'])}")
+    if _whole(stored["asked"]) < max(len(region_ids), len(states)):
+        raise InputError(f"{len(region_ids)} regions alone are more than the {stored['asked']} sets said to be asked")
     if _whole(stored["complete_up_to"]) not in (1, 2):
         raise InputError(f"complete_up_to must be 1 or 2; got {stored['complete_up_to']}")
     return CriticalSets(
@@ -370,22 +376,45 @@ def _read_trust(stored: Any) -> Trust | None:
     return Trust(
         soundness=_read_share(stored["soundness"]),
         coverage=_read_share(stored["coverage"]),
-        constant=_number(stored["constant"]),
-        second_fill=None
-        if fill is None
-        else SecondFill(
-            str(fill["baseline"]),
-            tuple(tuple(_whole(region) for region in regions) for regions in fill["region_sets"]),
-            tuple(_flag(holds) for holds in fill["holds"]),
-        ),
-        repeats=None
-        if repeats is None
-        else Repeats(_whole(repeats["asked"]), _whole(repeats["differed"]), _flag(repeats["certain"])),
+        constant=_part_of_one(stored["constant"]),
+        second_fill=None if fill is None else _read_fill(fill),
+        repeats=None if repeats is None else _read_repeats(repeats),
     )
 
 
+def _read_fill(stored: Any) -> SecondFill:
+    region_sets = tuple(tuple(_whole(region) for region in regions) for regions in stored["region_sets"])
+    holds = tuple(_flag(holds) for holds in stored["holds"])
+    distinct = {frozenset(regions) for regions in region_sets if len(set(regions)) == len(regions)}
+    if not len(holds) == len(region_sets) == len(distinct):
+        raise InputError(f"{len(region_sets)} distinct sets need a verdict each; got {len(holds)}")
+    return SecondFill(_text(stored["baseline"]), region_sets, holds)
+
+
+def _read_repeats(stored: Any) -> Repeats:
+    repeats = Repeats(_whole(stored["asked"]), _whole(stored["differed"]), _flag(stored["certain"]))
+    if not 0 <= repeats.differed <= repeats.asked or (not repeats.certain and not repeats.differed):
+        raise InputError(f"of {repeats.asked} states asked again, {repeats.differed} cannot have differed")
+    return repeats
+
+
 def _read_share(stored: Any) -> Share:
-    return Share(_number(stored["share"]), _number(stored["low"]), _number(stored["high"]), _whole(stored["asked"]))
+    share = Share(_number(stored["share"]), _number(stored["low"]), _number(stored["high"]), _whole(stored["asked"]))
+    numbers = (share.low, share.share, share.high)
+    if all(map(math.isnan, numbers)):
+        return share
+    if not 0 <= share.low <= share.share + _ROUNDED <= share.high + 2 * _ROUNDED <= 1 + 3 * _ROUNDED or share.asked < 1:
+        raise InputError(f"a share of {share.asked} sets lies within its interval, from 0 to 1; got {numbers}")
+    return share
+
+
+def _part_of_one(value: Any) -> float:
+    if not 0 <= _number(value) <= 1:
+        raise InputError(f"it must be a share from 0 to 1; got {value!r}")
+    return float(value)
+
+
+_ROUNDED = 1e-9
 
 
 def _flag(value: Any) -> bool:

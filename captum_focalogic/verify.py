@@ -1,9 +1,9 @@
 """What a focus claims, checked against its own record of verdicts and with the model asked again."""
 
 import contextlib
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -11,43 +11,15 @@ import torch
 from numpy.typing import NDArray
 
 from captum_focalogic.arrays import Bools
+from captum_focalogic.claims import COUNT, Claim, recorded_claims
 from captum_focalogic.criteria import Criterion
 from captum_focalogic.criteria import parse as parse_criterion
-from captum_focalogic.errors import InputError, TruncatedWarning
+from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
-from captum_focalogic.logic import necessary_states
 from captum_focalogic.masked_model import Answers, MaskedModel
-from captum_focalogic.provenance import Prediction, Provenance
+from captum_focalogic.provenance import MAX_TOP, Prediction, Provenance
 from captum_focalogic.search import states as st
-from captum_focalogic.search.ascending import Ascending
-from captum_focalogic.search.critical import MAX_SIZE, needed_sets
-from captum_focalogic.search.exhaustive import FEW, Exhaustive, distinct_children
-from captum_focalogic.search.record import Record, find_violations
-from captum_focalogic.search.run import EVALUATED_CAP, Strategy, enumerate_final_states
-from captum_focalogic.search.states import Packed
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One thing that a focus says, and what came of checking it.
-
-    Attributes
-    ----------
-    text : str
-        The claim.
-    holds : bool or None
-        None if it was not checked; ``detail`` says why.
-    detail : str
-        What was found.
-    """
-
-    text: str
-    holds: bool | None
-    detail: str
-
-    def __str__(self) -> str:
-        verdict = {True: "holds", False: "FAILS", None: "not checked"}[self.holds]
-        return f"{verdict}: {self.text} ({self.detail})"
+from captum_focalogic.search.critical import MAX_SIZE, CriticalSets, needed_sets
 
 
 @dataclass(frozen=True)
@@ -121,7 +93,7 @@ def verify(
     packed = st.pack(focus.final_states)
     children, parent, _ = st.children(packed, focus.num_regions)
     remembered = focus.evaluated
-    chosen = np.unique(np.linspace(0, max(0, len(remembered) - 1), min(sample, len(remembered))).astype(np.int64))
+    chosen = _spread(len(remembered), sample)
     asked = np.concatenate([packed, children, remembered.packed[chosen]])
     answers = masked.ask(st.unpack(asked, focus.num_regions))
     own, of_children, again = np.split(answers.valid, [len(packed), len(packed) + len(children)])
@@ -136,13 +108,19 @@ def verify(
             f"{changed} of {len(chosen)} asked again differ; {remembered.total:,} were asked in all",
         ),
         *(_as_far_as_asked(claim, len(chosen), remembered.total) for claim in recorded_claims(focus)),
-        *_critical(masked, focus),
+        *_critical(masked, focus, sample),
     )
-    fits = [*_fits(focus.provenance, masked.provenance), *_regions_fit(focus, masked)]
+    fits = [*_fits(focus, masked), *_regions_fit(focus, masked)]
     if all(claim.holds for claim in fits):
         # Else other answers are no wonder, and the reason has been named.
         fits += _answers_fit(focus, masked, answers, len(packed) + len(children), chosen)
+        fits += _further_fits(focus, masked, sample)
     return Verification(claims, len(masked.memory), tuple(fits), _unchecked(focus))
+
+
+def _spread(count: int, sample: int) -> NDArray[np.int64]:
+    """At most ``sample`` of ``count`` rows, spread evenly."""
+    return np.unique(np.linspace(0, max(0, count - 1), min(sample, count)).astype(np.int64))
 
 
 def masked_model_of(focus: Focus, forward_func: Callable[..., Any], inputs: Any, **how: Any) -> MaskedModel:
@@ -198,8 +176,12 @@ def _stored(provenance: Provenance) -> dict[str, Any]:
     return stored
 
 
-def _fits(said: Provenance, asked: Provenance) -> Iterable[Claim]:
+def _fits(focus: Focus, masked: MaskedModel) -> Iterable[Claim]:
     """Whether the question now is the question then, as far as both are known."""
+    said, asked = focus.provenance, masked.provenance
+    if masked.target is not None:
+        text, same = "the class is the one that was explained", focus.target == masked.target
+        yield Claim(text, same, f"{focus.target}" if same else f"{focus.target} then, {masked.target} now")
     for text, name in (
         ("the model has the weights that were explained", "model_digest"),
         ("the input is the one that was explained", "inputs_digest"),
@@ -229,10 +211,7 @@ def _answers_fit(
     """Whether classes and probabilities are the model's: those of the whole input, and those on record."""
     said, now = focus.prediction, masked.prediction
     if said is not None and now is not None:
-        same = said.index == now.index and _close(said.probability, now.probability)
-        same = same and all(
-            then[0] == again[0] and _close(then[2], again[2]) for then, again in zip(said.top, now.top, strict=False)
-        )
+        same = said.index == now.index and _close(said.probability, now.probability) and _same_top(said, now)
         detail = _predicted(said) if same else f"{_predicted(said)} then, {_predicted(now)} now"
         yield Claim("the prediction is the model's", same, detail)
     recorded, count = focus.evaluated, len(focus.evaluated)
@@ -242,7 +221,7 @@ def _answers_fit(
             yield Claim(text, False, f"{len(recorded.probability)} are recorded for {count} states")
             return
         then, again = recorded.probability[chosen], answers.probability[start:]
-        off = int((~np.isclose(then, again, rtol=0, atol=_CLOSE, equal_nan=True)).sum())
+        off = int((~_alike(then, again)).sum())
         yield Claim(text, off == 0, f"{off} of {len(chosen)} asked again differ by more than {_CLOSE}")
     if recorded.predicted is not None and answers.predicted is not None:
         text = "the recorded classes are the model's"
@@ -251,6 +230,58 @@ def _answers_fit(
             return
         off = int((recorded.predicted[chosen] != answers.predicted[start:]).sum())
         yield Claim(text, off == 0, f"{off} of {len(chosen)} asked again differ")
+
+
+def _same_top(said: Prediction, now: Prediction) -> bool:
+    """Whether the highest classes are the same, or exchanged with others as probable."""
+    if len(said.top) != len(now.top) or len({index for index, _, _ in said.top}) != len(said.top):
+        return False
+    likely = {index: share for index, _, share in now.top}
+    # A class that is not among the highest now may have been no less likely than the last of them, if there are others.
+    beyond = now.top[-1][2] if len(now.top) == MAX_TOP else None
+    return all(
+        _close(share, again) and _close(share, likely.get(index, beyond))
+        for (index, _, share), (_, _, again) in zip(said.top, now.top, strict=True)
+    )
+
+
+def _further_fits(focus: Focus, masked: MaskedModel, sample: int) -> Iterable[Claim]:
+    """Whether the model answers beside the search what is on record."""
+    further = focus.further
+    if further is None or not len(further):
+        return
+    rows = _spread(len(further), sample)
+    now = masked.ask(st.unpack(further.packed[rows], focus.num_regions))
+    differ = now.valid != further.valid[rows]
+    if further.predicted is not None and now.predicted is not None:
+        differ |= now.predicted != further.predicted[rows]
+    if further.probability is not None:
+        differ |= ~_alike(further.probability[rows], now.probability)
+    if further.top is not None and further.top_probability is not None:
+        said, share = further.top[rows], further.top_probability[rows]
+        if said.shape != now.top.shape:
+            differ |= True
+        else:
+            differ |= ~(_alike(share, now.top_probability) & _likely(said, share, now)).all(axis=1)
+    detail = f"{int(differ.sum())} of {len(rows)} asked again differ; {len(further):,} are on record"
+    holds = None if len(rows) < len(further) and not differ.any() else not differ.any()
+    yield Claim("the answers beside the search are the model's", holds, detail)
+
+
+def _likely(said: NDArray[np.int64], share: NDArray[np.float32], now: Answers) -> Bools:
+    """Whether each class is among the highest with its probability, or as likely as the last of five, (B, K)."""
+    same = said[:, :, None] == now.top[:, None, :]
+    found: Bools = (same & _alike(share[:, :, None], now.top_probability[:, None, :])).any(axis=2)
+    if said.shape[1] == MAX_TOP:
+        found |= ~same.any(axis=2) & _alike(share, now.top_probability[:, -1:])
+    twice = (said[:, :, None] == said[:, None, :]).sum(axis=2) > 1
+    found &= ~(twice & (said >= 0))
+    return found
+
+
+def _alike(then: NDArray[np.float32], now: NDArray[np.float32]) -> Bools:
+    close: Bools = np.isclose(then, now, rtol=0, atol=_CLOSE, equal_nan=True)
+    return close
 
 
 _EQUAL_AREAS = 1e-9
@@ -273,25 +304,34 @@ _UNTOLD = {
     "inputs_digest": "whether the input is the same one",
     "baseline_digest": "whether the baselines are the same ones",
     "criterion": "which criterion was used",
+    "removal": "how regions were removed",
+    "outputs": "how the model's numbers were read",
 }
 
 
 def _unchecked(focus: Focus) -> tuple[str, ...]:
     """What a certificate says that neither its record nor the model can tell, and what it should say and does not."""
-    certificate = focus.certificate
-    said = [f"which search it was, and that it asked in {certificate.batches:,} batch(es)"]
+    certificate, critical = focus.certificate, focus.critical
+    said = [
+        f"which search it was, and that it asked in {certificate.batches:,} batch(es)",
+        "what model, baseline and preprocessing are called, and of which seed and versions the result is",
+        "the scores that states were ranked by",
+    ]
     told = {"baseline_digest"} if focus.provenance.removal == "tokens" else set()
     untold = [what for name, what in _UNTOLD.items() if name not in told and getattr(focus.provenance, name) is None]
     if untold:
         said.append(f"{', '.join(untold)}, which the explanation does not tell")
-    if focus.names or focus.target_name:
-        said.append("what regions and classes are called")
+    if _named(focus):
+        said.append("what regions and classes are called, and what they are parts of")
+    if focus.image is not None:
+        said.append("that the image shown is the one that was explained")
     if focus.trust is not None:
         said.append("what the formula is worth on random region sets, under a second fill and when asked again")
-    if focus.critical is not None:
-        said.append("how many states were asked for the critical sets, and that none of their size is missing")
-    if focus.further is not None:
-        said.append("what the model answered beside the search, to states that readers may ask about")
+    if critical is not None:
+        said.append(
+            f"that {critical.asked:,} sets were taken away for the critical ones, and that {critical.valid_asked:,} "
+            "that keep the prediction were known then"
+        )
     if certificate.stopped:
         said.append(f"why the search ended early ({certificate.stopped})")
     if certificate.complete == "bound":
@@ -301,17 +341,35 @@ def _unchecked(focus: Focus) -> tuple[str, ...]:
     return tuple(said)
 
 
+def _named(focus: Focus) -> bool:
+    """Whether anything is called by a name."""
+    names = [*focus.names.values(), focus.target_name, *focus.parents]
+    if focus.prediction is not None:
+        names += [focus.prediction.name, *(name for _, name, _ in focus.prediction.top)]
+    if focus.critical is not None:
+        names += focus.critical.names
+    if focus.further is not None:
+        names += focus.further.class_names.values()
+    return any(name is not None for name in names)
+
+
 def _valid(own: Bools) -> Claim:
     return Claim(
         "every final state keeps the prediction", bool(own.all()), f"{int(own.sum())} of {len(own)} asked again do"
     )
 
 
-def _critical(masked: MaskedModel, focus: Focus) -> Iterable[Claim]:
+def _critical(masked: MaskedModel, focus: Focus, sample: int) -> Iterable[Claim]:
     """Ask again without the critical sets, and without parts of them: all parts, or the largest of large sets."""
     critical = focus.critical
-    if critical is None or not len(critical.states):
+    if critical is None:
         return
+    if len(critical):
+        yield from _each_critical(masked, focus, critical)
+    yield _no_critical_missing(masked, focus, critical, sample)
+
+
+def _each_critical(masked: MaskedModel, focus: Focus, critical: CriticalSets) -> Iterable[Claim]:
     packed = st.pack(critical.states)
     small = st.cardinality(packed) <= MAX_SIZE
     parts, level = st.unique(st.children(packed[~small], focus.num_regions)[0]), packed[small]
@@ -321,12 +379,16 @@ def _critical(masked: MaskedModel, focus: Focus) -> Iterable[Claim]:
         parts = np.concatenate([parts, level])
     answers = masked.ask(~st.unpack(np.concatenate([packed, parts]), focus.num_regions))
     lost, spared = np.split(~answers.valid, [len(packed)])
-    same = critical.predicted is None or answers.predicted is None
-    said = same or np.array_equal(np.asarray(answers.predicted)[: len(packed)], np.asarray(critical.predicted))
+    wrong = ""
+    if critical.predicted is not None and answers.predicted is not None:
+        same = np.array_equal(np.asarray(answers.predicted)[: len(packed)], critical.predicted)
+        wrong = "" if same else ", to other classes"
+    if not _alike(critical.probability, answers.probability[: len(packed)]).all():
+        wrong += ", at other probabilities"
     yield Claim(
         "without each critical set, all else kept, the answer changes as is said",
-        bool(lost.all()) and bool(said),
-        f"{int(lost.sum())} of {len(packed)} asked again change it{'' if said else ', to other classes'}",
+        bool(lost.all()) and not wrong,
+        f"{int(lost.sum())} of {len(packed)} asked again change it{wrong}",
     )
     yield Claim(
         "the loss of no part of a critical set does",
@@ -334,15 +396,41 @@ def _critical(masked: MaskedModel, focus: Focus) -> Iterable[Claim]:
         f"{int((~spared).sum())} of {len(parts)} parts asked again leave it"
         + ("" if small.all() else f"; of sets of more than {MAX_SIZE} regions only parts of one less"),
     )
-    valid = masked.memory.valid_states(masked.key)
-    recorded = focus.evaluated.packed[focus.evaluated.valid]
-    still = needed_sets(critical.states, np.concatenate([valid, recorded]))
+    known = [masked.memory.valid_states(masked.key)]
+    known += [record.packed[record.valid] for record in (focus.evaluated, focus.further) if record is not None]
+    valid = st.unique(np.concatenate(known))
+    still = needed_sets(critical.states, valid)
     yield Claim(
         "no valid state does without a set that is called needed",
         not (critical.needed & ~still).any(),
         f"{int((critical.needed & still).sum())} of {int(critical.needed.sum())} are met by all "
-        f"{len(valid) + len(recorded):,} valid states at hand",
+        f"{len(valid):,} valid states at hand",
     )
+    unmet = int((~critical.needed & still).sum())
+    if not critical.needed.all():
+        yield Claim(
+            "some valid state does without each of the others",
+            None if unmet else True,
+            f"{int((~critical.needed & ~still).sum())} of {int((~critical.needed).sum())} by valid states at hand",
+        )
+
+
+def _no_critical_missing(masked: MaskedModel, focus: Focus, critical: CriticalSets, sample: int) -> Claim:
+    """Ask without all single regions, and without pairs of others as far as these are said to have been asked."""
+    single = np.eye(focus.num_regions, dtype=np.bool_)
+    alone = masked.ask(~single).valid
+    known = {state.tobytes() for state in critical.states}
+    missing = sum(state.tobytes() not in known for state in single[~alone])
+    detail, holds = f"{len(single)} regions asked again", True
+    if critical.complete_up_to > 1:
+        pairs = np.array(list(combinations(np.flatnonzero(alone), 2)), dtype=np.int64).reshape(-1, 2)
+        rows = _spread(len(pairs), sample)
+        dropped: Bools = single[pairs[rows]].max(axis=1, initial=False)
+        if len(dropped):
+            missing += sum(state.tobytes() not in known for state in dropped[~masked.ask(~dropped).valid])
+        detail, holds = f"{detail}, and {len(rows):,} of {len(pairs):,} pairs", len(rows) == len(pairs)
+    text = f"no critical set of up to {critical.complete_up_to} region(s) is missing"
+    return Claim(text, False if missing else holds or None, f"{detail}, {missing} missing")
 
 
 def _none(masked: MaskedModel, focus: Focus) -> Claim:
@@ -370,203 +458,10 @@ def _irreducible(focus: Focus, reducible: NDArray[np.int64]) -> Claim:
     return Claim(text, not finished, detail)
 
 
-def recorded_claims(focus: Focus) -> list[Claim]:
-    """Claims that the record of verdicts decides by itself, without the model."""
-    claims = [_complete(focus), _counted(focus), _contradictions(focus)]
-    claims.append(_reached(focus) if focus.certificate.reading == "irreducible" else _meaning(focus))
-    return claims
-
-
 def _as_far_as_asked(claim: Claim, asked: int, total: int) -> Claim:
     """A claim that follows from recorded verdicts is known no better than these are."""
-    if asked == total or not claim.holds or claim.text == _COUNT:
+    if asked == total or not claim.holds or claim.text == COUNT:
         return claim
     return Claim(
         claim.text, None, f"{claim.detail}; so says the record, of which {asked:,} of {total:,} were asked again"
     )
-
-
-_COUNT = "as many states were asked as is said"
-
-
-def _counted(focus: Focus) -> Claim:
-    said, remembered = focus.certificate.evaluations, focus.evaluated
-    detail = f"{said:,} said, {remembered.total:,} recorded"
-    twice = len(remembered) - len(st.unique(remembered.packed))
-    if twice:
-        return Claim(_COUNT, False, f"{detail}, {twice:,} of them twice")
-    if remembered.truncated and len(remembered) < EVALUATED_CAP:
-        return Claim(_COUNT, False, f"{detail}, but {len(remembered):,} verdicts are here")
-    return Claim(_COUNT, said == remembered.total, detail)
-
-
-def _contradictions(focus: Focus) -> Claim:
-    certificate, remembered = focus.certificate, focus.evaluated
-    text = "the verdicts contradict monotonicity as often as is said"
-    if remembered.truncated:
-        return Claim(text, None, "the record of verdicts was capped")
-    if len(remembered) > FEW:
-        return Claim(text, None, f"{len(remembered):,} verdicts, of which searches may compare neighbours alone")
-    pairs = find_violations(remembered).total
-    return Claim(text, certificate.violations == pairs, f"{certificate.violations:,} pair(s) said, {pairs:,} recorded")
-
-
-def _meaning(focus: Focus) -> Claim:
-    """That minimal states have no valid part, and that no set is smaller than the smallest ones."""
-    kind, sizes = focus.certificate.kind, focus.final_states.sum(axis=1)
-    text = {
-        "minimal": "no part of a final state keeps the prediction",
-        "smallest": "no set of fewer regions keeps the prediction",
-    }.get(kind, "each final state was found on the way to the smallest")
-    if not len(sizes):
-        return Claim(text, None, "there is none")
-    if focus.certificate.derived:
-        return Claim(text, None, "not claimed; the states are cut from those of another reading")
-    if kind not in ("minimal", "smallest"):
-        return Claim(text, None, "nothing more is claimed of them")
-    final, valid = st.pack(focus.final_states), focus.evaluated.packed[focus.evaluated.valid]
-    broken = _with_smaller(final, valid, kind)
-    if broken:
-        return Claim(text, False, f"by the record, {broken} of {len(final)} do")
-    if focus.evaluated.truncated:
-        return Claim(text, None, "the record of verdicts was capped")
-    below = int(sizes.max()) - 1
-    if below < 0:
-        return Claim(text, True, "the empty set is the smallest")
-    _, missing = _derived(focus, Ascending(max_size=below))
-    return Claim(text, None if missing else True, f"derived from the record, {missing} verdict(s) missing")
-
-
-def _with_smaller(final: Packed, valid: Packed, kind: str) -> int:
-    """How many final states are larger than some valid set, or, for minimal ones, contain it."""
-    if kind == "smallest":
-        return int((st.cardinality(final) > st.cardinality(valid).min(initial=_MOST_REGIONS)).sum())
-    valid = st.absorb(valid)
-    inside = (((valid & ~state) == 0).all(axis=1) & (valid != state).any(axis=1) for state in final)
-    return sum(bool(smaller.any()) for smaller in inside)
-
-
-_MOST_REGIONS = 1 << 62
-
-
-def _reached(focus: Focus) -> Claim:
-    """Follow the recorded valid deletions from the whole image."""
-    text = "single deletions that keep the prediction lead to every final state"
-    if not focus.certificate.reached:
-        return Claim(text, None, "not claimed")
-    if not len(focus.final_states):
-        return Claim(text, None, "there is none")
-    if focus.evaluated.truncated:
-        return Claim(text, None, "the record of verdicts was capped")
-    valid = focus.evaluated.packed[focus.evaluated.valid]
-    final = st.sort_keys(st.pack(focus.final_states))
-    found = 0
-    level = st.full(focus.num_regions)
-    while len(level):
-        level = level[np.isin(st.sort_keys(level), st.sort_keys(valid))]
-        found += int(np.isin(final, st.sort_keys(level)).sum())
-        children = distinct_children(level, focus.num_regions, limit=len(valid) * focus.num_regions)
-        level = st.empty(focus.num_regions) if children is None else children
-    return Claim(text, found == len(final), f"{found} of {len(final)} by recorded verdicts")
-
-
-def _complete(focus: Focus) -> Claim:
-    """Derive the final states anew from the recorded verdicts."""
-    certificate = focus.certificate
-    sizes = focus.final_states.sum(axis=1)
-    text = "no final state is missing"
-    miscounted = _miscounted(focus)
-    if miscounted:
-        return Claim(text, False, miscounted)
-    up_to = certificate.complete_up_to
-    strategy: Strategy
-    if certificate.complete == "yes" and not len(sizes):
-        text, strategy = "no final state is missing", Ascending(max_size=0)
-        return Claim(
-            text, not bool(focus.evaluated.valid[:1].any()), "the record says that the whole input is not valid"
-        )
-    if certificate.complete == "yes":
-        strategies: dict[str, Strategy] = {
-            "irreducible": Exhaustive(),
-            "minimal": Ascending(),
-            "smallest": Ascending(stop="smallest"),
-        }
-        strategy, up_to = strategies[certificate.reading], None
-    elif certificate.complete == "if monotone":
-        return _complete_if_monotone(focus)
-    elif certificate.reading == "irreducible" and up_to is not None and up_to >= 0 and certificate.complete == "no":
-        text, strategy = f"no irreducible state of up to {up_to} region(s) is missing", Exhaustive()
-    elif certificate.reading != "irreducible" and up_to is not None:
-        named = certificate.reading if certificate.kind == certificate.reading else "smaller valid"
-        text = f"no {named} state of up to {up_to} region(s) is missing"
-        strategy = Ascending(max_size=up_to, stop="smallest" if certificate.reading == "smallest" else None)
-    else:
-        return Claim(text, None, "not claimed for every model")
-    if focus.evaluated.truncated:
-        return Claim(text, None, "the record of verdicts was capped")
-    if up_to is not None and up_to < 0:
-        return Claim(text, True, "nothing is claimed of any size")
-    derived, missing = _derived(focus, strategy)
-    claimed = focus.final_states if up_to is None else focus.final_states[sizes <= up_to]
-    derived = derived if up_to is None else derived[derived.sum(axis=1) <= up_to]
-    same = {state.tobytes() for state in derived} == {state.tobytes() for state in claimed}
-    return Claim(text, same and not missing, f"derived from the record, {missing} verdict(s) missing")
-
-
-def _derived(focus: Focus, strategy: Strategy) -> tuple[Bools, int]:
-    """The final states of a search over the record, and how many verdicts it lacked."""
-    record = Record(focus.num_regions)
-    record.add(focus.evaluated.packed, focus.evaluated.valid, None)
-    missing = 0
-
-    def recorded(states: Bools) -> Bools:
-        nonlocal missing
-        rows = record.find(st.pack(states))
-        missing += int((rows < 0).sum())
-        return np.asarray((rows >= 0) & record.valid(np.maximum(rows, 0)))
-
-    # One more than is known, so that a record that lacks much costs no more than itself.
-    budget = len(focus.evaluated) + 1
-    found = enumerate_final_states(recorded, focus.num_regions, strategy, max_evaluations=budget)
-    return found.final_states, missing
-
-
-def _complete_if_monotone(focus: Focus) -> Claim:
-    """On a monotone model none is missing if every largest set that contains no final state is known to fail.
-
-    A set fails if it was recorded invalid, or lies within one that was.
-    """
-    text = "no final state is missing if adding a region never invalidates a set"
-    if focus.evaluated.truncated:
-        return Claim(text, None, "the record of verdicts was capped")
-    if focus.certificate.violations:
-        return Claim(text, False, f"{focus.certificate.violations:,} pair(s) of verdicts show that it does")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TruncatedWarning)
-        avoided = necessary_states(focus.final_states, _MOST_AVOIDED)
-    if len(avoided) >= _MOST_AVOIDED:
-        return Claim(text, None, f"{len(avoided):,} largest sets without a final state are too many to look up")
-    invalid = focus.evaluated.packed[~focus.evaluated.valid]
-    largest = st.pack(~avoided)
-    known = sum(bool(((state & ~invalid) == 0).all(axis=1).any()) for state in largest)
-    return Claim(
-        text, known == len(largest), f"{known} of {len(largest)} largest sets without a final state are recorded"
-    )
-
-
-_MOST_AVOIDED = 20_000
-
-
-def _miscounted(focus: Focus) -> str | None:
-    """What a certificate says of the states it speaks of, and is not so."""
-    certificate, sizes = focus.certificate, focus.final_states.sum(axis=1)
-    if certificate.num_states is not None and certificate.num_states != len(sizes):
-        return f"{certificate.num_states} said, {len(sizes)} are here"
-    least = int(sizes.min()) if len(sizes) else None
-    if certificate.least is not None and certificate.least != least:
-        return f"the smallest is said to have {certificate.least} region(s), and has {least}"
-    if certificate.reading == "smallest" and certificate.kind == "smallest" and len(set(sizes.tolist())) > 1:
-        return f"the smallest states have several sizes: {sorted(set(sizes.tolist()))}"
-    if certificate.kind == "minimal" and len(st.absorb(st.pack(focus.final_states))) != len(sizes):
-        return "one of the minimal states contains another"
-    return None

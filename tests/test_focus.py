@@ -235,30 +235,36 @@ def focuses(draw: hs.DrawFn) -> Focus:
     ids = sorted(draw(hs.sets(hs.integers(-(2**63), 2**63 - 1), min_size=1, max_size=70)))
     rng = np.random.default_rng(draw(hs.integers(0, 2**32 - 1)))
     num_regions, count = len(ids), draw(hs.integers(0, 5))
-    finals = st.unpack(st.canonical_order(st.pack(rng.random((count, num_regions)) < 0.5), num_regions), num_regions)
-    asked = draw(hs.integers(0, 20))
+    reading = draw(hs.sampled_from(["irreducible", "minimal", "smallest"]))
+    packed = st.canonical_order(st.pack(rng.random((count, num_regions)) < 0.5), num_regions)
+    if reading != "irreducible":
+        packed = st.absorb(packed)
+    if reading == "smallest":
+        packed = packed[st.cardinality(packed) == st.cardinality(packed).min(initial=num_regions)]
+    finals = st.unpack(packed, num_regions)
+    evaluations = draw(hs.integers(len(finals), 2**num_regions))
+    asked = draw(hs.integers(0, min(20, evaluations)))
     score = rng.integers(0, 2**32, size=asked, dtype=np.uint32).view(np.float32)  # every bit pattern, NaN included
     evaluated = Evaluated(
         st.pack(rng.random((asked, num_regions)) < 0.5),
         rng.random(asked) < 0.5,
         score,
         num_regions,
-        asked + draw(hs.integers(0, 3)),
+        evaluations,
     )
-    evaluations = draw(hs.integers(len(finals), 2**num_regions))
-    unseen = draw(hs.none() | hs.floats(0, 1))
+    complete = draw(hs.sampled_from(["yes", "if monotone", "no", "bound"]))
     certificate = Certificate(
         strategy=draw(hs.text(max_size=5)),
-        reading=draw(hs.sampled_from(["irreducible", "minimal", "smallest"])),
+        reading=reading,
         num_regions=num_regions,
         evaluations=evaluations,
-        batches=draw(hs.integers(0, min(100, evaluations))),
+        batches=draw(hs.integers(min(1, evaluations), min(100, evaluations))),
         irreducible=draw(hs.booleans()),
-        complete=draw(hs.sampled_from(["yes", "if monotone", "no"] + ["bound"] * (unseen is not None))),
+        complete=complete,
         complete_up_to=draw(hs.none() | hs.integers(-1, min(9, num_regions))),
-        unseen_bound=unseen,
+        unseen_bound=draw(hs.floats(0, 1)) if complete == "bound" else None,
         reached=draw(hs.booleans()),
-        violations=draw(hs.integers(0, min(9, evaluations**2 // 4))),
+        violations=0 if complete == "if monotone" else draw(hs.integers(0, min(9, evaluations**2 // 4))),
         stopped=draw(hs.none() | hs.sampled_from(["max_evaluations", "time_limit", "interrupted", "memory"])),
         derived=draw(hs.none() | hs.text(max_size=5)),
     )
@@ -572,7 +578,8 @@ class TestUnfinishedStates:
         assert fewer.unfinished.tolist() == [False]
 
     def test_stay_so_in_a_cut(self) -> None:
-        focus = dataclasses.replace(PAPER, unfinished=np.array([True, False, True]))
+        certificate = dataclasses.replace(PAPER.certificate, complete="no", irreducible=False, unfinished=2)
+        focus = dataclasses.replace(PAPER, unfinished=np.array([True, False, True]), certificate=certificate)
         assert dict(
             zip(map(tuple, map(sorted, focus.minimal().region_sets())), focus.minimal().unfinished, strict=True)
         ) == {

@@ -126,6 +126,7 @@ def explained(height: int = 4, width: int = 6) -> Focus:
         prediction=Prediction(1, "bright", 0.75, ((1, "bright", 0.75), (0, None, 0.25))),
         parents={-1: 9, 0: 9, 9: 10},
         unfinished=np.arange(len(focus.final_states)) == 0,
+        certificate=replace(focus.certificate, irreducible=False, complete="no", unfinished=1),
         provenance=replace(focus.provenance, baseline="mean", preprocess="crop", seed=3),
         further=with_classes(focus.evaluated),
     )

@@ -71,7 +71,7 @@ class Ascending:
                     chunk = next(candidates, None)
                 finished = size
                 if self.stop == "smallest" and len(found):
-                    return _outcome(found, num_regions, "yes")
+                    return _outcome(found, size, "yes")
         except Stopped as why:
             found = np.concatenate([found, asked[why.known & why.verdicts.valid]])
             return _outcome(found, finished, "no")

@@ -187,7 +187,9 @@ class Certificate:
         said.append(self._plain_completeness())
         if self._any_states and self.reading == "irreducible":
             said.append(self._plain_reached())
-        said.append(self._plain_monotone())
+        if self._any_states or self.violations:
+            # Where nothing was met that keeps the prediction, adding regions cannot have lost it.
+            said.append(self._plain_monotone())
         if self.stopped:
             said.append(Statement("limited", f"The search ended early: {_PLAIN_STOPPED[self.stopped]}."))
         return said
@@ -260,7 +262,7 @@ class Certificate:
             text = f"The model was asked about every one of the {total} possible selections of regions."
         else:
             text = (
-                f"The model was asked about {self.evaluations:,} different selections of regions, "
+                f"The model was asked about {_counted(self.evaluations, 'different selection')} of regions, "
                 f"{percent(share)} of the {total} there are."
             )
         return Statement("certain", f"{text} Search: {self.strategy}.")
@@ -439,6 +441,13 @@ _LAWS: dict[str, Callable[[Certificate], bool]] = {
     "irreducible says that no state is unfinished": lambda c: not (c.irreducible and c.unfinished),
     "least is at most num_regions": lambda c: (c.least or 0) <= c.num_regions,
     "least is the size of some final state": lambda c: c.least is None or c.num_states != 0,
+    'complete "yes" says that no state is unfinished': lambda c: c.complete != "yes" or not c.unfinished,
+    'complete "if monotone" is refuted by violations': lambda c: c.complete != "if monotone" or not c.violations,
+    "all of the smallest states are known where all sets of their size are": lambda c: (
+        c.reading != "smallest" or c.complete != "yes" or c.complete_up_to is None or c.smallest in (None, "all")
+    ),
+    'an unseen_bound is of complete "bound"': lambda c: c.unseen_bound is None or c.complete == "bound",
+    "what was asked was asked in a batch": lambda c: c.batches > 0 or not c.evaluations,
     "irreducible needs every single deletion asked": lambda c: (
         not (c.irreducible and c.num_states) or (c.least or 0) + c.num_states <= c.evaluations
     ),

@@ -7,17 +7,21 @@ from captum_focalogic.focus import Focus
 
 def test_verify_confirms_the_demo(demo, run):
     out, _ = run("verify", demo[1] / "focus.json")
-    assert out.count("holds:") == 21
+    assert out.count("holds:") == 24
     assert "FAILS" not in out
 
 
 def test_verify_tells_a_focus_that_claims_too_much(demo, run, tmp_path):
     focus = Focus.load(demo[1] / "focus.json")
     claimed = focus.final_states.copy()
-    claimed[0, focus.region_ids == 1] = False
-    replace(focus, final_states=claimed).save(tmp_path / "focus.json")
+    claimed[0, focus.region_ids == 1], claimed[0, focus.region_ids == 9] = False, True
+    forged = replace(focus, final_states=claimed, critical=None, trust=None)
+    forged.save(tmp_path / "focus.json")
     out, _ = run("verify", tmp_path / "focus.json", code=1)
     assert "FAILS: every final state keeps the prediction (1 of 2 asked again do)" in out
+    replace(forged, critical=focus.critical).save(tmp_path / "focus.json")
+    _, err = run("verify", tmp_path / "focus.json", code=2)
+    assert "called needed that a final state does without" in err
 
 
 def test_verify_needs_an_image_of_the_same_size(demo, run, red, module):
