@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from captum_focalogic.arrays import Labels
 from captum_focalogic.attributor import check_bound, warn_of_emptiness
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, as_classifier, find_classifier, find_device, with_preprocess
@@ -37,7 +36,6 @@ from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.critical import CriticalSets, Inquiry
 from captum_focalogic.search.growth import GrownSets, grown_sets
 from captum_focalogic.search.strategies import check_reading, strategy_for
-from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.session import BASELINE, SEGMENTER, Fill, Session, open_session
 from captum_focalogic.summary import removal_setting, summary
 from captum_focalogic.trust import Trust
@@ -182,7 +180,7 @@ def explain_image(
     mean: Any = None,
     std: Any = None,
     labels: Sequence[str] | Mapping[Any, str] | str | None = None,
-    segmenter: Segmenter | Labels | str = SEGMENTER,
+    segmenter: Any = SEGMENTER,
     baseline: Fill = BASELINE,
     removal: Removal = "fill",
     search: str | Strategy = "auto",
@@ -215,8 +213,10 @@ def explain_image(
         What the model takes its images normalised by, each channel, where no preprocessing of its own says it.
     labels : sequence or mapping of str, or str, optional
         Class names, or the name of such a list, "imagenet"; by default the classifier's own.
-    segmenter : str, callable or (H, W) integers
-        What cuts the image: a name, a function from (3, H, W) in [0, 1] to a label map, or the label map.
+    segmenter : str, callable, (H, W) integers or masks
+        What cuts the image: a name, a function from (3, H, W) in [0, 1] to a label map, or the label map; or masks of
+        the image's size, or of what the model sees, as Segment Anything, ``supervision`` and others give them (see
+        :func:`captum_focalogic.regions.label_map_of`).
     baseline : str, float, Tensor or callable
         What dropped regions are replaced by: a name such as "mean", a shade of grey, values that broadcast to
         (1, 3, H, W), or a function of such inputs, or of inputs and their feature mask.
@@ -302,7 +302,7 @@ def explain_images(
     mean: Any = None,
     std: Any = None,
     labels: Sequence[str] | Mapping[Any, str] | str | None = None,
-    segmenter: Segmenter | Labels | str = SEGMENTER,
+    segmenter: Any = SEGMENTER,
     baseline: Fill = BASELINE,
     device: str | torch.device = "auto",
     **how: Any,

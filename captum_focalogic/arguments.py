@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from captum_focalogic.baselines import baseline_from_text
-from captum_focalogic.errors import ArgumentError, InputError, warn
+from captum_focalogic.criteria import class_number
+from captum_focalogic.errors import ArgumentError, InputError, TargetError, warn
 from captum_focalogic.masking import Example
 from captum_focalogic.preprocess import Normalisation
-from captum_focalogic.regions import as_label_map, partition_from_masks
-from captum_focalogic.segmenters import Segmenter, segmenter_from_text
+from captum_focalogic.regions import are_masks, as_label_map, label_map_of, partition_from_masks
+from captum_focalogic.segmenters import Segmenter, as_segmenter
 
 ToImage = Callable[[Tensor], Tensor]
 """(C, H, W) model input -> (3, H, W) image in [0, 1]."""
@@ -128,6 +129,8 @@ def format_masks(feature_mask: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor,
 
 
 def _format_mask(mask: Any, tensor: Tensor) -> Tensor:
+    if are_masks(mask):
+        mask = label_map_of(mask)
     if isinstance(mask, np.ndarray):
         mask = torch.as_tensor(mask)
     if not isinstance(mask, Tensor):
@@ -139,6 +142,22 @@ def _format_mask(mask: Any, tensor: Tensor) -> Tensor:
     if mask.is_complex() or (mask.is_floating_point() and not bool(((mask == mask.round()) & mask.isfinite()).all())):
         raise ArgumentError(f"a feature mask must hold integers; got {mask.dtype} values that are not whole")
     return mask.to(device=tensor.device, dtype=torch.int64)
+
+
+def targets_of(target: Any, labels: Sequence[str] | None) -> Any:
+    """Captum's target, with numbers in the place of classes that are given by name.
+
+    Raises
+    ------
+    TargetError
+        If no class is called so, or the names are not known.
+    """
+    if isinstance(target, list):
+        return [targets_of(each, labels) for each in target]
+    try:
+        return class_number(target, labels) if isinstance(target, str) else target
+    except InputError as error:
+        raise TargetError(f"target: {error}") from error
 
 
 def masks_of(
@@ -153,7 +172,7 @@ def masks_of(
     """
     if feature_mask is not None:
         return format_masks(feature_mask, inputs)
-    return default_masks(inputs, segmenter_from_text(segmenter) if isinstance(segmenter, str) else segmenter, to_image)
+    return default_masks(inputs, as_segmenter(segmenter), to_image)
 
 
 def default_masks(inputs: tuple[Tensor, ...], segmenter: Segmenter, to_image: ToImage | None) -> tuple[Tensor, ...]:
@@ -185,9 +204,34 @@ def _one_region_a_scalar(tensor: Tensor) -> Tensor:
     if count > MAX_SCALAR_REGIONS:
         raise InputError(
             f"one example has {count} scalars, and without a feature_mask each would be a region of its own "
-            f"(at most {MAX_SCALAR_REGIONS}); pass a feature_mask that groups them"
+            f"(at most {MAX_SCALAR_REGIONS}); pass a feature_mask that groups them{unbatched((tensor,))}"
         )
     return torch.arange(count, device=tensor.device).reshape(1, *tensor.shape[1:])
+
+
+def image_maker(to_image: ToImage | None, normalisation: Normalisation | None) -> ToImage | None:
+    """What makes an image of a model's input: what the user says, or the normalisation undone.
+
+    Raises
+    ------
+    InputError
+        If both are said.
+    """
+    if to_image is not None and normalisation is not None:
+        raise InputError("to_image= and mean=, std= both say how an input becomes an image; give one of them")
+    return to_image if normalisation is None else normalisation.undo
+
+
+def unbatched(inputs: tuple[Tensor, ...]) -> str:
+    """What to say of inputs that look like one image without its batch dimension; nothing of others."""
+    shape = tuple(inputs[0].shape)
+    if len(inputs) > 1 or len(shape) != 3 or shape[0] not in (1, 3) or min(shape[1:]) < _SIDE:
+        return ""
+    return f". If {shape} is one image, it lacks its batch dimension: pass inputs[None], {(1, *shape)}"
+
+
+_SIDE = 8
+"""From how many pixels a side on a plane is taken for an image's."""
 
 
 def _segment(row: Tensor, segmenter: Segmenter, to_image: ToImage | None) -> Tensor:

@@ -1,6 +1,6 @@
 """Captum's interface: FocaLogic as a perturbation-based attribution method."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, cast
 
@@ -12,17 +12,19 @@ from captum.log import log_usage
 from torch import Tensor
 
 from captum_focalogic import arguments
+from captum_focalogic.classifier import labels_from
 from captum_focalogic.criteria import Criterion, OutputCriterion, Outputs
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, SearchInterrupt, warn
 from captum_focalogic.focus import Focus
-from captum_focalogic.masked_model import MaskedModel, batching_for, image_maker, search
+from captum_focalogic.masked_model import MaskedModel, batching_for, search
+from captum_focalogic.names import listed_labels
 from captum_focalogic.oracle import AutoBatching
 from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Removal
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.strategies import check_reading, strategy_for
-from captum_focalogic.segmenters import Segmenter, segmenter_from_text
+from captum_focalogic.segmenters import Segmenter, as_segmenter
 from captum_focalogic.weightings import WEIGHTS, Weighting
 
 
@@ -38,9 +40,10 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
     forward_func : callable
         A module or any function of the input tensors (then the additional arguments) that returns one row an input:
         class scores (N, C) or (N, C, ...), one number (N,) or (N, 1), or labels (integer or boolean dtype).
-    segmenter : str or callable
+    segmenter : str, callable, label map or masks
         Cuts inputs that come without a ``feature_mask``: a name, such as "slic:12" or "grid:3x3", or image -> label
-        map, (3, H, W) float tensor in [0, 1] -> (H, W) integers.
+        map, (3, H, W) float tensor in [0, 1] -> (H, W) integers, or masks
+        (:func:`~captum_focalogic.regions.label_map_of`).
     search : str or Strategy
         "auto" follows the reading: anytime for smallest states; ascending for minimal ones; exhaustive while all 2^M
         states fit the budget, else chains, for irreducible ones. Or "anytime", "exhaustive", "beam:5", "ascending",
@@ -72,6 +75,9 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         undone for the segmenter, for the image that is shown, and for baselines by name, so that "black" is black. The
         number 0 stays what it is in Captum, the model's own zero: of normalised images the mean colour that was
         subtracted, a grey.
+    labels : sequence or mapping of str, or str, optional
+        Names of the classes, or the name of such a list, "imagenet": targets may then be given by name, and what comes
+        out names classes.
     to_image : callable, optional
         Undoes another normalisation for the segmenter and the image that is shown: (C, H, W) -> (3, H, W) in [0, 1].
 
@@ -102,6 +108,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         removal: Removal = "fill",
         mean: Any = None,
         std: Any = None,
+        labels: Sequence[str] | Mapping[Any, str] | str | None = None,
         to_image: arguments.ToImage | None = None,
     ) -> None:
         super().__init__(forward_func)
@@ -116,10 +123,11 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         check_bound("max_evaluations", max_evaluations, Integral)
         check_bound("time_limit", time_limit, Real)
         check_reading(search, reading)
-        self.segmenter = segmenter_from_text(segmenter) if isinstance(segmenter, str) else segmenter
+        self.labels = listed_labels(labels_from(labels))
+        self.segmenter = as_segmenter(segmenter)
         self.search = search
         self.reading = reading
-        self.criterion = parse_criterion(criterion) if isinstance(criterion, str) else criterion
+        self.criterion = parse_criterion(criterion, self.labels) if isinstance(criterion, str) else criterion
         self.weighting = weighting
         self.max_evaluations = max_evaluations
         self.time_limit = time_limit
@@ -127,7 +135,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         self.removal = removal
         self.mean, self.std = mean, std
         self.to_image = to_image
-        image_maker(to_image, Normalisation.stated(mean, std))
+        arguments.image_maker(to_image, Normalisation.stated(mean, std))
         self._measured: dict[Any, AutoBatching] = {}
 
     @log_usage(part_of_slo=True)  # type: ignore[untyped-decorator]
@@ -138,7 +146,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         baselines: Any = None,
         target: Any = None,
         additional_forward_args: Any = None,
-        feature_mask: Tensor | tuple[Tensor, ...] | None = None,
+        feature_mask: Any = None,
         perturbations_per_eval: int | Literal["auto"] = 1,
         show_progress: bool = False,
         **kwargs: Any,
@@ -152,14 +160,15 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         baselines : None, number, str, Tensor, or a tuple of these
             What dropped regions are replaced by; 0 by default, which is black in images in [0, 1] and a grey, the
             normalisation's mean colour, in normalised ones. Or a name, such as "mean" or "blur".
-        target : None, int, tuple, Tensor, list of int or list of tuple
-            The class to explain, as in Captum; each example's own prediction by default. For outputs (N, C, ...),
-            tuples (class, position ...).
+        target : None, int, str, tuple, Tensor, list of int, of str or of tuple
+            The class to explain, as in Captum, or by its name where there are ``labels``; each example's own prediction
+            by default. For outputs (N, C, ...), tuples (class, position ...).
         additional_forward_args : object
             Further arguments of the forward function; tensors with N rows are matched to the examples.
-        feature_mask : Tensor or tuple of Tensor, optional
+        feature_mask : Tensor or array, or tuple of these, optional
             Integer region ids that broadcast to the inputs; without it, images are segmented and other inputs get one
-            region a scalar.
+            region a scalar. Of images, masks too, as Segment Anything and others give them
+            (:func:`~captum_focalogic.regions.label_map_of`).
         perturbations_per_eval : int or "auto"
             No call of the forward function gets more than this times N rows; "auto" measures what is fastest.
         show_progress : bool
@@ -212,7 +221,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         baselines: Any = None,
         target: Any = None,
         additional_forward_args: Any = None,
-        feature_mask: Tensor | tuple[Tensor, ...] | None = None,
+        feature_mask: Any = None,
         perturbations_per_eval: int | Literal["auto"] = "auto",
         show_progress: bool = False,
         **kwargs: Any,
@@ -306,6 +315,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
                 to_image=self.to_image,
                 mean=self.mean,
                 std=self.std,
+                labels=self.labels,
                 batching=batching,
             )
             results = search(

@@ -136,6 +136,10 @@ class Normalised(nn.Module):
         """A model behind a normalisation."""
         return cls(model, normalisation.mean.tolist(), normalisation.std.tolist())
 
+    def extra_repr(self) -> str:
+        """The numbers, so that a fingerprint tells one normalisation from another."""
+        return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}"
+
     def forward(self, images: Tensor) -> Tensor:
         """Class scores of images (N, 3, H, W) in [0, 1]."""
         return cast(Tensor, self.model((images - self.mean) / self.std))

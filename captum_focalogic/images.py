@@ -414,7 +414,8 @@ def _array(image: Any) -> NDArray[Any]:
 
 
 def _channels_last(values: NDArray[Any]) -> NDArray[Any]:
-    """(H, W) or (H, W, C) of an array in any of the shapes of an image."""
+    """(H, W) or (H, W, C) of an array in any of the shapes of an image, or of a batch of one."""
+    values = values[0] if values.ndim == 4 and len(values) == 1 else values
     if values.size and values.dtype.kind in "buif":
         if values.ndim == 2:
             return values

@@ -1,6 +1,6 @@
 """MaskedModel: one example's model, asked about its regions. Everything that asks, asks it."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 from weakref import WeakKeyDictionary
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from captum_focalogic import arguments
 from captum_focalogic.arrays import Bools
+from captum_focalogic.classifier import labels_from
 from captum_focalogic.criteria import (
     OutputKind,
     Outputs,
@@ -26,6 +27,7 @@ from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_bytes
 from captum_focalogic.masking import Example, Masker
+from captum_focalogic.names import listed_labels
 from captum_focalogic.oracle import (
     AnyCriterion,
     Asker,
@@ -98,6 +100,7 @@ class _Call:
     removal: Removal
     baseline: str | None
     normalisation: Normalisation | None
+    labels: list[str] | None
     lost: tuple[NDArray[np.int64], ...]
 
 
@@ -116,12 +119,12 @@ class MaskedModel:
     baselines : None, number, Tensor, array, str, or a tuple of these
         What dropped regions are replaced by; 0 by default. A text names a baseline of images, such as "mean"
         (:func:`captum_focalogic.baselines.baseline_from_text`).
-    target : None, int, tuple or Tensor
-        The class that is explained, as in Captum; the model's own prediction by default.
+    target : None, int, str, tuple or Tensor
+        The class that is explained, as in Captum, or by its name; the model's own prediction by default.
     additional_forward_args : object
         Further arguments of the forward function.
     feature_mask : Tensor or array, or a tuple of these, optional
-        Integer region ids that broadcast to the inputs; without it images are segmented (``segmenter``).
+        Integer region ids that broadcast to the inputs, or masks; without it images are segmented (``segmenter``).
     criterion : str, Criterion or callable
         What "the prediction is unchanged" means; see :mod:`captum_focalogic.criteria`.
     outputs : {"auto", "logits", "probabilities"}
@@ -131,7 +134,7 @@ class MaskedModel:
         transformer (:mod:`captum_focalogic.integrations.vision_transformers`), or a model that has
         ``forward_masked(images (B, C, H, W), kept (B, H, W) bool)``. Regions are then made of whole patches first. It
         is tried before anything is asked, and refused where the model does not do it; see ``docs/removal.md``.
-    segmenter, to_image, mean, std
+    segmenter, to_image, mean, std, labels
         As for :class:`~captum_focalogic.attributor.FocaLogic`.
     perturbations_per_eval : int or "auto"
         Most masked inputs in one call of the model.
@@ -167,6 +170,7 @@ class MaskedModel:
         to_image: arguments.ToImage | None = None,
         mean: Any = None,
         std: Any = None,
+        labels: Sequence[str] | Mapping[Any, str] | str | None = None,
         perturbations_per_eval: RowsPerCall = "auto",
     ) -> None:
         rows = arguments.format_inputs(inputs)
@@ -188,6 +192,7 @@ class MaskedModel:
             to_image=to_image,
             mean=mean,
             std=std,
+            labels=labels,
             batching=batching_for(perturbations_per_eval, forward_func, rows, {}),
         )
         self.__dict__.update(one.__dict__)
@@ -210,6 +215,7 @@ class MaskedModel:
         to_image: arguments.ToImage | None = None,
         mean: Any = None,
         std: Any = None,
+        labels: Sequence[str] | Mapping[Any, str] | str | None = None,
         batching: Batching | None = None,
     ) -> "list[MaskedModel]":
         """One MaskedModel an example, whose references are asked in shared calls.
@@ -218,17 +224,24 @@ class MaskedModel:
         """
         rows = arguments.format_inputs(inputs)
         normalisation = Normalisation.stated(mean, std)
-        masks = arguments.masks_of(feature_mask, rows, segmenter, image_maker(to_image, normalisation))
+        masks = arguments.masks_of(feature_mask, rows, segmenter, arguments.image_maker(to_image, normalisation))
         filled = arguments.format_baselines(baselines, rows, masks, normalisation)
         examples = arguments.take_apart(rows, filled, masks)
-        judged_by = parse_criterion(criterion) if isinstance(criterion, str) else criterion
+        named = listed_labels(labels_from(labels))
+        judged_by = parse_criterion(criterion, named) if isinstance(criterion, str) else criterion
+        target = arguments.targets_of(target, named)
         asked = removing(removal, forward_func, examples)
         lost, examples = snapped(examples, asked) if removal == "tokens" else ((), examples)
         warn_of_training(forward_func)
         args = () if additional_forward_args is None else additional_forward_args
         forward = Forward(asked, args if isinstance(args, tuple) else (args,), len(examples))
         batching = batching or batching_for("auto", forward_func, rows, {})
-        whole = reference_outputs(forward, examples, batching)
+        try:
+            whole = reference_outputs(forward, examples, batching)
+        except Exception as error:
+            if hint := arguments.unbatched(rows):
+                error.add_note(hint.removeprefix(". "))
+            raise
         if removal == "tokens":
             prove(forward, examples[0], whole[:1])
         call = _Call(
@@ -240,6 +253,7 @@ class MaskedModel:
             removal,
             baselines if isinstance(baselines, str) else None,
             normalisation,
+            named,
             lost,
         )
         models = [cls.__new__(cls) for _ in examples]
@@ -289,6 +303,11 @@ class MaskedModel:
         targets = self.references.targets
         return None if targets is None else targets.of(self.row)
 
+    def label_of(self, index: int) -> str | None:
+        """What a class is called, where labels were given."""
+        labels = self._call.labels or []
+        return labels[index] if 0 <= index < len(labels) else None
+
     @property
     def kind(self) -> OutputKind | None:
         """What the model's numbers are; None where a function of the user's looks at them."""
@@ -308,7 +327,7 @@ class MaskedModel:
         if scores.shape[1] == 1:
             value = scores[0, 0].item()
             if kind == OutputKind.LABELS:
-                return Prediction(int(value))
+                return Prediction(int(value), self.label_of(int(value)))
             yes = value > middle_of(kind)
             share = target_probability(scores, torch.zeros(1).long(), references.kinds[[self.row]], scores)[0].item()
             return Prediction(int(yes), probability=None if np.isnan(share) else share)
@@ -318,8 +337,9 @@ class MaskedModel:
         top = zip(highest.top[0].tolist(), highest.top_probability[0].tolist(), strict=True)
         return Prediction(
             index,
+            self.label_of(index),
             probability=None if likely is None else float(likely[0, index]),
-            top=tuple((number, None, probability) for number, probability in top),
+            top=tuple((number, self.label_of(number), probability) for number, probability in top),
         )
 
     @property
@@ -398,8 +418,9 @@ class MaskedModel:
         criterion : str, Criterion or callable
             As for the class; "over:CLASS" may name a class if ``labels`` are given.
         labels : sequence of str, optional
-            Names of the model's classes.
+            Names of the model's classes; by default those that the class was given.
         """
+        labels = self._call.labels if labels is None else labels
         judged_by = parse_criterion(criterion, labels) if isinstance(criterion, str) else criterion
         view = MaskedModel.__new__(MaskedModel)
         view._begin(self._call, self.row, self.example, judged_by, self.memory)
@@ -440,6 +461,7 @@ class MaskedModel:
             evaluated=replace(result.evaluated, predicted=known.predicted, probability=known.probability),
             label_map=self.label_map,
             target=self.target,
+            target_name=self.label_of(self.target) if isinstance(self.target, int) else None,
             prediction=self.prediction,
             provenance=self.provenance,
         )
@@ -451,7 +473,7 @@ class MaskedModel:
         """A focus of this model with its image, where the example is one that can be shown."""
         if focus.label_map is None:
             return focus
-        row, shown_by = self.example.inputs[0][0], image_maker(to_image, self._call.normalisation)
+        row, shown_by = self.example.inputs[0][0], arguments.image_maker(to_image, self._call.normalisation)
         image = image_bytes(row if shown_by is None else shown_by(row), stretched=shown_by is None)
         return focus if image is None or image.shape[:2] != focus.label_map.shape else replace(focus, image=image)
 
@@ -497,19 +519,6 @@ class MaskedModel:
             top.indices.numpy().astype(np.int64),
             values.gather(1, top.indices).float().numpy(),
         )
-
-
-def image_maker(to_image: arguments.ToImage | None, normalisation: Normalisation | None) -> arguments.ToImage | None:
-    """What makes an image of a model's input: what the user says, or the normalisation undone.
-
-    Raises
-    ------
-    InputError
-        If both are said.
-    """
-    if to_image is not None and normalisation is not None:
-        raise InputError("to_image= and mean=, std= both say how an input becomes an image; give one of them")
-    return to_image if normalisation is None else normalisation.undo
 
 
 class _Identity:

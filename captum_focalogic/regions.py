@@ -1,7 +1,7 @@
 """Partitions of an input into regions: from feature masks, label maps and overlapping masks."""
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_focalogic import names
 from captum_focalogic.arrays import Labels
 from captum_focalogic.errors import InputError
 
@@ -101,7 +102,7 @@ def as_label_map(labels: Any, size: tuple[int, int]) -> Labels:
 
     Parameters
     ----------
-    labels : (H, W) integer array or Tensor
+    labels : (H, W) integer array or Tensor, or masks as for :func:`label_map_of`
         Region id of every pixel.
     size : tuple of int
         The image's height and width.
@@ -111,12 +112,78 @@ def as_label_map(labels: Any, size: tuple[int, int]) -> Labels:
     InputError
         If it is not an integer array of that size.
     """
-    values = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    values = label_map_of(labels)
     if values.shape != size:
         raise InputError(f"a label map must have the image's size {size}; got {values.shape}")
     if values.dtype != np.bool_ and not np.issubdtype(values.dtype, np.integer):
         raise InputError(f"a label map must hold integer region ids; got {values.dtype}")
     return values.astype(np.int64)
+
+
+def label_map_of(given: Any) -> NDArray[Any]:
+    """A label map as it is, or made of masks as other packages give them (:func:`labels_from_masks`).
+
+    Parameters
+    ----------
+    given : object
+        A label map, (H, W); a stack of Boolean masks, (K, H, W), or a list of these; what Segment Anything's automatic
+        generator gives, a list of records with ``segmentation``; a mask generation pipeline's record with ``masks``; or
+        an object with masks in ``mask``, as ``supervision.Detections`` has. Arrays may be tensors.
+
+    Raises
+    ------
+    InputError
+        If there is no mask in it, or masks differ in size.
+    """
+    values = _masks_in(given)
+    if isinstance(values, list):
+        shapes = sorted({np.shape(mask) for mask in values})
+        if len(shapes) != 1 or len(shapes[0]) != 2:
+            raise InputError(f"masks of one image must have one size, (H, W) each; got {shapes or 'no mask at all'}")
+        values = np.stack(values).astype(np.bool_)
+    values = _array(values)
+    return labels_from_masks(values) if values.dtype == np.bool_ and values.ndim == 3 else values
+
+
+def are_masks(given: Any) -> bool:
+    """Whether something is masks, and no label map: for arguments that take either."""
+    found = _masks_in(given) if given is not None and not isinstance(given, tuple) else None
+    return isinstance(found, list) or (
+        found is not None and np.ndim(found) == 3 and len(found) > 1 and str(found.dtype).endswith("bool")
+    )
+
+
+def _masks_in(given: Any) -> Any:
+    """A list of masks, or whatever else was given."""
+    if isinstance(given, Mapping) and "masks" in given:
+        given = given["masks"]
+    elif not isinstance(given, np.ndarray | Tensor) and hasattr(given, "mask"):
+        if given.mask is None:
+            raise InputError(f"this {type(given).__name__} has boxes and no masks; give what a segmenter found")
+        given = given.mask
+    if not isinstance(given, list):
+        return given
+    if any(isinstance(part, Mapping) for part in given):
+        return [_segmentation(record) for record in given]
+    return [_array(part) for part in given] if all(_is_mask(part) for part in given) else np.asarray(given)
+
+
+def _is_mask(part: Any) -> bool:
+    return isinstance(part, np.ndarray | Tensor) and str(part.dtype).endswith("bool")
+
+
+def _segmentation(record: Any) -> NDArray[Any]:
+    if not isinstance(record, Mapping) or "segmentation" not in record:
+        told = ", ".join(map(str, record)) if isinstance(record, Mapping) else type(record).__name__
+        raise InputError(f"a mask's record needs its segmentation, as Segment Anything gives it; this one has {told}")
+    mask = record["segmentation"]
+    if isinstance(mask, Mapping):
+        return np.asarray(names.import_object("captum_focalogic.integrations.annotations:decode_rle")(mask))
+    return _array(mask)
+
+
+def _array(values: Any) -> NDArray[Any]:
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def labels_from_masks(masks: NDArray[np.bool_], min_area: float = MIN_AREA) -> Labels:

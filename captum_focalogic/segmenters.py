@@ -22,7 +22,7 @@ from captum_focalogic.arrays import Labels
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.files import read_array
 from captum_focalogic.images import ROUNDING, Shrink, decode_image, open_image, resize_labels
-from captum_focalogic.regions import MIN_AREA, merge_small
+from captum_focalogic.regions import MIN_AREA, label_map_of, merge_small
 
 Segmenter = Callable[[Tensor], NDArray[np.integer] | Tensor]
 """Image (3, H, W) in [0, 1] to region ids (H, W)."""
@@ -369,6 +369,43 @@ def read_label_map(path: str | Path) -> Labels:
     if not values.size:
         raise InputError(f"{path} holds no label map: it has no pixels")
     return values.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Regions that are there already: a label map, or masks as other packages give them.
+
+    Attributes
+    ----------
+    regions : object
+        As for :func:`captum_focalogic.regions.label_map_of`; of the size of the images.
+    """
+
+    regions: Any
+
+    def __call__(self, _: Tensor) -> NDArray[np.integer]:
+        """The regions, whatever the image."""
+        return label_map_of(self.regions)
+
+
+def as_segmenter(segmenter: Any) -> Segmenter:
+    """A segmenter as it is, by its name, or from a label map or masks.
+
+    Raises
+    ------
+    InputError
+        If it is none of these.
+    """
+    if isinstance(segmenter, str):
+        return segmenter_from_text(segmenter)
+    if callable(segmenter):
+        found: Segmenter = segmenter
+        return found
+    if segmenter is None or isinstance(segmenter, int | float | Path):
+        raise InputError(
+            f"a segmenter is a name such as slic:12, a function of an image, a label map or masks; got {segmenter!r}"
+        )
+    return Given(segmenter)
 
 
 def segmenter_from_text(text: str) -> Segmenter:

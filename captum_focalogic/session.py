@@ -18,7 +18,7 @@ from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
 from captum_focalogic.images import check_seen, image_tensor, open_image
-from captum_focalogic.regions import as_label_map
+from captum_focalogic.regions import as_label_map, label_map_of
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def see_image(image: Any, classifier: Classifier | None, title: str) -> SeenImag
 def find_regions(
     image: SeenImage,
     classifier: Classifier | None,
-    segmenter: Segmenter | Labels | str | None = None,
+    segmenter: Any = None,
     what: str = "the label map",
 ) -> Labels:
     """Region id of every pixel that the model sees, (H, W).
@@ -133,8 +133,9 @@ def find_regions(
         What is cut.
     classifier : Classifier, optional
         The one that sees it so; fits label maps of the original's size.
-    segmenter : str, callable or (H, W) integers, optional
-        What cuts the image, or a label map of its size or of the seen size; the image's own segmenter by default.
+    segmenter : str, callable, (H, W) integers or masks, optional
+        What cuts the image, or a label map, or masks, of its size or of the seen size; the image's own segmenter by
+        default.
     what : str
         What messages call a label map.
 
@@ -146,6 +147,8 @@ def find_regions(
     cut = image.segmenter if segmenter is None else segmenter
     if isinstance(cut, str):
         cut = segmenter_from_text(cut)
+    elif not callable(cut):
+        cut = label_map_of(cut)
     if callable(cut):
         return as_label_map(cut(image.pixels.expand(3, -1, -1)), image.seen_size)
     (height, width), label_map = image.seen_size, np.asarray(cut)
@@ -168,7 +171,7 @@ def find_regions(
 def open_session(
     classifier: Classifier,
     image: Any,
-    segmenter: Segmenter | Labels | str | None = None,
+    segmenter: Any = None,
     baseline: Fill = BASELINE,
     device: torch.device = CPU,
     *,

@@ -797,3 +797,57 @@ def test_shades_of_normalised_inputs_whose_normalisation_is_not_known_are_refuse
         FocaLogic(lambda x: x, mean=MEAN)
     with pytest.raises(InputError, match="both say how an input becomes an image"):
         FocaLogic(lambda x: x, mean=MEAN, std=STD, to_image=lambda row: row)
+
+
+def the_quarters(x):
+    """Classes are quarters of the image, the lightest wins."""
+    return 9 * torch.stack([x[..., :4, :4], x[..., :4, 4:], x[..., 4:, :4], x[..., 4:, 4:]], 1).mean((2, 3, 4))
+
+
+QUARTERS = ["north west", "north east", "south west", "south east"]
+
+
+def test_masks_of_other_packages_are_regions():
+    """Masks as Segment Anything gives them, as a stack, and as a label map say the same, wherever regions are said."""
+    x = torch.zeros(1, 3, 8, 8)
+    x[..., 4:, 4:] = 1.0
+    masks = np.zeros((2, 8, 8), dtype=np.bool_)
+    masks[0, 4:, 4:], masks[1, :4, :4] = True, True
+    records = [{"segmentation": mask, "area": int(mask.sum())} for mask in masks]
+    label_map = masks[0] * 1 + masks[1] * 2
+    for regions in (records, masks, torch.from_numpy(masks), label_map, torch.from_numpy(label_map)):
+        by_mask = FocaLogic(the_quarters).explain(x, feature_mask=regions)[0]
+        by_segmenter = FocaLogic(the_quarters, segmenter=regions).explain(x)[0]
+        assert by_mask.region_sets() == by_segmenter.region_sets() == [frozenset({1})]
+        assert by_mask.region_ids.tolist() == [0, 1, 2]
+    generated = FocaLogic(the_quarters, segmenter=lambda image: records).explain(x)[0]
+    assert generated.region_sets() == [frozenset({1})]
+    answer = explain_image(the_quarters, x[0], segmenter=records)
+    assert answer.focus.region_sets() == [frozenset({1})]
+
+
+def test_classes_are_given_and_told_by_name():
+    x = torch.zeros(2, 3, 8, 8)
+    x[0, :, :4, :4], x[1, :, 4:, 4:] = 1.0, 1.0
+    explainer = FocaLogic(the_quarters, segmenter="grid:2x2", labels=QUARTERS, criterion="over:south west")
+    first, second = explainer.explain(x, target=["north west", "South East"])
+    assert (first.target, first.target_name, first.prediction.name) == (0, "north west", "north west")
+    assert (second.target, second.target_name) == (3, "south east")
+    assert second.prediction.top[0][1] == "south east"
+    weights = FocaLogic(the_quarters, segmenter="grid:2x2", labels=QUARTERS).attribute(x[:1], target="north west")
+    assert torch.equal(weights, FocaLogic(the_quarters, segmenter="grid:2x2").attribute(x[:1], target=0))
+    with pytest.raises(InputError, match="no class is called 'north'; did you mean"):
+        explainer.explain(x, target="north")
+    with pytest.raises(InputError, match="the names of the classes are not known; pass labels="):
+        FocaLogic(the_quarters, segmenter="grid:2x2").explain(x, target="north west")
+
+
+def test_one_image_without_its_batch_dimension_is_told_so():
+    image = torch.rand(3, 40, 40)
+    with pytest.raises(InputError, match=r"If \(3, 40, 40\) is one image, .* pass inputs\[None\], \(1, 3, 40, 40\)"):
+        FocaLogic(the_quarters).attribute(image)
+    network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(1), nn.Linear(2 * 38 * 38, 2))
+    with pytest.raises(RuntimeError) as caught:
+        FocaLogic(network.eval()).attribute(image, feature_mask=torch.ones(40, 40, dtype=torch.long))
+    assert any("pass inputs[None]" in note for note in caught.value.__notes__)
+    assert explain_image(the_quarters, torch.rand(1, 3, 8, 8), segmenter="grid:2x2").focus.num_regions == 4

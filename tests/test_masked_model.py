@@ -551,3 +551,16 @@ def test_other_fills_of_normalised_inputs_are_shades_of_the_image():
     white = masked.filled("white")
     assert white.example.baselines[0].unique().tolist() == [2.0]
     assert masked.example.baselines[0].unique().tolist() == [0.0]
+
+
+def test_classes_may_be_named():
+    masked = MaskedModel(
+        lambda x: 9 * x.mean((2, 3)),
+        torch.rand(1, 3, 4, 4),
+        target="green",
+        feature_mask=np.arange(4).reshape(1, 1, 4, 1),
+        labels={0: "red", 1: "green", 2: "blue"},
+    )
+    assert masked.target == 1
+    assert masked.under("over:blue").criterion.other == 2
+    assert masked.prediction.name == ["red", "green", "blue"][masked.prediction.index]

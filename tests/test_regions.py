@@ -8,7 +8,14 @@ from hypothesis import strategies as hs
 from oracles import merged_small
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.regions import as_label_map, labels_from_masks, merge_small, partition_from_masks, snap_to_patches
+from captum_focalogic.regions import (
+    are_masks,
+    as_label_map,
+    labels_from_masks,
+    merge_small,
+    partition_from_masks,
+    snap_to_patches,
+)
 
 
 def letters(*rows: str) -> np.ndarray:
@@ -233,3 +240,72 @@ class TestSnapToPatches:
     def test_a_mask_that_broadcasts(self) -> None:
         columns = torch.tensor([[1, 1, 2, 2, 2, 3]])
         assert snap_to_patches(columns, self.PATCHES).tolist() == [[1, 1, 2, 2, 2, 2]] * 4
+
+
+def the_masks() -> np.ndarray:
+    masks = np.zeros((3, 4, 6), dtype=np.bool_)
+    masks[0, :, :4], masks[1, :2, :2], masks[2, 3, 5] = True, True, True
+    return masks
+
+
+class Detections:
+    """Has masks where supervision.Detections has them."""
+
+    def __init__(self, mask: np.ndarray | None) -> None:
+        self.xyxy, self.mask, self.confidence = np.zeros((3, 4)), mask, np.ones(3)
+
+
+RECORDS = [{"segmentation": mask, "area": int(mask.sum()), "bbox": [0, 0, 1, 1]} for mask in the_masks()]
+RUNS = {"size": [4, 6], "counts": [0, 16, 8]}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        the_masks(),
+        torch.from_numpy(the_masks()),
+        list(the_masks()),
+        [torch.from_numpy(mask) for mask in the_masks()],
+        RECORDS,
+        [{"segmentation": torch.from_numpy(mask)} for mask in the_masks()],
+        [{"segmentation": RUNS}, *RECORDS[1:]],
+        Detections(the_masks()),
+        {"masks": list(the_masks()), "scores": [0.9, 0.8, 0.7]},
+    ],
+    ids=lambda given: type(given).__name__,
+)
+def test_masks_of_other_packages_are_a_label_map(given: object) -> None:
+    """What Segment Anything, supervision, pipelines of transformers and NumPy give is painted as masks are."""
+    assert are_masks(given)
+    expected = labels_from_masks(the_masks())
+    assert np.array_equal(as_label_map(given, (4, 6)), expected)
+    assert sorted(np.unique(expected)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "no mask at all"),
+        (Detections(None), "Detections has boxes and no masks"),
+        ([{"bbox": [0, 0, 1, 1]}], "needs its segmentation.*this one has bbox"),
+        ([*RECORDS, 3], "needs its segmentation.*this one has int"),
+        ([np.ones((2, 2), bool), np.ones((2, 3), bool)], r"one size.*\(2, 2\), \(2, 3\)"),
+    ],
+)
+def test_what_holds_no_masks_is_told(given: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        as_label_map(given, (4, 6))
+
+
+def test_masks_are_told_from_label_maps() -> None:
+    for other in (
+        np.ones((4, 6), int),
+        torch.ones(1, 1, 4, 6, dtype=torch.bool),
+        np.ones((4, 6), bool),
+        None,
+        "slic:12",
+    ):
+        assert not are_masks(other)
+    assert as_label_map([[1, 2], [1, 1]], (2, 2)).tolist() == [[1, 2], [1, 1]]
+    masked = np.ma.masked_array(np.ones((2, 2), int), mask=[[True, False], [False, False]])
+    assert as_label_map(masked, (2, 2)).tolist() == [[1, 1], [1, 1]]

@@ -188,9 +188,9 @@ class Explainer:
     def _cut(self, image: Tensor) -> Labels:
         size = (image.shape[1], image.shape[2])
         if isinstance(self._segmenter, _REENTRANT):
-            return as_label_map(self._segmenter(image), size)
+            return as_label_map(self._segmenter(image.expand(3, -1, -1)), size)
         with self._one_at_a_time:
-            return as_label_map(self._segmenter(image), size)
+            return as_label_map(self._segmenter(image.expand(3, -1, -1)), size)
 
     def _truth(self, name: str, label: int | None, image: Tensor, sample: Sample) -> GroundTruth | None:
         source, found = self.settings.truth, sample.truth
