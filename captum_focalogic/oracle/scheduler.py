@@ -202,7 +202,8 @@ class Scheduler:
             load, all_of_it = self._claim(segments, job, ticket, room - taken)
             taken, fits = taken + load, fits and all_of_it
         _answer(job)
-        least = _LEAST_SHARE if self._counts_shares(job.model) else 1.0
+        # More than there is room for, so that those of similar lengths can be chosen.
+        least = 1.0 if job.model.removal == "fill" else _LEAST_SHARE
         while fits and room - taken >= least:
             packed = job.asker.wanted(int((room - taken) / least))
             if not len(packed):
@@ -228,16 +229,16 @@ class Scheduler:
         lacking = np.flatnonzero(~ticket.known)
         if not len(lacking):
             return 0.0, True
-        if self._counts_shares(model):
+        loads = np.ones(len(lacking))
+        if model.removal == "tokens":
             # Of similar lengths together, so that few of them are padded.
             shares = _shares(model, ticket.packed[lacking])
             order = np.argsort(shares, kind="stable")
-            fitting = order[np.cumsum(shares[order]) <= room + _ROUNDING]
-            loads = shares[fitting]
-        else:
-            fitting = np.arange(min(len(lacking), int(room)))
-            loads = np.ones(len(fitting))
-        complete, lacking = len(fitting) == len(lacking), lacking[fitting]
+            lacking = lacking[order]
+            if self._batching.by_share:
+                loads = shares[order]
+        fitting = int(np.searchsorted(np.cumsum(loads), room + _ROUNDING, side="right"))
+        complete, lacking, loads = fitting == len(lacking), lacking[:fitting], loads[:fitting]
         packed = ticket.packed[lacking]
         known, mine = model.memory.claim(model.key, packed, model.judge)
         if known.any():
