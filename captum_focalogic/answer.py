@@ -12,19 +12,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from captum._utils.progress import NullProgress, progress
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
+from tqdm import tqdm
 
-from captum_focalogic.attributor import check_bound, warn_of_emptiness
+from captum_focalogic.arguments import check_bound
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, as_classifier, find_classifier, find_device, with_preprocess
 from captum_focalogic.criteria import OutputKind, Outputs, Over, Top1, Top1Ratio, class_number, criterion_text
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, SearchInterrupt, warn
 from captum_focalogic.examination import Examination, Shares, shares_of
-from captum_focalogic.focus import Focus
+from captum_focalogic.focus import Focus, warn_of_emptiness
 from captum_focalogic.images import image_bytes
 from captum_focalogic.logic import symbol
 from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for, drive
@@ -361,7 +361,7 @@ def explain_sessions(
 
     models = _masked_models(sessions, criterion, outputs, target, removal, perturbations_per_eval)
     shares = [shares_of(max_evaluations, model.num_regions) for model in models]
-    with progress(desc="FocaLogic attribution") if show_progress else NullProgress() as bar:
+    with tqdm(desc="FocaLogic attribution", mininterval=0.5, disable=not show_progress) as bar:
         results = run_searches(models, strategy, [share.search for share in shares], time_limit, bar.update)
         focuses = [model.focus(result, reading) for model, result in zip(models, results, strict=True)]
         warn_of_emptiness(focuses)
@@ -369,8 +369,7 @@ def explain_sessions(
         growths = [None] * len(models) if interrupted else _growths(models, focuses, shares)
         others = [(model.under(Top1()), inquiry) for model, inquiry in zip(models, growths, strict=True) if inquiry]
         examined = [] if interrupted else _examined(sessions, models, focuses, shares, seed, others, bar.update)
-        if getattr(bar, "total", 0) is None:
-            bar.total = bar.n
+        bar.total = bar.n
     answers = [
         replace(_answer(session, model, focus, seed), grown=None if inquiry is None else inquiry.result)
         for session, model, focus, inquiry in zip(sessions, models, examined or focuses, growths, strict=True)

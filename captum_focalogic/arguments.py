@@ -398,3 +398,9 @@ def _is_tuple_of_tuples(value: Any) -> bool:
 
 def _positive(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def check_bound(name: str, bound: Any, kind: Any) -> None:
+    """Refuse a bound that is neither a positive number nor None."""
+    if bound is not None and (isinstance(bound, bool) or not isinstance(bound, kind) or not bound > 0):
+        raise InputError(f"{name} must be a positive number, or None for no bound; got {bound!r}")

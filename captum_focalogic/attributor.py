@@ -15,8 +15,8 @@ from captum_focalogic import arguments
 from captum_focalogic.classifier import labels_from
 from captum_focalogic.criteria import Criterion, OutputCriterion, Outputs
 from captum_focalogic.criteria import parse as parse_criterion
-from captum_focalogic.errors import InputError, SearchInterrupt, warn
-from captum_focalogic.focus import Focus
+from captum_focalogic.errors import InputError, SearchInterrupt
+from captum_focalogic.focus import Focus, warn_of_emptiness
 from captum_focalogic.masked_model import MaskedModel, batching_for, search
 from captum_focalogic.names import listed_labels
 from captum_focalogic.oracle import AutoBatching
@@ -120,8 +120,8 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
             raise InputError(f"criterion must be a name, a criterion object or a function; got {criterion!r}")
         if isinstance(search, type) or not (isinstance(search, str) or hasattr(search, "search")):
             raise InputError(f"search must be a name or a strategy object such as Exhaustive(); got {search!r}")
-        check_bound("max_evaluations", max_evaluations, Integral)
-        check_bound("time_limit", time_limit, Real)
+        arguments.check_bound("max_evaluations", max_evaluations, Integral)
+        arguments.check_bound("time_limit", time_limit, Real)
         check_reading(search, reading)
         self.labels = listed_labels(labels_from(labels))
         self.segmenter = as_segmenter(segmenter)
@@ -330,11 +330,6 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         return models, [model.focus(result, self.reading) for model, result in zip(models, results, strict=True)]
 
 
-def check_bound(name: str, bound: Any, kind: Any) -> None:
-    if bound is not None and (isinstance(bound, bool) or not isinstance(bound, kind) or not bound > 0):
-        raise InputError(f"{name} must be a positive number, or None for no bound; got {bound!r}")
-
-
 def _spread(models: list[MaskedModel], weights: list[Any], position: int) -> Tensor:
     """Region weights on the elements of one input tensor, (N, ...)."""
     spread = []
@@ -354,46 +349,6 @@ def _by_region(weights: list[Any], models: list[MaskedModel], like: Tensor) -> T
         table[row, np.searchsorted(region_ids, model.region_ids)] = weight
     dtype = like.dtype if like.is_floating_point() else torch.float32
     return torch.from_numpy(table).to(device=like.device, dtype=dtype)
-
-
-def warn_of_emptiness(focuses: list[Focus]) -> None:
-    """Say, once for each reason, which examples have an explanation that explains nothing."""
-    reasons: dict[str, list[int]] = {}
-    for row, focus in enumerate(focuses):
-        reason = _emptiness(focus)
-        if reason:
-            reasons.setdefault(reason, []).append(row)
-    for reason, rows in reasons.items():
-        listed = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
-        warn(f"example(s) {listed}: {reason}")
-
-
-def _emptiness(focus: Focus) -> str | None:
-    if not len(focus.final_states):
-        if focus.evaluated.valid[:1].any():
-            return (
-                "the search ended before any final state was found; allow more with max_evaluations= or time_limit=, "
-                "or start from fewer regions"
-            )
-        return (
-            "the whole input does not meet the criterion (the target is not the prediction), so there are no final "
-            "states and the attributions are 0"
-        )
-    if focus.certificate.kind == "unfinished":
-        return (
-            "the search ended before it knew whether what it found has regions to spare (unfinished); allow more with "
-            "max_evaluations= or time_limit=, or start from fewer regions"
-        )
-    if not focus.final_states[0].any():
-        if focus.provenance.removal == "tokens":
-            return "the prediction stays with every patch left out, so leaving regions out explains nothing"
-        return (
-            "the baseline alone keeps the prediction, so every region is dispensable and this baseline explains "
-            "nothing; choose another baseline"
-        )
-    if len(focus.region_ids) == 1:
-        return "there is a single region, so the only explanation left is the whole input; cut it into more"
-    return None
 
 
 def _register_with_dataloader_attribution(method: type) -> None:

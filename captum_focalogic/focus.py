@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from captum_focalogic.claims import contradictions
-from captum_focalogic.errors import FileError, InputError
+from captum_focalogic.errors import FileError, InputError, warn
 from captum_focalogic.files import read_text, reading, write_text
 from captum_focalogic.focus_file import read_fields, write_fields
 from captum_focalogic.provenance import Prediction, Provenance
@@ -405,3 +405,43 @@ def _check_tree(parents: Mapping[int, int], region_ids: NDArray[np.int64]) -> No
             way[place] = None
             place = parents[place]
         ends.update(way)
+
+
+def warn_of_emptiness(focuses: list[Focus]) -> None:
+    """Say, once for each reason, which examples have an explanation that explains nothing."""
+    reasons: dict[str, list[int]] = {}
+    for row, focus in enumerate(focuses):
+        reason = _emptiness(focus)
+        if reason:
+            reasons.setdefault(reason, []).append(row)
+    for reason, rows in reasons.items():
+        listed = ", ".join(map(str, rows[:10])) + (", ..." if len(rows) > 10 else "")
+        warn(f"example(s) {listed}: {reason}")
+
+
+def _emptiness(focus: Focus) -> str | None:
+    if not len(focus.final_states):
+        if focus.evaluated.valid[:1].any():
+            return (
+                "the search ended before any final state was found; allow more with max_evaluations= or time_limit=, "
+                "or start from fewer regions"
+            )
+        return (
+            "the whole input does not meet the criterion (the target is not the prediction), so there are no final "
+            "states and the attributions are 0"
+        )
+    if focus.certificate.kind == "unfinished":
+        return (
+            "the search ended before it knew whether what it found has regions to spare (unfinished); allow more with "
+            "max_evaluations= or time_limit=, or start from fewer regions"
+        )
+    if not focus.final_states[0].any():
+        if focus.provenance.removal == "tokens":
+            return "the prediction stays with every patch left out, so leaving regions out explains nothing"
+        return (
+            "the baseline alone keeps the prediction, so every region is dispensable and this baseline explains "
+            "nothing; choose another baseline"
+        )
+    if len(focus.region_ids) == 1:
+        return "there is a single region, so the only explanation left is the whole input; cut it into more"
+    return None

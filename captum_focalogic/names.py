@@ -88,7 +88,7 @@ TABLE: dict[NamedKind, dict[str, str]] = {
         "sam3[:MODEL]": "captum_focalogic.integrations.grounding:Sam3Truth.from_text",
         "PATH/MODULE.py:NAME": "captum_focalogic.integrations.user_module:FromFile.from_text",
     },
-    "labels": {"imagenet": "captum_focalogic.integrations.torchvision:imagenet_labels"},
+    "labels": {"imagenet": "captum_focalogic.integrations.imagenet:imagenet_labels"},
     "criterion": {},
     "search": {},
     "method": {},

@@ -63,13 +63,6 @@ def classifier_from_text(text: str, weights: str | Path | None = None) -> Classi
     return load_classifier(name, weights, labels)
 
 
-def imagenet_labels(_: str = "") -> list[str]:
-    """Names of ImageNet's 1,000 classes, in their order, as torchvision's weights give them; all different."""
-    from torchvision import models
-
-    return list(models.get_model_weights("resnet50").DEFAULT.meta["categories"])
-
-
 def _published(models: Any, name: str) -> Any:
     names = models.list_models(module=models)
     if name not in names:

