@@ -118,8 +118,8 @@ class Expanding(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Features, (N, C, H, W)."""
-        out = _active(self.bn2(self.conv_dw(_active(self.bn1(self.conv_pw(features))))))
-        out = self.bn3(self.conv_pwl(out))
+        middle = _active(self.bn2(self.conv_dw(_active(self.bn1(self.conv_pw(features))))))
+        out: Tensor = self.bn3(self.conv_pwl(middle))
         return out + features if self.skips else out
 
 
