@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 
 DATA = Path(__file__).parent / "search" / "data"
+NETWORKS = {"mobilenet": "MobileNetV2", "lite0": "EfficientNet-Lite0"}
+RIVALS = ("growth", "HittingSets", "Chains")
 
 
 def load(file="photo_tables"):
     """Name -> (truth table (2^M,) bool, score (2^M,) float32, areas (M,)).
 
     ``photo_tables`` holds ten photographs, black baseline, top-1 unchanged; ``photo_answers`` pairs of a photograph and
-    one of two networks, mean colour, top-1 unchanged with at least half of its probability; ``photo_twelve`` more of
-    these pairs, for testing alone, all of 12 regions (made by benchmarks/photos.py).
+    one of two networks, mean colour, top-1 unchanged with at least half of its probability.
     """
     with np.load(DATA / f"{file}.npz") as stored:
         names = sorted({key.split("/")[0] for key in stored.files})
@@ -54,6 +55,42 @@ def counts():
 
 def apart(row):
     """Regions that the default search's set of 600 evaluations has more than the best of its rivals."""
-    if row["rivals"] == "proved":
-        return 0
-    return int(row["early_size"]) - min(int(row[name]) for name in ("growth", "HittingSets", "Chains"))
+    return 0 if row["rivals"] == "proved" else int(row["early_size"]) - min(int(row[name]) for name in RIVALS)
+
+
+def groups(rows):
+    """Number of regions, network, rows of these two."""
+    for wanted, network in sorted({(int(row["wanted"]), row["network"]) for row in rows}):
+        yield wanted, network, [row for row in rows if (int(row["wanted"]), row["network"]) == (wanted, network)]
+
+
+def count_tables():
+    """First sets, all evaluations, and sizes beside rivals', in Markdown, as the documentation has them."""
+    rows = counts()
+    first = ["| asked for | network | photos | regions | evaluations: mean, median, most | size | 2M + 60 | 4M + 60 |"]
+    first += ["|---|---|---|---|---|---|---|---|"]
+    for wanted, network, group in groups(rows):
+        asked, size, most = ([int(row[field]) for row in group] for field in ("first", "first_size", "regions"))
+        within = [sum(a <= k * m + 60 for a, m in zip(asked, most, strict=True)) for k in (2, 4)]
+        first.append(
+            f"| {wanted} | {NETWORKS[network]} | {len(group)} | {min(most)} to {max(most)} | {_spread(asked)} "
+            f"| {min(size)} to {max(size)} | {within[0]} | {within[1]} |"
+        )
+    spent = ["| asked for | network | photos | evaluations: mean, median, most | all | size | open |"]
+    spent += ["|---|---|---|---|---|---|---|"]
+    for wanted, network, group in groups(rows):
+        known = [sum(row["smallest"] == status for row in group) for status in ("all", "size", "open")]
+        took = _spread([int(row["evaluations"]) for row in group])
+        spent.append(f"| {wanted} | {NETWORKS[network]} | {len(group)} | {took} | {' | '.join(map(str, known))} |")
+    beside = ["| asked for | network | photos | proved by 600 | smaller | as small | larger |"]
+    beside += ["|---|---|---|---|---|---|---|"]
+    for wanted, network, group in groups([row for row in rows if row["rivals"]]):
+        more = [apart(row) for row in group if row["rivals"] == "run"]
+        sizes = [sum(d < 0 for d in more), sum(d == 0 for d in more), sum(d > 0 for d in more)]
+        proved = len(group) - len(more)
+        beside.append(f"| {wanted} | {NETWORKS[network]} | {len(group)} | {proved} | {' | '.join(map(str, sizes))} |")
+    return ["\n".join(lines) for lines in (first, spent, beside)]
+
+
+def _spread(values):
+    return f"{np.mean(values):.0f}, {np.median(values):.0f}, {max(values)}"

@@ -10,19 +10,20 @@ leaves it of 1,000 evaluations. With ``--rivals``, ``Chains``, ``HittingSets`` a
 empty set have 1,500 each, unless what the search found within 600 is proved to be the smallest size; each ends once it
 has a smaller set than that, and the beam where it cannot have one.
 
+Of up to 12 regions the smallest size is proved at any price.
+
 MEMORY is a folder with a file for each photograph, network and number of regions, in which all answers are kept: the
 strategies share them, so that each set is evaluated once, and what was broken off goes on from there. ``measure`` ends
 by itself after ``--seconds``. ``keep`` counts anew from these answers, without photographs or networks, and writes
-``photo_counts.csv``, ``photo_searches.npz`` (the answers to what the search asked where rivals ran, too) and
-``photo_twelve.npz`` (all answers, where ``measure --tables`` asked every set of 12 regions) into the tests' data;
-``tables`` prints the tables of ``docs/search.md`` and ``docs/scale.md``.
+``photo_counts.csv`` and ``photo_searches.npz`` (the answers to what the search asked, of up to 12 regions and where
+rivals ran) into the tests' data; ``tables`` prints the tables of ``docs/search.md`` and ``docs/scale.md``.
 """
 
 import argparse
 import csv
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import make_photo_tables
@@ -34,7 +35,7 @@ from PIL import Image
 
 from captum_focalogic.errors import SearchInterrupt
 from captum_focalogic.examination import shares_of
-from captum_focalogic.search import Anytime, Chains, HittingSets, enumerate_final_states
+from captum_focalogic.search import Anytime, Ascending, Chains, HittingSets, enumerate_final_states
 
 Answers = tuple[np.ndarray, np.ndarray]
 
@@ -49,10 +50,9 @@ RIVALS = 1_500
 
 WIDTH = 10
 
-TABLED = 12
-"""Regions of photographs whose every set may be asked."""
+PROVED = 12
+"""Up to so many regions, the smallest size is always proved, whatever that takes."""
 
-STRATEGIES = ("growth", "HittingSets", "Chains")
 
 
 class OutOfTime(Exception):
@@ -150,6 +150,11 @@ def search(memory: Memory) -> tuple[dict[str, object], oracles.Watched]:
     row = {"regions": len(memory.areas), "first": first, "first_size": size, "early_size": early_size(watched)}
     row |= {"best": watched.least[-1][0], "best_size": watched.least[-1][1], "evaluations": found.evaluations}
     row |= {"smallest": found.smallest, "lower": found.complete_up_to + 1}
+    if found.smallest != "open":
+        row["least"] = row["best_size"]
+    elif len(memory.areas) <= PROVED:
+        proof = enumerate_final_states(memory, len(memory.areas), Ascending(stop="smallest"))
+        row["least"] = int(proof.final_states[0].sum())
     return row, watched
 
 
@@ -162,29 +167,42 @@ def rivals(memory: Memory, row: dict[str, object]) -> dict[str, object]:
     """Their sizes, or the proved one."""
     if needless(row):
         return {"rivals": "proved"}
-    sizes = {name: rival(name, memory, row["early_size"])[0] for name in STRATEGIES}
+    sizes = {name: rival(name, memory, row["early_size"])[0] for name in photo_tables.RIVALS}
     return {"rivals": "run", **sizes}
 
 
 FIELDS = ["photo", "network", "wanted", "regions", "first", "first_size", "early_size", "best", "best_size"]
-FIELDS += ["evaluations", "smallest", "lower", "rivals", *STRATEGIES]
+FIELDS += ["evaluations", "smallest", "lower", "least", "rivals", *photo_tables.RIVALS]
+
+
+def cut(path: Path, image: torch.Tensor, wanted: int) -> np.ndarray:
+    """The regions of an image, from a file if they were cut before."""
+    if not path.exists():
+        np.save(path, make_photo_tables.segment(image.permute(1, 2, 0).numpy(), wanted).astype(np.uint8))
+    return np.load(path).astype(np.int64)
 
 
 def measure(args: argparse.Namespace) -> None:
     """Ask the networks whatever is not known yet, for as long as allowed."""
     end = time.monotonic() + args.seconds
-    nets = make_photo_tables.networks(args.models, both="lite0" in args.networks, quick=args.quick)
+    if args.cut:
+        own = make_photo_tables.EfficientNetLite0.preprocess
+        nets = {"mobilenet": (None, make_photo_tables.module_of(args.models).preprocess), "lite0": (None, own)}
+    else:
+        nets = make_photo_tables.networks(args.models, both="lite0" in args.networks, quick=args.quick)
     args.memory.mkdir(parents=True, exist_ok=True)
     photos = sorted([*args.photos.glob("*.jpg"), *args.photos.glob("*.JPEG")])[:: args.every]
-    last = "table" if args.tables else "rivals" if args.rivals else "search"
+    if args.testing:
+        photos = [path for path in photos if photo_tables.for_testing(path.stem)]
+    last = "rivals" if args.rivals else "search"
     for path, name, wanted in [(p, n, r) for p in photos for n in args.networks for r in args.regions]:
         done = args.memory / f"{path.stem}@{name}@{wanted}.{last}"
         if done.exists():
             continue
         net, preprocess = nets[name]
         image = preprocess(Image.open(path))
-        labels = make_photo_tables.segment(image.permute(1, 2, 0).numpy(), wanted)
-        if args.tables and (labels.max() + 1 != TABLED or not photo_tables.for_testing(path.stem)):
+        labels = cut(args.memory / f"{path.stem}@{name}@{wanted}.npy", image, wanted)
+        if net is None:
             continue
         fill, areas = image.mean((1, 2))[:, None, None], np.bincount(labels.ravel()) / labels.size
 
@@ -201,9 +219,6 @@ def measure(args: argparse.Namespace) -> None:
             if args.rivals:
                 print(rivals(memory, row), len(memory.known), flush=True)
                 done.touch()
-            if args.tables:
-                memory(make_photo_tables.every_set(TABLED).bool().numpy())
-                done.touch()
         except OutOfTime:
             sys.exit("time is over: the same command goes on from here")
         finally:
@@ -213,17 +228,15 @@ def measure(args: argparse.Namespace) -> None:
 
 def keep(args: argparse.Namespace) -> None:
     """Count from the answers of the memory, and store the counts and what the tests ask again."""
-    rows, searches, tables = [], {}, {}
+    rows, searches = [], {}
     for done in sorted(args.memory.glob("*.search")):
         photo, network, wanted = done.stem.split("@")
         memory = Memory(done.with_suffix(".npz"))
         row, watched = search(memory)
         if done.with_suffix(".rivals").exists():
             row |= rivals(memory, row)
-            searches |= _stored(done.stem, memory, asked(watched, len(memory.areas)), states=True)
-        if done.with_suffix(".table").exists():
-            every = make_photo_tables.every_set(TABLED).bool().numpy()
-            tables |= _stored(f"{photo}@{network}", memory, every)
+        if done.with_suffix(".rivals").exists() or int(wanted) <= PROVED:
+            searches |= _stored(done.stem, memory, watched)
         rows.append({"photo": photo, "network": network, "wanted": int(wanted), **row})
     rows.sort(key=lambda row: (row["wanted"], row["network"], row["photo"]))
     with (photo_tables.DATA / "photo_counts.csv").open("w", newline="") as file:
@@ -231,61 +244,16 @@ def keep(args: argparse.Namespace) -> None:
         writer.writeheader()
         writer.writerows(rows)
     np.savez_compressed(photo_tables.DATA / "photo_searches.npz", **searches)
-    np.savez_compressed(photo_tables.DATA / "photo_twelve.npz", **tables)
 
 
-def asked(watched: oracles.Watched, num_regions: int) -> np.ndarray:
-    """The states that a search asked about, (S, M) bool."""
+def _stored(name: str, memory: Memory, watched: oracles.Watched) -> dict[str, np.ndarray]:
+    """What a search asked, and heard."""
     entries = np.array(list(watched.valid), dtype=np.uint64)
-    return ((entries[:, None] >> np.arange(num_regions, dtype=np.uint64)) & np.uint64(1)).astype(bool)
-
-
-def _stored(name: str, memory: Memory, kept: np.ndarray, *, states: bool = False) -> dict[str, np.ndarray]:
-    valid, score = memory(kept)
-    found = {"valid": np.packbits(valid), "score": score, "areas": memory.areas.astype(np.float32)}
-    if states:
-        found["states"] = np.packbits(kept, axis=1)
+    places = np.arange(len(memory.areas), dtype=np.uint64)
+    states = ((entries[:, None] >> places) & np.uint64(1)).astype(bool)
+    valid, score = memory(states)
+    found = {"states": np.packbits(states, axis=1), "valid": np.packbits(valid), "score": score, "areas": memory.areas}
     return {f"{name}/{part}": values for part, values in found.items()}
-
-
-def groups(rows: list[dict[str, str]]) -> Iterator[tuple[int, str, list[dict[str, str]]]]:
-    """Rows by number of regions and network."""
-    for wanted, network in sorted({(int(row["wanted"]), row["network"]) for row in rows}):
-        yield wanted, network, [row for row in rows if (int(row["wanted"]), row["network"]) == (wanted, network)]
-
-
-def tables() -> str:
-    """What was counted, in Markdown."""
-    rows = photo_tables.counts()
-    lines = [
-        "| asked for | network | photos | regions | first set: mean, median, most | size | within 2M + 60 | 4M + 60 |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for wanted, network, group in groups(rows):
-        first, size, most = ([int(row[field]) for row in group] for field in ("first", "first_size", "regions"))
-        within = [sum(f <= k * m + 60 for f, m in zip(first, most, strict=True)) for k in (2, 4)]
-        lines.append(
-            f"| {wanted} | {network} | {len(group)} | {min(most)} to {max(most)} | {np.mean(first):.0f}, "
-            f"{np.median(first):.0f}, {max(first)} | {min(size)} to {max(size)} | {within[0]} | {within[1]} |"
-        )
-    lines += ["", "| asked for | network | photos | evaluations: mean, median, most | all | size | open |"]
-    lines += ["|---|---|---|---|---|---|---|"]
-    for wanted, network, group in groups(rows):
-        spent = [int(row["evaluations"]) for row in group]
-        known = [sum(row["smallest"] == status for row in group) for status in ("all", "size", "open")]
-        lines.append(
-            f"| {wanted} | {network} | {len(group)} | {np.mean(spent):.0f}, {np.median(spent):.0f}, {max(spent)} "
-            f"| {' | '.join(map(str, known))} |"
-        )
-    lines += ["", "| asked for | network | photos | proved by 600 | smaller | as small | larger |"]
-    lines += ["|---|---|---|---|---|---|---|"]
-    for wanted, network, group in groups([row for row in rows if row["rivals"]]):
-        apart = [photo_tables.apart(row) for row in group]
-        lines.append(
-            f"| {wanted} | {network} | {len(group)} | {sum(row['rivals'] == 'proved' for row in group)} "
-            f"| {sum(d < 0 for d in apart)} | {sum(d == 0 for d in apart)} | {sum(d > 0 for d in apart)} |"
-        )
-    return "\n".join(lines)
 
 
 def main() -> None:
@@ -299,8 +267,9 @@ def main() -> None:
     asking.add_argument("--regions", type=int, nargs="+", default=[12, 24, 40])
     asking.add_argument("--networks", nargs="+", default=["mobilenet", "lite0"])
     asking.add_argument("--every", type=int, default=1, help="take every so manieth photograph")
+    asking.add_argument("--testing", action="store_true", help="photographs that no setting was chosen on")
     asking.add_argument("--rivals", action="store_true", help="run other strategies, too")
-    asking.add_argument("--tables", action="store_true", help="ask every set of photographs for testing in 12 regions")
+    asking.add_argument("--cut", action="store_true", help="only cut the photographs, ask nothing")
     asking.add_argument("--quick", action="store_true", help="ask through ONNX Runtime")
     asking.add_argument("--seconds", type=float, default=float("inf"))
     parts.add_parser("keep").add_argument("memory", type=Path)
@@ -311,7 +280,7 @@ def main() -> None:
     elif args.part == "keep":
         keep(args)
     else:
-        print(tables())
+        print("\n\n".join(photo_tables.count_tables()))
 
 
 if __name__ == "__main__":

@@ -65,6 +65,8 @@ def segment(image: np.ndarray, most: int) -> np.ndarray:
         dense = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
         if best.max() < dense.max() < most:
             best = dense
+        if best.max() == most - 1:
+            break
     return best
 
 
@@ -109,11 +111,17 @@ class OnnxNetwork:
         return torch.from_numpy(self.session.run(None, {"x": x.contiguous().numpy()})[0])
 
 
-def networks(models: Path, both: bool, quick: bool = False) -> dict[str, tuple]:
-    """Name -> network, preprocessing."""
+def module_of(models: Path):
+    """MobileNetV2's module."""
     spec = importlib.util.spec_from_file_location("mobilenet", models / "mobilenet.py")
     mobilenet = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(mobilenet)
+    return mobilenet
+
+
+def networks(models: Path, both: bool, quick: bool = False) -> dict[str, tuple]:
+    """Name -> network, preprocessing."""
+    mobilenet = module_of(models)
     known = {"mobilenet": (mobilenet.load().to(memory_format=torch.channels_last), mobilenet.preprocess)}
     if both:
         lite = EfficientNetLite0().to(memory_format=torch.channels_last)
