@@ -54,7 +54,6 @@ PROVED = 12
 """Up to so many regions, the smallest size is always proved, whatever that takes."""
 
 
-
 class OutOfTime(Exception):
     """The time of this piece is over."""
 
