@@ -38,6 +38,7 @@ from captum_focalogic.search.growth import GrownSets, grown_sets
 from captum_focalogic.search.strategies import check_reading, strategy_for
 from captum_focalogic.session import BASELINE, SEGMENTER, Fill, Session, open_session
 from captum_focalogic.summary import removal_setting, summary
+from captum_focalogic.tables import Table
 from captum_focalogic.trust import Trust
 
 CRITERION = "top1+0.5"
@@ -91,6 +92,15 @@ class Answer:
     def trust(self) -> Trust | None:
         """How far the formula can be trusted; None where that was not asked."""
         return self.focus.trust
+
+    def named(self, names: Mapping[int, str]) -> "Answer":
+        """The same with names of regions, such as ``{3: "left ear"}``: printed, shown and reported with them."""
+        return replace(self, focus=self.focus.named(names))
+
+    def table(self) -> Table:
+        """The final states with class, probability and score of each; see :meth:`Focus.table`, and
+        :func:`captum_focalogic.table` for several answers."""
+        return self.focus.table()
 
     def summary(self) -> dict[str, str]:
         """The answer in a few lines, by label: prediction, enough, without, trust, certificate."""

@@ -37,6 +37,10 @@ def confirm_necessary(focus: Focus, necessary: Bools, masked: MaskedModel) -> Bo
     return ~_keeps(focus, masked, ~np.asarray(necessary, dtype=np.bool_))
 
 
+MAX_PRINTED = 20
+"""Sets that are printed, the smallest first."""
+
+
 @dataclass(frozen=True, eq=False)
 class Necessity:
     """Region sets whose removal defeats every final state, and what the model says to that.
@@ -64,10 +68,14 @@ class Necessity:
 
     def __str__(self) -> str:
         said = {True: "confirmed", False: "NOT confirmed"}
-        return "\n".join(
+        lines = [
             f"{said[bool(confirmed)]}: without {{{', '.join(map(str, self.region_ids[state].tolist()))}}}"
-            for state, confirmed in zip(self.states, self.confirmed, strict=True)
-        )
+            for state, confirmed in zip(self.states[:MAX_PRINTED], self.confirmed[:MAX_PRINTED], strict=True)
+        ]
+        if more := len(self) - len(lines):
+            confirmed = int(self.confirmed[MAX_PRINTED:].sum())
+            lines.append(f"... and {more:,} larger ones, {confirmed:,} of them confirmed; all are in .states")
+        return "\n".join(lines)
 
 
 def necessary(focus: Focus, masked: MaskedModel, limit: int | None = 1_000) -> Necessity:
@@ -89,7 +97,7 @@ def necessary(focus: Focus, masked: MaskedModel, limit: int | None = 1_000) -> N
     Returns
     -------
     Necessity
-        One set a line when printed.
+        One set a line when printed, up to :data:`MAX_PRINTED`.
 
     Warns
     -----

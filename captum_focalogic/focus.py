@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from dataclasses import fields as fields_of
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,7 @@ from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Certificate, Completeness, Reading
 from captum_focalogic.search.critical import CriticalSets
 from captum_focalogic.search.record import Evaluated
+from captum_focalogic.tables import Column, Table
 from captum_focalogic.trust import Trust
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from captum_focalogic.logic.naming import SameName
+
+Number = TypeVar("Number", np.float32, np.int64)
 
 MAX_SHOWN = 100
 """Final states up to which ``repr`` shows the formula; factoring many more takes seconds."""
@@ -198,17 +201,19 @@ class Focus:
     @cached_property
     def probabilities(self) -> NDArray[np.float32]:
         """The target's probability in each final state, (S,); NaN where it is not known."""
-        return self._answers(self.evaluated.probability)
+        if self.evaluated.probability is None:
+            return np.full(len(self.final_states), np.nan, dtype=np.float32)
+        return self._answers(self.evaluated.probability, np.nan)
 
     @cached_property
     def scores(self) -> NDArray[np.float32]:
         """The criterion's score of each final state, (S,), which ranks them and no more; NaN where there is none."""
-        return self._answers(self.evaluated.score)
+        return self._answers(self.evaluated.score, np.nan)
 
-    def _answers(self, values: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    def _answers(self, values: NDArray[Number], unknown: float) -> NDArray[Number]:
         """What was recorded for the final states."""
-        answers = np.full(len(self.final_states), np.nan, dtype=np.float32)
-        if values is None or not len(values):
+        answers = np.full(len(self.final_states), unknown, dtype=values.dtype)
+        if not len(values):
             return answers
         keys = st.sort_keys(self.evaluated.packed)
         order = np.argsort(keys, kind="stable")
@@ -217,6 +222,57 @@ class Focus:
         known = keys[place] == wanted
         answers[known] = values[place[known]]
         return answers
+
+    @cached_property
+    def classes(self) -> NDArray[np.int64]:
+        """The class that the model named in each final state, (S,); -1 where it is not known."""
+        if self.evaluated.predicted is None:
+            return np.full(len(self.final_states), -1, dtype=np.int64)
+        return self._answers(self.evaluated.predicted, -1)
+
+    def class_name(self, index: int) -> str | None:
+        """What a class is called, where the explanation knows it: the explained one, the highest, those met."""
+        known = {} if self.further is None else dict(self.further.class_names)
+        if self.prediction is not None:
+            known |= {number: name for number, name, _ in self.prediction.top if name is not None}
+            known |= {} if self.prediction.name is None else {self.prediction.index: self.prediction.name}
+        if isinstance(self.target, int) and self.target_name is not None:
+            known[self.target] = self.target_name
+        return known.get(index)
+
+    def named(self, names: Mapping[int, str]) -> "Focus":
+        """The same with names of regions, such as ``{3: "left ear"}``, beside those it has.
+
+        Raises
+        ------
+        InputError
+            If there is no such region, or a name is no text.
+        """
+        missing = sorted(set(names) - set(self.region_ids.tolist()) - set(self.parents.values()))
+        if missing:
+            raise InputError(
+                f"there is no region {missing[0]!r} to name; there are {', '.join(map(str, self.region_ids))}"
+            )
+        wrong = [name for name in names.values() if not isinstance(name, str) or not name.strip()]
+        if wrong:
+            raise InputError(f"a region's name must be a text; got {wrong[0]!r}")
+        return replace(self, names={**self.names, **names})
+
+    def table(self) -> Table:
+        """The final states, strongest first: regions, area, class, the target's probability and the score of each.
+
+        Write it with ``.text()``, ``.markdown()``, ``.latex()``, ``.csv()`` or ``.pandas()``.
+        """
+        columns: list[Column | str] = ["regions", "number", Column("area", form=".1%"), Column("class", "left")]
+        columns += [Column("probability", form=".3f"), Column("score", form=".4g")]
+        rows = []
+        for row in self.strongest.tolist():
+            state, index = self.final_states[row], int(self.classes[row])
+            regions = [self.names.get(region) or str(region) for region in self.region_ids[state].tolist()]
+            said = None if index < 0 else self.class_name(index) or f"class {index}"
+            numbers = (float(self.probabilities[row]), float(self.scores[row]))
+            rows.append((", ".join(regions), int(state.sum()), float(self.areas[state].sum()), said, *numbers))
+        return Table(columns, rows)
 
     @cached_property
     def strongest(self) -> NDArray[np.int64]:

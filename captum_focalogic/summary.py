@@ -6,17 +6,20 @@ region set that keeps the answer, of those that were asked, does without it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from sympy import And, Or, Symbol
 from sympy.logic.boolalg import Boolean, BooleanFalse, BooleanTrue
 
 from captum_focalogic.arrays import Bools
-from captum_focalogic.focus import Focus
+from captum_focalogic.errors import InputError
+from captum_focalogic.focus import MAX_SHOWN, Focus
 from captum_focalogic.logic import count_literals, symbol
 from captum_focalogic.search.certificate import percent
 from captum_focalogic.search.critical import CriticalSets
 from captum_focalogic.search.growth import GrownSets
+from captum_focalogic.tables import Column, Table
 
 MOST_LITERALS = 12
 """Of a formula that is told in full; of longer ones the strongest sets are listed."""
@@ -62,6 +65,65 @@ def summary(focus: Focus, against: str | None = None, grown: GrownSets | None = 
         said["Removal"] = REMOVED_TOKENS
     said["Certificate"] = certificate_text(focus)
     return said
+
+
+def table(results: Any) -> Table:
+    """Several results side by side, one a row: a table to print, or to write.
+
+    Parameters
+    ----------
+    results : sequence of Answer or Focus
+        What is set side by side; a single one too.
+
+    Returns
+    -------
+    Table
+        With ``.text()`` (which ``print`` shows), ``.markdown()``, ``.latex()``, ``.csv()`` and ``.pandas()``. Of each
+        result its image, model, prediction and probability; where another class was explained, that; the strongest set
+        with its share of the image and the probability that it keeps; the formula; the number of final states, their
+        reading, whether any can be missing, and how often the model was asked.
+
+    Raises
+    ------
+    InputError
+        If something among them is no result.
+
+    Examples
+    --------
+    >>> from captum_focalogic import explain_images, table
+    >>> print(table(explain_images("demo", photos)).latex())  # doctest: +SKIP
+    """
+    listed_results = list(results) if isinstance(results, Iterable) else [results]
+    columns: list[Column | str] = ["image", Column("model", "left"), Column("prediction", "left")]
+    columns += [Column("probability", form=".2f")]
+    columns += [Column("explained", "left"), Column("enough", "left"), Column("area", form=".0%")]
+    columns += [Column("keeps", form=".2f"), Column("formula", "left"), "states", Column("reading", "left")]
+    columns += [Column("complete", "left"), "asked"]
+    return Table(columns, [_result_row(number, result) for number, result in enumerate(listed_results, 1)])
+
+
+def _result_row(number: int, result: Any) -> tuple[Any, ...]:
+    focus = getattr(result, "focus", result)
+    if not isinstance(focus, Focus):
+        raise InputError(f"a table is of results (Answer or Focus); got a {type(result).__name__}")
+    prediction, found = focus.prediction, len(focus.final_states) > 0
+    state = focus.final_states[focus.strongest[0]] if found else None
+    said = None if prediction is None else prediction.name or f"class {prediction.index}"
+    return (
+        getattr(result, "title", f"image {number}"),
+        focus.provenance.model,
+        said,
+        None if prediction is None else prediction.probability,
+        None if focus.target is None else target_text(focus),
+        None if state is None else regions_text(focus, state, "and") or "none",
+        None if state is None else _area(focus, state),
+        float(focus.probabilities[focus.strongest[0]]) if found else None,
+        focus.formula if len(focus.final_states) <= MAX_SHOWN else "...",
+        len(focus.final_states),
+        focus.certificate.kind,
+        focus.certificate.complete,
+        focus.certificate.evaluations,
+    )
 
 
 def prediction_text(focus: Focus) -> str:

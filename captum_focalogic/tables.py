@@ -1,4 +1,4 @@
-"""Tables: made once, written as text, Markdown, LaTeX or CSV.
+"""Tables: made once, written as text, Markdown, LaTeX, CSV or a pandas DataFrame.
 
 Cells may hold what a stranger chose (names of classes, regions and files): each format is escaped by its own rules, CSV
 cells cannot start a formula in a spreadsheet, and text cannot carry escape sequences to a terminal.
@@ -11,9 +11,10 @@ import numbers
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from html import escape
+from typing import Any, Literal, TypeAlias
 
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import InputError, MissingExtraError
 
 Cell: TypeAlias = object
 """A number, a bool, None for what is not defined, or anything whose ``str`` is to be shown."""
@@ -147,6 +148,28 @@ class Table:
         writer = csv.writer(sink, lineterminator="\n")
         writer.writerows([map(_csv, self.header), *(map(_csv, row) for row in self.rows)])
         return sink.getvalue()
+
+    def pandas(self) -> Any:
+        """A pandas DataFrame of the rows as they are, numbers in full.
+
+        Raises
+        ------
+        MissingExtraError
+            Without pandas.
+        """
+        try:
+            import pandas  # type: ignore[import-untyped, unused-ignore]
+        except ImportError as error:
+            raise MissingExtraError("pandas", "study") from error
+        return pandas.DataFrame([list(row) for row in self.rows], columns=list(self.header))
+
+    def _repr_html_(self) -> str:
+        cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in self.cells)
+        header = "".join(f"<th>{escape(title)}</th>" for title in self.header)
+        return f"<table><caption>{escape(self.title)}</caption><tr>{header}</tr>{cells}</table>"
+
+    def __str__(self) -> str:
+        return self.text()
 
     @property
     def _columns(self) -> list[Column]:

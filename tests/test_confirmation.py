@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 from tiny_models import random_table, table_model
 
 from captum_focalogic import FocaLogic
-from captum_focalogic.confirmation import confirm_difference, confirm_necessary, necessary
+from captum_focalogic.confirmation import MAX_PRINTED, Necessity, confirm_difference, confirm_necessary, necessary
 from captum_focalogic.logic import TruncatedWarning, difference
 from captum_focalogic.search import Beam
 from captum_focalogic.verify import masked_model_of
@@ -88,3 +88,13 @@ def test_a_difference_is_put_to_both_models() -> None:
     check = confirm_difference(a, b, told_apart, *asked)
     assert check.confirmed
     assert (check.formula_a, check.formula_b) == (True, False)
+
+
+def test_only_the_smallest_sets_are_printed() -> None:
+    states = np.eye(300, dtype=np.bool_)
+    many = Necessity(np.arange(300), states, np.arange(300) % 2 == 0)
+    lines = str(many).splitlines()
+    assert len(lines) == MAX_PRINTED + 1
+    assert lines[0] == "confirmed: without {0}"
+    assert lines[-1] == "... and 280 larger ones, 140 of them confirmed; all are in .states"
+    assert len(str(Necessity(np.arange(3), np.eye(3, dtype=np.bool_), np.ones(3, dtype=np.bool_))).splitlines()) == 3

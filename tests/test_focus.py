@@ -7,6 +7,7 @@ import json
 import random
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,13 +16,14 @@ import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as hs
-from makers import focus_of
+from makers import focus_by, focus_of, rule
 from oracles import minimal, region_sets, smallest
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.focus_file import FORMAT, seal
 from captum_focalogic.logic import equivalent
+from captum_focalogic.provenance import Prediction
 from captum_focalogic.search import (
     Ascending,
     Beam,
@@ -619,3 +621,37 @@ class TestPartsOfRegions:
     def test_long_chains_are_no_matter(self) -> None:
         chain = {1: 100} | {place: place + 1 for place in range(100, 100_000)}
         assert len(dataclasses.replace(PAPER, parents=chain).parents) == 99_901
+
+
+def test_regions_are_named_without_taking_the_focus_apart() -> None:
+    focus = focus_by(rule)
+    named = focus.named({0: "head", 7: "tail"}).named({2: "paw"})
+    assert named.names == {0: "head", 7: "tail", 2: "paw"}
+    assert focus.names == {}
+    assert str(named.named_expression()) == str(focus.named({0: "head", 7: "tail", 2: "paw"}).named_expression())
+    with pytest.raises(InputError, match="there is no region 1 to name; there are -3, 0, 2, 7, 11, 12"):
+        focus.named({1: "head"})
+    with pytest.raises(InputError, match="a region's name must be a text; got ' '"):
+        focus.named({0: " "})
+
+
+def test_each_final_state_tells_its_class_its_probability_and_its_score() -> None:
+    prediction = Prediction(4, "cat", 0.9, ((4, "cat", 0.9), (2, "dog", 0.1)))
+    focus = focus_by(rule, target=4, target_name="cat", prediction=prediction)
+    valid = focus.evaluated.valid
+    probability = np.linspace(0.1, 0.9, len(valid)).astype(np.float32)
+    predicted = np.where(focus.evaluated.states[:, 0], 4, 17)
+    predicted[np.flatnonzero((focus.evaluated.states == focus.final_states[-1]).all(axis=1))] = 2
+    told = replace(focus, evaluated=replace(focus.evaluated, predicted=predicted, probability=probability))
+    assert told.classes.dtype == np.int64
+    by_state = {state.tobytes(): place for place, state in enumerate(focus.evaluated.states)}
+    places = [by_state[state.tobytes()] for state in focus.final_states]
+    assert told.classes.tolist() == predicted[places].tolist()
+    assert told.probabilities.tolist() == probability[places].tolist()
+    rows = told.named({0: "head"}).table().rows
+    assert [row[3] for row in rows] == [told.class_name(int(told.classes[row])) or "class 17" for row in told.strongest]
+    assert {row[0].split(", ")[0] for row in rows} <= {"head", "-3"}
+    assert [row[4] for row in rows] == told.probabilities[told.strongest].tolist()
+    assert (told.class_name(4), told.class_name(2), told.class_name(17)) == ("cat", "dog", None)
+    assert focus_by(rule, scored=False).classes.tolist() == [-1] * len(focus.final_states)
+    assert "class" in focus_by(rule, scored=False).table().markdown()

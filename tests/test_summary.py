@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from makers import focus_by, focus_of, rule
 
+from captum_focalogic.errors import InputError
 from captum_focalogic.logic import parse_expression
 from captum_focalogic.provenance import Prediction
 from captum_focalogic.search import Ascending
@@ -19,6 +20,7 @@ from captum_focalogic.summary import (
     region_text,
     regions_text,
     summary,
+    table,
     without_text,
 )
 
@@ -115,3 +117,25 @@ def test_what_is_proved() -> None:
     assert certificate_text(none).startswith("no region is needed (")
     nothing = focus_by(lambda kept: False)
     assert certificate_text(nothing).startswith("there is no set to look for")
+
+
+def test_several_results_stand_in_one_table() -> None:
+    """One row a result, whatever it is; a class that is not the prediction, and no final state, are said."""
+    found = focus_by(rule, target=4, target_name="cat", prediction=Prediction(4, "cat", 0.9))
+    nothing = focus_by(lambda kept: False, target=2, prediction=Prediction(4, None, None))
+    rows = table([found.named({0: "head"}), nothing]).rows
+    header = table([]).header
+    first, second = (dict(zip(header, row, strict=True)) for row in rows)
+    assert (first["image"], first["prediction"], first["probability"]) == ("image 1", "cat", 0.9)
+    assert first["enough"] == "head and 7"
+    assert first["area"] == pytest.approx(2 / 6)
+    assert first["formula"] == found.formula
+    assert (first["states"], first["asked"]) == (2, found.certificate.evaluations)
+    assert (second["prediction"], second["explained"], second["enough"]) == ("class 4", "class 2", None)
+    assert second["states"] == 0
+    single = table(found)
+    assert len(single.rows) == 1
+    for written in (single.latex(), single.markdown(), single.csv(), str(single)):
+        assert "cat" in written
+    with pytest.raises(InputError, match=r"of results \(Answer or Focus\); got a str"):
+        table(["cat"])

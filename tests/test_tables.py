@@ -3,13 +3,14 @@
 import csv
 import io
 import math
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.tables import Column, Table, printable
 
 TABLE = Table(
@@ -124,3 +125,26 @@ def test_every_format_keeps_its_shape(rows: list[tuple[str, object]]) -> None:
 def test_rows_must_fit() -> None:
     with pytest.raises(InputError, match="2 columns got a row of 1"):
         Table(("a", "b"), [("x",)])
+
+
+def test_a_table_is_a_data_frame_with_numbers_in_full() -> None:
+    pytest.importorskip("pandas")
+    frame = Table(("class", Column("share", form=".1%"), "size"), [("cat", 0.123456, 3), ("=dog", None, 4)]).pandas()
+    assert list(frame.columns) == ["class", "share", "size"]
+    assert frame["share"][0] == 0.123456
+    assert frame["share"].isna().tolist() == [False, True]
+    assert frame["class"][1] == "=dog"
+    assert frame["size"].sum() == 7
+
+
+def test_without_pandas_the_extra_is_named(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtraError, match=r"captum-focalogic\[study\]"):
+        Table(("a",), [(1,)]).pandas()
+
+
+def test_in_a_notebook_a_table_is_html_that_runs_nothing() -> None:
+    html = Table(("class",), [("<script>alert(1)</script>",)], title="<b>")._repr_html_()
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    assert str(Table(("a",), [(1,)])) == "a\n1"
