@@ -4,6 +4,7 @@ A session (:mod:`captum_focalogic.session`) holds what is asked about; the searc
 an :class:`Answer`.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from numbers import Integral, Real
@@ -26,6 +27,7 @@ from captum_focalogic.errors import InputError, SearchInterrupt, warn
 from captum_focalogic.examination import Examination, Shares, shares_of
 from captum_focalogic.focus import Focus, warn_of_emptiness
 from captum_focalogic.images import image_bytes
+from captum_focalogic.levels import with_shared
 from captum_focalogic.logic import symbol
 from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for, drive
 from captum_focalogic.masked_model import search as run_searches
@@ -40,6 +42,7 @@ from captum_focalogic.session import BASELINE, SEGMENTER, Fill, Session, open_se
 from captum_focalogic.summary import removal_setting, summary
 from captum_focalogic.tables import Table
 from captum_focalogic.trust import Trust
+from captum_focalogic.zoom import check_levels, coarse_budget, was_interrupted, zoom_in
 
 CRITERION = "top1+0.5"
 """When a region set counts as enough, unless told otherwise: the class stays, with half of its probability."""
@@ -199,6 +202,7 @@ def explain_image(
     outputs: Outputs = "auto",
     target: int | str | None = None,
     against: int | str | None = None,
+    zoom: int = 0,
     max_evaluations: int | None = MAX_EVALUATIONS,
     time_limit: float | None = None,
     perturbations_per_eval: RowsPerCall = "auto",
@@ -243,6 +247,10 @@ def explain_image(
         Another class, by its number or name: why the target and not this one. A region set is then enough where the
         target keeps at least half of its lead over it (criterion "over:CLASS"); whether it is still the highest class
         is not asked.
+    zoom : int
+        Levels to zoom in: the regions of the strongest sets are cut into parts, and sets of parts are looked for with
+        everything else dropped (:mod:`captum_focalogic.zoom`; ``docs/zoom.md``). What was found stands in
+        ``answer.focus.zoom``, the finest level that holds under a second removal in ``answer.focus.zoomed``.
     max_evaluations : int or None
         Most region sets the model is asked about.
     perturbations_per_eval : int or "auto"
@@ -292,6 +300,7 @@ def explain_image(
             outputs=outputs,
             target=target,
             against=against,
+            zoom=zoom,
             max_evaluations=max_evaluations,
             time_limit=time_limit,
             perturbations_per_eval=perturbations_per_eval,
@@ -345,6 +354,7 @@ def explain_sessions(
     outputs: Outputs = "auto",
     target: int | str | None = None,
     against: int | str | None = None,
+    zoom: int = 0,
     max_evaluations: int | None = MAX_EVALUATIONS,
     time_limit: float | None = None,
     perturbations_per_eval: RowsPerCall = "auto",
@@ -361,6 +371,8 @@ def explain_sessions(
     check_reading(search, reading)
     check_bound("max_evaluations", max_evaluations, Integral)
     check_bound("time_limit", time_limit, Real)
+    check_levels(zoom)
+    deadline = None if time_limit is None else time.monotonic() + time_limit
     if against is not None and sessions:
         criterion = _contrast(criterion, against, sessions[0].classifier)
 
@@ -372,10 +384,15 @@ def explain_sessions(
     models = _masked_models(sessions, criterion, outputs, target, removal, perturbations_per_eval)
     shares = [shares_of(max_evaluations, model.num_regions) for model in models]
     with tqdm(desc="FocaLogic attribution", mininterval=0.5, disable=not show_progress) as bar:
-        results = run_searches(models, strategy, [share.search for share in shares], time_limit, bar.update)
+        budgets = [coarse_budget(share.search) if zoom else share.search for share in shares]
+        results = run_searches(models, strategy, budgets, time_limit, bar.update)
         focuses = [model.focus(result, reading) for model, result in zip(models, results, strict=True)]
         warn_of_emptiness(focuses)
         interrupted = any(result.certificate.stopped == "interrupted" for result in results)
+        if zoom and not interrupted:
+            most = [share.search for share in shares]
+            focuses, _ = zoom_in(models, focuses, zoom, most, deadline=deadline, on_judged=bar.update)
+            interrupted = any(was_interrupted(focus) for focus in focuses)
         growths = [None] * len(models) if interrupted else _growths(models, focuses, shares)
         others = [(model.under(Top1()), inquiry) for model, inquiry in zip(models, growths, strict=True) if inquiry]
         examined = [] if interrupted else _examined(sessions, models, focuses, shares, seed, others, bar.update)
@@ -536,7 +553,7 @@ def _usual(model: MaskedModel, judged_by: AnyCriterion) -> MaskedModel:
 def named_focus(focus: Focus, session: Session, seed: int | None = None) -> Focus:
     """A focus with what the session knows by name: regions, classes, the model and what it was filled with."""
     classifier = session.classifier
-    return replace(
+    named = replace(
         focus,
         names=session.names,
         target_name=classifier.label_of(focus.target) if isinstance(focus.target, int) else None,
@@ -548,6 +565,7 @@ def named_focus(focus: Focus, session: Session, seed: int | None = None) -> Focu
             seed=seed,
         ),
     )
+    return with_shared(named)
 
 
 def _answer(session: Session, model: MaskedModel, focus: Focus, seed: int) -> Answer:

@@ -298,7 +298,7 @@ def _refuse_nan(tensors: tuple[Tensor, ...], name: str) -> None:
             )
 
 
-KEYWORDS = ("n_samples", "return_input_shape", "sliding_window_shapes", "strides")
+KEYWORDS = ("n_samples", "return_input_shape", "sliding_window_shapes", "strides", "zoom")
 
 
 @dataclass(frozen=True)
@@ -313,11 +313,14 @@ class CaptumKeywords:
         Whether attributions are shaped like the inputs, or (N, regions).
     masks : tuple of Tensor or None
         Feature masks of the tiles that sliding windows cut.
+    zoom : int
+        Levels to zoom in.
     """
 
     n_samples: int | None
     return_input_shape: bool
     masks: tuple[Tensor, ...] | None
+    zoom: int = 0
 
     def budget(self, max_evaluations: int | None) -> int | None:
         """The smaller of the two bounds."""
@@ -348,7 +351,7 @@ def read_keywords(keywords: dict[str, Any], inputs: tuple[Tensor, ...], feature_
     if windows is not None and feature_mask is not None:
         raise InputError("regions come either from sliding_window_shapes or from feature_mask; give one of them")
     masks = None if windows is None else _tiles(windows, strides, inputs)
-    return CaptumKeywords(n_samples, return_input_shape, masks)
+    return CaptumKeywords(n_samples, return_input_shape, masks, keywords.get("zoom", 0))
 
 
 def _tiles(windows: Any, strides: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -1,5 +1,6 @@
 """Captum's interface: FocaLogic as a perturbation-based attribution method."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, Literal, cast
@@ -17,6 +18,7 @@ from captum_focalogic.criteria import Criterion, OutputCriterion, Outputs
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError, SearchInterrupt
 from captum_focalogic.focus import Focus, warn_of_emptiness
+from captum_focalogic.levels import with_shared
 from captum_focalogic.masked_model import MaskedModel, batching_for, search
 from captum_focalogic.names import listed_labels
 from captum_focalogic.oracle import AutoBatching
@@ -26,6 +28,7 @@ from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.strategies import check_reading, strategy_for
 from captum_focalogic.segmenters import Segmenter, as_segmenter
 from captum_focalogic.weightings import WEIGHTS, Weighting
+from captum_focalogic.zoom import check_levels, coarse_budget, was_interrupted, zoom_in
 
 
 class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
@@ -175,7 +178,8 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
             Show a progress bar on standard error.
         **kwargs
             What the methods this one replaces take: ``n_samples`` (bounds the evaluations), ``return_input_shape``,
-            ``sliding_window_shapes`` and ``strides`` (tiles as regions).
+            ``sliding_window_shapes`` and ``strides`` (tiles as regions). And ``zoom``, as for :meth:`explain`: the
+            weights are then those of the finest level's regions.
 
         Returns
         -------
@@ -208,7 +212,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         )
         self._raise_interrupt(models, focuses)
         warn_of_emptiness(focuses)
-        weights = [WEIGHTS[self.weighting](focus) for focus in focuses]
+        weights = [WEIGHTS[self.weighting](focus.zoomed) for focus in focuses]
         if not keywords.return_input_shape:
             return _by_region(weights, models, rows[0])
         spread = tuple(_spread(models, weights, position) for position in range(len(rows)))
@@ -228,7 +232,9 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
     ) -> list[Focus]:
         """The final states themselves, one :class:`~captum_focalogic.focus.Focus` an example.
 
-        Takes the arguments of :meth:`attribute`.
+        Takes the arguments of :meth:`attribute`. ``zoom``, a number of levels, cuts the regions of the strongest sets
+        into parts and looks for sets of these (:mod:`captum_focalogic.zoom`): see :attr:`Focus.zoom` and
+        :attr:`Focus.zoomed`.
 
         Raises
         ------
@@ -253,11 +259,13 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         return self._with_images(models, focuses)
 
     def _with_images(self, models: list[MaskedModel], focuses: list[Focus]) -> list[Focus]:
-        return [model.with_image(focus, self.to_image) for focus, model in zip(focuses, models, strict=True)]
+        return [
+            with_shared(model.with_image(focus, self.to_image)) for focus, model in zip(focuses, models, strict=True)
+        ]
 
     def _raise_interrupt(self, models: list[MaskedModel], focuses: list[Focus]) -> None:
         """Raise the interrupt that ended a search, with what was found."""
-        if any(focus.certificate.stopped == "interrupted" for focus in focuses):
+        if any(focus.certificate.stopped == "interrupted" or was_interrupted(focus) for focus in focuses):
             raise SearchInterrupt(self._with_images(models, focuses))
 
     def attribute_future(self, *_args: Any, **_kwargs: Any) -> None:
@@ -299,6 +307,8 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         """Put the arguments to the model: the examples as they were asked, and their explanations."""
         batching = batching_for(perturbations_per_eval, self.forward_func, rows, self._measured)
         budget = keywords.budget(self.max_evaluations)
+        check_levels(keywords.zoom)
+        deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
         shown = progress(desc=f"{self.get_name()} attribution") if show_progress else NullProgress()
         with shown as bar:
             models = MaskedModel.batch(
@@ -321,13 +331,24 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
             results = search(
                 models,
                 lambda num_regions, most: strategy_for(self.search, self.reading, num_regions, most),
-                budget,
+                coarse_budget(budget) if keywords.zoom else budget,
                 self.time_limit,
                 bar.update,
             )
+            focuses = [model.focus(result, self.reading) for model, result in zip(models, results, strict=True)]
+            if keywords.zoom and all(result.certificate.stopped != "interrupted" for result in results):
+                focuses, models = zoom_in(
+                    models,
+                    focuses,
+                    keywords.zoom,
+                    [budget] * len(models),
+                    to_image=self.to_image,
+                    deadline=deadline,
+                    on_judged=bar.update,
+                )
             if getattr(bar, "total", 0) is None:
                 bar.total = bar.n
-        return models, [model.focus(result, self.reading) for model, result in zip(models, results, strict=True)]
+        return models, focuses
 
 
 def _spread(models: list[MaskedModel], weights: list[Any], position: int) -> Tensor:

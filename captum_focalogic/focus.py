@@ -15,6 +15,7 @@ from captum_focalogic.claims import contradictions
 from captum_focalogic.errors import FileError, InputError, warn
 from captum_focalogic.files import read_text, reading, write_text
 from captum_focalogic.focus_file import read_fields, write_fields
+from captum_focalogic.levels import Zoom, coarse_of, read_zoom, with_shared
 from captum_focalogic.provenance import Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Certificate, Completeness, Reading
@@ -79,6 +80,8 @@ class Focus:
     parents : mapping of int to int
         Where regions are parts of coarser ones: the region that each is a part of. Parents may be parts themselves;
         they are no regions of the partition.
+    zoom : Zoom or None
+        What was found among the parts of these regions, where that was asked (:attr:`zoomed`).
     """
 
     region_ids: NDArray[np.int64]
@@ -98,6 +101,7 @@ class Focus:
     critical: CriticalSets | None = None
     trust: Trust | None = None
     further: Evaluated | None = None
+    zoom: Zoom | None = None
 
     def __post_init__(self) -> None:
         num_regions = np.size(self.region_ids)
@@ -138,6 +142,11 @@ class Focus:
         return state | {"names": dict(self.names), "parents": dict(self.parents)}
 
     @property
+    def zoomed(self) -> "Focus":
+        """The finest level of :attr:`zoom` that holds under both removals, over its own regions; else this focus."""
+        return self if self.zoom is None or self.zoom.answer is None else self.zoom.answer
+
+    @property
     def reading(self) -> Reading:
         """What "final" means here: "irreducible", "minimal" or "smallest"."""
         return self.certificate.reading
@@ -153,6 +162,18 @@ class Focus:
         from captum_focalogic.logic import to_expression
 
         return to_expression(self.final_states, self.region_ids)
+
+    @property
+    def folded(self) -> "sympy.Basic":
+        """:attr:`expression` with each part standing for the whole region that it lies in: where the evidence is."""
+        from captum_focalogic.logic import to_expression
+
+        whole = np.array([coarse_of(region, self.parents) for region in self.region_ids.tolist()], dtype=np.int64)
+        region_ids, columns = np.unique(whole, return_inverse=True)
+        states = np.zeros((len(self.final_states), len(region_ids)), dtype=np.bool_)
+        for row, state in enumerate(self.final_states):
+            states[row, columns[state]] = True
+        return to_expression(st.unpack(st.absorb(st.pack(states)), len(region_ids)), region_ids)
 
     @property
     def formula(self) -> str:
@@ -279,12 +300,15 @@ class Focus:
         """Rows of :attr:`final_states` as people want them, (S,): the order in which to show them.
 
         Fewest regions first; among equals the higher probability, rounded to 1e-4 so that it does not depend on how
-        the model was asked; then the smaller area; then their own order.
+        the model was asked; then the smaller area; then their own order. Of sets of parts (:attr:`parents`), whose
+        number says little, the smaller area first.
         """
         probability = np.nan_to_num(np.round(self.probabilities.astype(np.float64), 4), nan=-1.0)
         # Rounded, so that equal sums of areas stay equal whatever the order of addition.
         area = np.round(self.final_states @ np.asarray(self.areas), 12)
-        order: NDArray[np.int64] = np.lexsort((area, -probability, self.final_states.sum(axis=1)))
+        size = self.final_states.sum(axis=1)
+        keys = (size, -probability, area) if self.parents else (area, -probability, size)
+        order: NDArray[np.int64] = np.lexsort(keys)
         return order
 
     def region_sets(self) -> list[frozenset[int]]:
@@ -350,11 +374,14 @@ class Focus:
     @classmethod
     def from_dict(cls, fields: Any) -> "Focus":
         """Read what :meth:`to_dict` gave; raises :class:`InputError` if it is not a focus."""
-        focus = cls(**read_fields(fields))
+        read = read_fields(fields)
+        focus = cls(**{name: value for name, value in read.items() if name != "zoom"})
         contradiction = next(contradictions(focus), None)
         if contradiction:
             raise InputError(f"the fields of the focus contradict each other: {contradiction}")
-        return focus
+        if read.get("zoom") is None:
+            return focus
+        return with_shared(replace(focus, zoom=read_zoom(read["zoom"], focus, cls)))
 
     def save(self, path: str | Path) -> None:
         """Write :meth:`to_json` to a file."""

@@ -29,6 +29,7 @@ from captum_focalogic.trust import Repeats, SecondFill, Share, Trust
 
 if TYPE_CHECKING:
     from captum_focalogic.focus import Focus
+    from captum_focalogic.levels import Zoom
 
 FAMILY = "captum-focalogic/focus/"
 FORMAT = f"{FAMILY}2"
@@ -82,10 +83,60 @@ def write_fields(focus: "Focus") -> Fields:
         "trust": None if focus.trust is None else asdict(focus.trust),
         "further": None if focus.further is None else _write_evaluated(focus.further),
         "label_map": None if focus.label_map is None else _encode_map(focus.label_map, focus.region_ids),
+        "zoom": None if focus.zoom is None else _write_zoom(focus.zoom),
         "image": None if focus.image is None else _encode(focus.image, "|u1"),
     }
+    if fields["zoom"] is None:
+        del fields["zoom"]
     fields["provenance"]["versions"] = dict(focus.provenance.versions)
     return seal(fields)
+
+
+_OF_LEVEL = (
+    *("final_states", "unfinished", "region_ids", "areas", "names", "parents"),
+    *("certificate", "evaluated", "label_map", "expression"),
+)
+"""Fields of a zoom's level: the others are those of the coarse focus."""
+
+
+def _write_zoom(zoom: "Zoom") -> Fields:
+    levels = []
+    for level in zoom.levels:
+        fields = write_fields(level.focus)
+        own = {name: fields[name] for name in _OF_LEVEL}
+        levels.append({"holds": list(level.holds), "within": list(level.within), "focus": own})
+    return {
+        "second": zoom.second,
+        "coarse_holds": list(zoom.coarse_holds),
+        "levels": levels,
+        "stopped": zoom.stopped,
+        "evaluations": zoom.evaluations,
+    }
+
+
+def _read_zoom(stored: Any) -> Fields | None:
+    """The zoom's fields; of each level what a focus is made of, less what it shares with the coarse one."""
+    if stored is None:
+        return None
+    return {
+        "second": _text(stored["second"]),
+        "coarse_holds": tuple(_flag(holds) for holds in stored["coarse_holds"]),
+        "levels": [
+            {
+                "holds": tuple(_flag(holds) for holds in level["holds"]),
+                "within": tuple(_whole(region) for region in level["within"]),
+                "focus": _read_level(level["focus"]),
+            }
+            for level in stored["levels"]
+        ],
+        "stopped": stored["stopped"],
+        "evaluations": _whole(stored["evaluations"]),
+    }
+
+
+def _read_level(fields: Any) -> Fields:
+    read = _read_regions(fields, newest=True)
+    return read | _read_parts(fields, len(read["final_states"]))
 
 
 def seal(fields: Fields) -> Fields:
@@ -111,9 +162,8 @@ def read_fields(fields: Any) -> Fields:
     newest = stated == FORMAT
     if newest:
         _check_sums(fields)
-    region_ids = _field(fields, "region_ids", _read_ids)
-    final_states = _field(fields, "final_states", lambda stored: _read_states(stored, region_ids))
-    label_map = _field(fields, "label_map", lambda stored: _read_map(stored, region_ids, newest))
+    read = _read_regions(fields, newest)
+    region_ids, label_map = read["region_ids"], read["label_map"]
     free = FREE if newest else FREE_OLD_MAP
 
     def read_image(stored: Any) -> NDArray[Any] | None:
@@ -123,29 +173,42 @@ def read_fields(fields: Any) -> Fields:
             raise InputError("there is no label map beside it")
         return _decode(stored, "|u1", (*label_map.shape, 3), free=free)
 
-    read: Fields = {
-        "region_ids": region_ids,
-        "final_states": final_states,
-        "label_map": label_map,
-        "areas": _field(fields, "areas", lambda stored: np.array([float(a) for a in stored], dtype=np.float64)),
-        "names": _field(fields, "names", lambda stored: {_read_id(key): str(name) for key, name in stored.items()}),
-        "target": _field(fields, "target", _read_target),
-        "certificate": _field(fields, "certificate", Certificate.from_dict),
-        "evaluated": _field(fields, "evaluated", lambda stored: _read_evaluated(stored, len(region_ids))),
-        "image": _field({"image": None, **fields}, "image", read_image),
-    }
+    read["target"] = _field(fields, "target", _read_target)
+    read["image"] = _field({"image": None, **fields}, "image", read_image)
     if newest:
+        read |= _read_parts(fields, len(read["final_states"]))
         read |= {
             "target_name": _field(fields, "target_name", _text_or_none),
             "prediction": _field(fields, "prediction", _read_prediction),
             "provenance": _field(fields, "provenance", _read_provenance),
-            "parents": _field(fields, "parents", lambda stored: {_read_id(k): _whole(v) for k, v in stored.items()}),
             "critical": _field(fields, "critical", lambda stored: _read_critical(stored, region_ids)),
             "trust": _field(fields, "trust", _read_trust),
             "further": _field({"further": None, **fields}, "further", lambda stored: _read_further(stored, region_ids)),
-            "unfinished": _field(fields, "unfinished", lambda stored: _read_flags(stored, len(final_states))),
+            "zoom": _field({"zoom": None, **fields}, "zoom", _read_zoom),
         }
     return read
+
+
+def _read_regions(fields: Fields, newest: bool) -> Fields:
+    """Regions, final states and what is known of them."""
+    region_ids = _field(fields, "region_ids", _read_ids)
+    return {
+        "region_ids": region_ids,
+        "final_states": _field(fields, "final_states", lambda stored: _read_states(stored, region_ids)),
+        "label_map": _field(fields, "label_map", lambda stored: _read_map(stored, region_ids, newest)),
+        "areas": _field(fields, "areas", lambda stored: np.array([float(a) for a in stored], dtype=np.float64)),
+        "names": _field(fields, "names", lambda stored: {_read_id(key): str(name) for key, name in stored.items()}),
+        "certificate": _field(fields, "certificate", Certificate.from_dict),
+        "evaluated": _field(fields, "evaluated", lambda stored: _read_evaluated(stored, len(region_ids))),
+    }
+
+
+def _read_parts(fields: Fields, num_states: int) -> Fields:
+    """What regions are parts of, and which states are unfinished."""
+    return {
+        "parents": _field(fields, "parents", lambda stored: {_read_id(k): _whole(v) for k, v in stored.items()}),
+        "unfinished": _field(fields, "unfinished", lambda stored: _read_flags(stored, num_states)),
+    }
 
 
 def _field(fields: Fields, name: str, read: Callable[[Any], T]) -> T:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from captum_focalogic import arguments
-from captum_focalogic.arrays import Bools
+from captum_focalogic.arrays import Bools, Labels
 from captum_focalogic.classifier import labels_from
 from captum_focalogic.criteria import (
     OutputKind,
@@ -47,7 +47,7 @@ from captum_focalogic.oracle.references import reference_outputs
 from captum_focalogic.oracle.removal import prove, removing, snapped
 from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Prediction, Provenance, Removal, versions
-from captum_focalogic.regions import Partition
+from captum_focalogic.regions import Partition, partition_from_masks
 from captum_focalogic.search import Reading, Run, SearchResult, Strategy
 from captum_focalogic.search import states as st
 from captum_focalogic.search.critical import Inquiry, Questions
@@ -440,6 +440,27 @@ class MaskedModel:
         _remember_references([model])
         return model
 
+    def refined(self, label_map: Labels) -> "MaskedModel":
+        """The same example in a finer partition; what was asked is known there, as a coarse state is a fine one.
+
+        Parameters
+        ----------
+        label_map : (H, W) int64
+            Region of every pixel; each of them lies within one region of this model's.
+        """
+        columns = self.partition.columns[0]
+        mask = torch.from_numpy(np.ascontiguousarray(label_map)).to(columns.device)[None]
+        partition = partition_from_masks([mask], [self.example.inputs[0].shape[1:]])
+        fine = partition.columns[0].reshape(-1)
+        coarse_of = torch.zeros(partition.num_regions, dtype=torch.int64, device=columns.device)
+        coarse_of[fine] = columns.expand(1, *mask.shape[1:]).reshape(-1)
+        if not torch.equal(coarse_of[fine], columns.expand(1, *mask.shape[1:]).reshape(-1)):
+            raise InputError("each region of a finer partition must lie within one region of the coarser one")
+        model = MaskedModel.__new__(MaskedModel)
+        memory = self.memory.refined(partition.num_regions, coarse_of.cpu().numpy())
+        model._begin(self._call, self.row, replace(self.example, partition=partition), self.criterion, memory)
+        return model
+
     def _masks(self) -> tuple[Tensor, ...]:
         return tuple(columns[None] for columns in self.partition.columns)
 
@@ -473,9 +494,14 @@ class MaskedModel:
         """A focus of this model with its image, where the example is one that can be shown."""
         if focus.label_map is None:
             return focus
-        row, shown_by = self.example.inputs[0][0], arguments.image_maker(to_image, self._call.normalisation)
-        image = image_bytes(row if shown_by is None else shown_by(row), stretched=shown_by is None)
+        row, shown_by = self.as_image(to_image)
+        image = image_bytes(row, stretched=not shown_by)
         return focus if image is None or image.shape[:2] != focus.label_map.shape else replace(focus, image=image)
+
+    def as_image(self, to_image: arguments.ToImage | None = None) -> tuple[Tensor, bool]:
+        """The first input as an image, (C, H, W), and whether it is known how to make one of it."""
+        row, made_by = self.example.inputs[0][0], arguments.image_maker(to_image, self._call.normalisation)
+        return (row, False) if made_by is None else (made_by(row), True)
 
     @property
     def label_map(self) -> NDArray[np.int64] | None:

@@ -15,6 +15,7 @@ from sympy.logic.boolalg import Boolean, BooleanFalse, BooleanTrue
 from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import MAX_SHOWN, Focus
+from captum_focalogic.levels import Zoom, coarse_of
 from captum_focalogic.logic import count_literals, symbol
 from captum_focalogic.search.certificate import percent
 from captum_focalogic.search.critical import CriticalSets
@@ -28,14 +29,16 @@ REMOVED_TOKENS = (
     "dropped regions are not filled: the model leaves them out, in a transformer as tokens of whole patches"
 )
 
+MOST_PARTS = 4
+"""Of a set of parts that are named one by one."""
+
+ALTERNATIVES = 4
+MOST_CRITICAL = 3
+
 
 def removal_setting(removal: str | None, baseline: str | None) -> dict[str, str]:
     """How regions were taken away, as a setting by its name."""
     return {"Removal": "tokens, no fill"} if removal == "tokens" else {"Baseline": str(baseline)}
-
-
-ALTERNATIVES = 4
-MOST_CRITICAL = 3
 
 
 def summary(focus: Focus, against: str | None = None, grown: GrownSets | None = None) -> dict[str, str]:
@@ -54,6 +57,8 @@ def summary(focus: Focus, against: str | None = None, grown: GrownSets | None = 
     if focus.target_name is not None and focus.prediction is not None and focus.prediction.index != focus.target:
         said["Explained"] = f"{focus.target_name}, which is not the prediction"
     said["Enough"] = enough_text(focus, against)
+    if focus.zoom is not None:
+        said["Zoom"] = zoom_text(focus, focus.zoom)
     if grown is not None:
         said["Alone"] = grown_text(focus, grown)
     if focus.critical is not None:
@@ -160,6 +165,53 @@ def enough_text(focus: Focus, against: str | None = None) -> str:
     unfinished = " (unfinished: it may be larger than it needs to be)" if focus.unfinished[focus.strongest[0]] else ""
     text = f"{_alone(focus, strongest, against)}: {percent(_area(focus, strongest))} of the image{likely}"
     return "\n".join([f"{text}{unfinished}", *_alternatives(focus)])
+
+
+_STOPPED = {
+    "area": "parts of these shrink it no further",
+    "size": "smaller parts are not made",
+    "levels": "the levels asked for are done",
+    "nothing": "nothing smaller than the whole image is enough under both",
+    "max_evaluations": "the budget was spent",
+    "time_limit": "the time was up",
+    "interrupted": "it was interrupted",
+}
+
+
+def zoom_text(focus: Focus, zoom: Zoom) -> str:
+    """What is enough among the parts, under both removals; the way there; and what it is relative to."""
+    fallen = not any(zoom.coarse_holds)
+    coarse = f"with {zoom.second} the sets above fall" if fallen else f"holds with {zoom.second} too"
+    if zoom.answer is None:
+        return f"no set of parts was found that is enough under both fills: {_STOPPED[zoom.stopped]} ({coarse})"
+    fine = zoom.answer
+    strongest = fine.final_states[fine.strongest[0]]
+    kept = fine.probabilities[fine.strongest[0]]
+    likely = "" if np.isnan(kept) else f", {target_text(fine)} {kept:.2f}"
+    keep = "keeps" if strongest.sum() == 1 else "keep"
+    unfinished = " (unfinished: it may be larger than it needs to be)" if fine.unfinished[fine.strongest[0]] else ""
+    lines = [
+        f"{regions_text(fine, strongest, 'and')} {keep} it alone, with {zoom.second} too: "
+        f"{percent(_area(fine, strongest))} of the image{likely}{unfinished}"
+    ]
+    if len(fine.final_states) > 1:
+        others = "; or ".join(
+            regions_text(fine, fine.final_states[row], "and") for row in fine.strongest[1:ALTERNATIVES]
+        )
+        lines.append(f"or {others}; by whole regions {in_words(fine.folded, focus.names)}")
+    return "\n".join([*lines, zoom_way(focus, zoom)])
+
+
+def zoom_way(focus: Focus, zoom: Zoom) -> str:
+    """The areas of the levels, and what they are relative to."""
+    coarse = percent(_area(focus, focus.final_states[focus.strongest[0]]))
+    fallen = "" if any(zoom.coarse_holds) else f" (falls with {zoom.second})"
+    levels = [percent(level.area) + ("" if level.stands else f" (falls with {zoom.second})") for level in zoom.levels]
+    areas = ", then ".join([f"{coarse}{fallen}", *levels])
+    return (
+        f"area by level: {areas}, each relative to what the one before dropped; "
+        f"{_STOPPED[zoom.stopped]} ({zoom.evaluations:,} evaluations in all)"
+    )
 
 
 def _alone(focus: Focus, state: Bools, against: str | None) -> str:
@@ -301,8 +353,23 @@ def target_text(focus: Focus) -> str:
 
 
 def regions_text(focus: Focus, state: Bools, last: str) -> str:
-    """Regions by name or number, such as ``6, 8 and 9``."""
+    """Regions by name or number, such as ``6, 8 and 9``; of many parts, how many of each region."""
+    if focus.parents and state.sum() > MOST_PARTS:
+        return _parts_text(focus, state, last)
     return listed([region_text(region, focus) for region in focus.region_ids[state].tolist()], last)
+
+
+def _parts_text(focus: Focus, state: Bools, last: str) -> str:
+    """How many parts of each whole region, such as ``5 parts of 6 and 3 parts of 8``."""
+    whole = [coarse_of(region, focus.parents) for region in focus.region_ids[state].tolist()]
+    parts = {region for region in focus.region_ids[state].tolist() if region in focus.parents}
+    words = []
+    for region in dict.fromkeys(whole):
+        count = whole.count(region)
+        # A whole region's name is what its parts' names begin with.
+        name = next((focus.names[part].split(".")[0] for part in parts if coarse_of(part, focus.parents) == region), "")
+        words.append(f"{count} part{'s' if count > 1 else ''} of {name}" if name else region_text(region, focus))
+    return listed(words, last)
 
 
 def region_text(region: int, focus: Focus) -> str:

@@ -132,6 +132,15 @@ Against = Annotated[
         help="Why this class and not that one, by its number or name: what keeps at least half of the lead over it.",
     ),
 ]
+Zoom = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=8,
+        metavar="LEVELS",
+        help="Levels to zoom in: cut the regions that are enough into parts, and look for parts that are.",
+    ),
+]
 MaxEvaluations = Annotated[
     int,
     typer.Option(

@@ -5,7 +5,7 @@ and brightness stands out: a black dog, a white bird, a red macaw.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.figures.canvas import INK, PAGE, Canvas, Colour, Ints, backdrop, font_of, wrapped
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import Shrink, resize_image, resize_labels
+from captum_focalogic.levels import part_names
 from captum_focalogic.search.certificate import percent
 from captum_focalogic.search.growth import GrownSets
 from captum_focalogic.summary import enough_text, grown_set_text, grown_text, regions_text, target_text, then_text
@@ -79,6 +80,8 @@ def headline(
     pixels, labels = _fitted(focus, image)
     states = focus.final_states[focus.strongest] if grown is None else grown.states
     first = states[0] if len(states) else np.zeros(focus.num_regions, dtype=np.bool_)
+    if grown is None and focus.zoomed is not focus:
+        return _zoomed(focus, pixels, labels, fill, against, side)
     main = evidence_image(pixels, labels, focus.region_ids, first, numbers=True, side=side)
     others = range(1, min(len(states), 1 + ALTERNATIVES))
     texts = [_other(focus, row) if grown is None else f"And {grown_set_text(focus, grown, row)}" for row in others]
@@ -91,6 +94,27 @@ def headline(
     return _page(main, _decision(focus), said, panels)
 
 
+def _zoomed(
+    focus: Focus, pixels: Bytes, labels: Ints, fill: ArrayLike | None, against: str | None, side: int
+) -> Image.Image:
+    """The finest level that holds, beside its alternatives, the whole regions that it lies in, and the critical set."""
+    fine = focus.zoomed
+    states, parts = fine.final_states[fine.strongest], _fitted(fine, pixels)[1]
+    numbers = part_names(fine.region_ids, fine.parents)
+    main = evidence_image(pixels, parts, fine.region_ids, states[0], numbers=True, names=numbers, side=side)
+    panels: list[Panel] = [
+        (evidence_image(pixels, parts, fine.region_ids, states[row], side=_SMALL), _other(fine, row))
+        for row in range(1, min(len(states), ALTERNATIVES))
+    ]
+    whole = focus.final_states[focus.strongest[0]]
+    second = "" if focus.zoom is None or any(focus.zoom.coarse_holds) else f"; falls with {focus.zoom.second}"
+    said = f"{regions_text(focus, whole, 'and')} alone, {percent(float(focus.areas[whole].sum()))} of the image{second}"
+    panels.append((evidence_image(pixels, labels, focus.region_ids, whole, side=_SMALL), f"Whole regions: {said}"))
+    panels += _without(focus, pixels, labels, fill, against)
+    also = "" if focus.zoom is None else f"; holds with {focus.zoom.second} too"
+    return _page(main, _decision(focus), f"{_enough(fine, against)}{also}", panels)
+
+
 def evidence_image(
     image: ArrayLike,
     label_map: ArrayLike,
@@ -99,6 +123,7 @@ def evidence_image(
     *,
     numbers: bool = False,
     marked: Bools | None = None,
+    names: Mapping[int, str] | None = None,
     side: int = _SIDE,
 ) -> Image.Image:
     """Some regions as they are, to the bit; the rest without colour and of little contrast.
@@ -117,6 +142,8 @@ def evidence_image(
         Whether to outline the other regions and to print all ids, none of them on what is shown.
     marked : (H, W) bool, optional
         Pixels to draw a thin line around, wherever they are.
+    names : mapping of int to str, optional
+        What to print for parts of regions; those that are not shown get nothing.
     side : int
         Enlarge until the longer side has at least this many pixels.
     """
@@ -132,7 +159,7 @@ def evidence_image(
     if not numbers:
         return finished
     evidence = np.array(finished)
-    _print_numbers(finished, canvas, region_ids, state, shown)
+    _print_numbers(finished, canvas, region_ids, state, shown, names or {})
     # Whatever a number's edge touched is put back.
     return Image.fromarray(np.where(shown[..., None], evidence, np.asarray(finished)))
 
@@ -267,7 +294,9 @@ def _within(image: Image.Image, box: tuple[int, int]) -> Image.Image:
     )
 
 
-def _print_numbers(image: Image.Image, canvas: Canvas, region_ids: Ints, state: Bools, shown: Bools) -> None:
+def _print_numbers(
+    image: Image.Image, canvas: Canvas, region_ids: Ints, state: Bools, shown: Bools, names: Mapping[int, str]
+) -> None:
     """All ids on what is not shown: in a disc beside its region where that is shown, small in the middle of the others.
 
     Those for which there is no room are left out.
@@ -277,16 +306,17 @@ def _print_numbers(image: Image.Image, canvas: Canvas, region_ids: Ints, state: 
     large, small = font_of(size), font_of(size * 0.75)
     free = ~shown
     for region in region_ids[state].tolist():
-        radius = round(0.55 * max(size, large.getlength(str(region)))) + 3
+        text = names.get(region, str(region))
+        radius = round(0.55 * max(size, large.getlength(text))) + 3
         place = _place_beside(canvas.covers(np.array([region])), free, shown, radius)
         if place is not None:
             (x, y), end = place
             draw.line([(x, y), end], fill=PAGE, width=max(1, round(size / 10)))
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=PAGE, outline=(0, 0, 0))
-            draw.text((x, y), str(region), fill=(0, 0, 0), font=large, anchor="mm")
+            draw.text((x, y), text, fill=(0, 0, 0), font=large, anchor="mm")
             rows, columns = np.ogrid[: free.shape[0], : free.shape[1]]
             free = free & ((rows - y) ** 2 + (columns - x) ** 2 > (radius + 2) ** 2)
-    for region in region_ids[~state].tolist():
+    for region in [region for region in region_ids[~state].tolist() if region not in names]:
         depth = _depth(canvas.covers(np.array([region])) & free)
         y, x = (int(each) for each in np.unravel_index(int(depth.argmax()), depth.shape))
         if depth[y, x] > 0.45 * max(small.size, small.getlength(str(region))):

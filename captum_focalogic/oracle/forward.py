@@ -95,6 +95,11 @@ class Forward:
         """
         return self._call(self._forward_func.forward_masked, (*batch, kept), batch, index)  # type: ignore[attr-defined]
 
+    def patches(self, size: tuple[int, int]) -> Tensor | None:
+        """Patch of every pixel (H, W), of a model that leaves out whole patches by itself; None for others."""
+        found = getattr(self._forward_func, "patches", None)
+        return None if found is None else found(size)
+
     def _call(
         self, function: Callable[..., Any], given: tuple[Tensor, ...], batch: tuple[Tensor, ...], index: Tensor
     ) -> Tensor:

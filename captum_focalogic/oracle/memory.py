@@ -102,6 +102,27 @@ class Memory:
     def __len__(self) -> int:
         return self._index.total
 
+    def refined(self, num_regions: int, coarse_of: NDArray[np.int64]) -> "Memory":
+        """The same answers about a finer partition: a state of the coarse one is one of the fine one.
+
+        Parameters
+        ----------
+        num_regions : int
+            Regions of the finer partition.
+        coarse_of : (num_regions,) int64
+            The coarse region that each of them is a part of.
+        """
+        with self.changed:
+            finer = Memory(num_regions, self._room)
+            known = self._index.evaluated()
+            finer._index.add(st.pack(known.states[:, coarse_of]), known.valid, None)
+            finer._outputs, finer._held = list(self._outputs), self._held
+            finer._summaries = list(self._summaries)
+            for criterion, verdicts in self._verdicts.items():
+                rows = np.flatnonzero(verdicts.known[: self._index.total])
+                finer._of(criterion).put(rows, verdicts.valid[rows], verdicts.score[rows])
+            return finer
+
     def claim(self, criterion: Hashable, packed: Packed, judge: Judge) -> tuple[Bools, Bools]:
         """What of these states is answered, and what the caller now has to ask, (B,) each.
 

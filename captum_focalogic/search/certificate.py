@@ -109,6 +109,12 @@ class Certificate:
         How many of them may have regions to spare, as the search ended before all their single deletions were asked.
     least : int or None
         k, the fewest regions of any final state; None if there is none, or where that is not known.
+    within : int or None
+        Of a level of a zoom: how many of the regions the search had to choose from. The others had been dropped
+        beforehand, together, and stayed so; nothing is said of sets that hold any of them. None for all regions.
+    also : str or None
+        Of a level of a zoom: what regions were filled with a second time. A state is valid where the prediction is kept
+        under both removals. None for one removal.
     """
 
     strategy: str
@@ -127,6 +133,8 @@ class Certificate:
     num_states: int | None = None
     unfinished: int = 0
     least: int | None = None
+    within: int | None = None
+    also: str | None = None
 
     @property
     def smallest(self) -> Smallest | None:
@@ -171,6 +179,13 @@ class Certificate:
                     if self.reached
                     else "Reached: not checked; certain only if adding a region never invalidates a valid set."
                 )
+        if self.within is not None:
+            said.append(
+                f"Relative: to what coarser levels dropped; looked for among {self.within} of the "
+                f"{self.num_regions} regions, all others gone."
+            )
+        if self.also is not None:
+            said.append(f"Removals: two; each state was judged with {self.also} as well, and is valid under both only.")
         if self.violations:
             said.append(
                 f"Not monotone: {self.violations:,} pair(s) met in which adding regions to a valid set invalidated it."
@@ -187,6 +202,21 @@ class Certificate:
         said.append(self._plain_completeness())
         if self._any_states and self.reading == "irreducible":
             said.append(self._plain_reached())
+        if self.within is not None:
+            said.append(
+                Statement(
+                    "limited",
+                    f"All this is relative to what coarser levels dropped: only {self.within} of the "
+                    f"{_regions(self.num_regions)} were chosen from, all others gone. What could be built of those "
+                    "was not looked at.",
+                )
+            )
+        if self.also is not None:
+            said.append(
+                Statement(
+                    "certain", f"Enough means so twice: each selection was judged with {self.also} as the fill as well."
+                )
+            )
         if self._any_states or self.violations:
             # Where nothing was met that keeps the prediction, adding regions cannot have lost it.
             said.append(self._plain_monotone())
@@ -425,6 +455,8 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "num_states": lambda v: v is None or _is_count(v),
     "unfinished": _is_count,
     "least": lambda v: v is None or _is_count(v),
+    "within": lambda v: v is None or _is_count(v),
+    "also": lambda v: v is None or isinstance(v, str),
 }
 _REQUIRED = ("strategy", "reading", "num_regions", "evaluations", "batches", "irreducible", "complete")
 
@@ -439,6 +471,7 @@ _LAWS: dict[str, Callable[[Certificate], bool]] = {
     "final states are among the states asked": lambda c: (c.num_states or 0) <= c.evaluations,
     "unfinished states are among the final ones": lambda c: c.num_states is None or c.unfinished <= c.num_states,
     "irreducible says that no state is unfinished": lambda c: not (c.irreducible and c.unfinished),
+    "within is at most num_regions": lambda c: (c.within or 0) <= c.num_regions,
     "least is at most num_regions": lambda c: (c.least or 0) <= c.num_regions,
     "least is the size of some final state": lambda c: c.least is None or c.num_states != 0,
     'complete "yes" says that no state is unfinished': lambda c: c.complete != "yes" or not c.unfinished,
