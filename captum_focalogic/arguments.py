@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,10 @@ from captum_focalogic.errors import ArgumentError, InputError, TargetError, warn
 from captum_focalogic.masking import Example
 from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.regions import are_masks, as_label_map, label_map_of, partition_from_masks
-from captum_focalogic.segmenters import Segmenter, as_segmenter
+from captum_focalogic.segmenters import ForwardPass, Segmenter, WhiteBox, as_segmenter, cut
+
+Ask = Callable[[int], object]
+"""Puts an example, by its row, to the model."""
 
 ToImage = Callable[[Tensor], Tensor]
 """(C, H, W) model input -> (3, H, W) image in [0, 1]."""
@@ -161,7 +165,12 @@ def targets_of(target: Any, labels: Sequence[str] | None) -> Any:
 
 
 def masks_of(
-    feature_mask: Any, inputs: tuple[Tensor, ...], segmenter: str | Segmenter, to_image: ToImage | None
+    feature_mask: Any,
+    inputs: tuple[Tensor, ...],
+    segmenter: str | Segmenter,
+    to_image: ToImage | None,
+    forward_func: Callable[..., Any],
+    ask: Ask,
 ) -> tuple[Tensor, ...]:
     """The feature masks that were given, or else those that a segmenter or its name cuts.
 
@@ -172,10 +181,16 @@ def masks_of(
     """
     if feature_mask is not None:
         return format_masks(feature_mask, inputs)
-    return default_masks(inputs, as_segmenter(segmenter), to_image)
+    return default_masks(inputs, as_segmenter(segmenter), to_image, forward_func, ask)
 
 
-def default_masks(inputs: tuple[Tensor, ...], segmenter: Segmenter, to_image: ToImage | None) -> tuple[Tensor, ...]:
+def default_masks(
+    inputs: tuple[Tensor, ...],
+    segmenter: Segmenter,
+    to_image: ToImage | None,
+    forward_func: Callable[..., Any],
+    ask: Ask,
+) -> tuple[Tensor, ...]:
     """Feature masks for inputs that came without: images (floating point, or uint8 up to 255) are segmented.
 
     Other scalars are one region each.
@@ -183,13 +198,22 @@ def default_masks(inputs: tuple[Tensor, ...], segmenter: Segmenter, to_image: To
     Raises
     ------
     InputError
-        If there are too many scalars, or an image has channels that a segmenter cannot see.
+        If there are too many scalars, an image has channels that a segmenter cannot see, or a segmenter that looks into
+        the model would see several images there.
     """
     masks: list[Tensor] = []
     offset = 0
+    images = sum(map(_is_image, inputs))
+    if isinstance(segmenter, WhiteBox) and images > 1:
+        raise InputError(
+            f"{type(segmenter).__name__} looks into the model, where it could not tell {images} images of one example "
+            "apart; pass a feature_mask, or another segmenter"
+        )
     for tensor in inputs:
-        if tensor.dim() == 4 and (tensor.is_floating_point() or tensor.dtype == torch.uint8):
-            mask = torch.stack([_segment(row, segmenter, to_image) for row in tensor])[:, None].to(tensor.device)
+        if _is_image(tensor):
+            passes = (ForwardPass(forward_func, tensor[row : row + 1], partial(ask, row)) for row in range(len(tensor)))
+            cuts = [_segment(row, segmenter, to_image, seen) for row, seen in zip(tensor, passes, strict=True)]
+            mask = torch.stack(cuts)[:, None].to(tensor.device)
         else:
             mask = _one_region_a_scalar(tensor)
         if mask.numel():
@@ -234,7 +258,11 @@ _SIDE = 8
 """From how many pixels a side on a plane is taken for an image's."""
 
 
-def _segment(row: Tensor, segmenter: Segmenter, to_image: ToImage | None) -> Tensor:
+def _is_image(tensor: Tensor) -> bool:
+    return tensor.dim() == 4 and (tensor.is_floating_point() or tensor.dtype == torch.uint8)
+
+
+def _segment(row: Tensor, segmenter: Segmenter, to_image: ToImage | None, forward_pass: ForwardPass) -> Tensor:
     if row.dtype == torch.uint8 and to_image is None:
         row = row / 255
     image = (row if to_image is None else to_image(row)).detach().float().cpu()
@@ -254,7 +282,7 @@ def _segment(row: Tensor, segmenter: Segmenter, to_image: ToImage | None) -> Ten
         else:
             warn("to_image= gave values outside [0, 1]; they were clipped for the segmenter")
             image = image.clamp(0, 1)
-    labels = segmenter(image.expand(3, -1, -1))
+    labels = cut(segmenter, image.expand(3, -1, -1), forward_pass)
     return torch.from_numpy(as_label_map(labels, (image.shape[1], image.shape[2])))
 
 

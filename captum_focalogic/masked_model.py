@@ -224,7 +224,15 @@ class MaskedModel:
         """
         rows = arguments.format_inputs(inputs)
         normalisation = Normalisation.stated(mean, std)
-        masks = arguments.masks_of(feature_mask, rows, segmenter, arguments.image_maker(to_image, normalisation))
+        args = () if additional_forward_args is None else additional_forward_args
+        args = args if isinstance(args, tuple) else (args,)
+        plain = Forward(forward_func, args, len(rows[0]))
+
+        def ask(row: int) -> Tensor:
+            return plain(tuple(tensor[row : row + 1] for tensor in rows), torch.tensor([row]))
+
+        image_of = arguments.image_maker(to_image, normalisation)
+        masks = arguments.masks_of(feature_mask, rows, segmenter, image_of, forward_func, ask)
         filled = arguments.format_baselines(baselines, rows, masks, normalisation)
         examples = arguments.take_apart(rows, filled, masks)
         named = listed_labels(labels_from(labels))
@@ -233,8 +241,7 @@ class MaskedModel:
         asked = removing(removal, forward_func, examples)
         lost, examples = snapped(examples, asked) if removal == "tokens" else ((), examples)
         warn_of_training(forward_func)
-        args = () if additional_forward_args is None else additional_forward_args
-        forward = Forward(asked, args if isinstance(args, tuple) else (args,), len(examples))
+        forward = Forward(asked, args, len(examples))
         batching = batching or batching_for("auto", forward_func, rows, {})
         try:
             whole = reference_outputs(forward, examples, batching)

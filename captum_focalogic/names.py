@@ -70,6 +70,7 @@ TABLE: dict[NamedKind, dict[str, str]] = {
         "felzenszwalb[:NUMBER]": "captum_focalogic.segmenters:Felzenszwalb.from_text",
         "quickshift[:NUMBER]": "captum_focalogic.segmenters:Quickshift.from_text",
         "watershed[:NUMBER]": "captum_focalogic.segmenters:Watershed.from_text",
+        "features[:NUMBER]": "captum_focalogic.features:Features.from_text",
         "sam[:CHECKPOINT]": "captum_focalogic.integrations.segment_anything:SamSegmenter.from_text",
         "masks[:ID]": "captum_focalogic.integrations.transformers:TransformersSegmenter.from_text",
         "shapes:FILE.json": "captum_focalogic.integrations.annotations:Shapes",

@@ -5,19 +5,20 @@ integer region ids that covers every pixel. Those here need nothing beyond the c
 others are in :mod:`captum_focalogic.integrations`.
 """
 
-import heapq
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from captum_focalogic import names
+from captum_focalogic.adjacency import join_alike
 from captum_focalogic.arrays import Labels
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.files import read_array
@@ -30,6 +31,7 @@ Segmenter = Callable[[Tensor], NDArray[np.integer] | Tensor]
 Pixels = NDArray[np.float32]
 """An image for scikit-image, (H, W, 3) in [0, 1]."""
 
+
 WORKING_SIZE = 512
 """Longest side that an image is cut at; the regions of larger ones are found at this size and enlarged."""
 
@@ -38,6 +40,45 @@ MAX_SEGMENTS = 10_000
 
 _SLIC_ATTEMPTS = 6
 _SLIC_SMOOTHING = 1 / 80
+
+
+@dataclass(frozen=True, eq=False)
+class ForwardPass:
+    """An image on its way through a model, for segmenters that look inside.
+
+    Attributes
+    ----------
+    forward_func : callable
+        The model.
+    inputs : (1, C, H, W) Tensor
+        The image as the model takes it.
+    run : callable
+        Puts it to the model.
+    """
+
+    forward_func: Callable[..., Any]
+    inputs: Tensor
+    run: Callable[[], object]
+
+    @classmethod
+    def of(cls, forward_func: Callable[[Tensor], Any], image: Tensor) -> "ForwardPass":
+        """That of an image (C, H, W), where the model is."""
+        weights = forward_func.parameters() if isinstance(forward_func, nn.Module) else iter(())
+        inputs = image[None].to(next(weights, image).device)
+        return cls(forward_func, inputs, partial(forward_func, inputs))
+
+
+class WhiteBox(ABC):
+    """A segmenter that looks into the model whose decision is explained."""
+
+    @abstractmethod
+    def cut(self, image: Tensor, forward_pass: ForwardPass | None) -> Labels:
+        """Cut an image (3, H, W) in [0, 1] into regions, (H, W); without a forward pass where no model is known."""
+
+
+def cut(segmenter: Segmenter, image: Tensor, forward_pass: ForwardPass | None = None) -> NDArray[np.integer] | Tensor:
+    """The regions of an image, by a segmenter of any kind: one that looks into the model is shown the forward pass."""
+    return segmenter.cut(image, forward_pass) if isinstance(segmenter, WhiteBox) else segmenter(image)
 
 
 @dataclass(frozen=True)
@@ -131,9 +172,13 @@ class Superpixels(ABC):
 
     def __call__(self, image: Tensor) -> Labels:
         """Cut an image (3, H, W) in [0, 1] into regions, (H, W)."""
+        return self._cut(image, join_alike)
+
+    def _cut(self, image: Tensor, join: Callable[[Labels, Pixels, int], Labels]) -> Labels:
+        """Segments of an image, joined as ``join(labels, pixels, count)`` does it."""
         pixels = pixels_of(image, self.working_size)
         labels = merge_small(self._segments(pixels), self.min_area)
-        labels = join_alike(labels, pixels, _count(labels) if self.n_segments is None else self.n_segments)
+        labels = join(labels, pixels, _count(labels) if self.n_segments is None else self.n_segments)
         return resize_labels(_checked(labels, self._asked, type(self).__name__), *image.shape[1:])
 
     @property
@@ -459,110 +504,6 @@ def _check_image(image: Tensor) -> None:
             f"a segmenter needs values in [0, 1]; these lie in [{low:.3g}, {high:.3g}]. "
             "If the model's inputs are normalised, pass to_image=, a function that undoes it"
         )
-
-
-def join_alike(labels: Labels, pixels: Pixels, count: int) -> Labels:
-    """Join adjacent regions until ``count`` are left, always the pair that adds least colour variance (Ward 1963).
-
-    Parameters
-    ----------
-    labels : (H, W) int
-        Region id of every pixel.
-    pixels : (H, W, 3) float
-        The image, in [0, 1].
-    count : int
-        Regions wanted; where there are no more, nothing is joined.
-
-    Returns
-    -------
-    (H, W) int64
-        1 … M.
-    """
-    from skimage.color import rgb2lab
-
-    region_ids, columns = np.unique(labels, return_inverse=True)
-    regions = columns.reshape(labels.shape)
-    if len(region_ids) > count:
-        graph = _RegionGraph(regions, rgb2lab(pixels).reshape(-1, 3), len(region_ids))
-        for _ in range(len(region_ids) - count):
-            graph.join_cheapest()
-        regions = graph.names()[regions]
-    return np.asarray(regions, dtype=np.int64) + 1
-
-
-class _RegionGraph:
-    """Regions, which of them touch, and what joining two would cost: joining two looks at these two only."""
-
-    def __init__(self, regions: NDArray[np.intp], colours: NDArray[np.floating], count: int) -> None:
-        flat = regions.reshape(-1)
-        self._channels = np.ascontiguousarray(colours.T)
-        self._sizes = np.bincount(flat, minlength=count)
-        sums = np.stack([np.bincount(flat, weights=channel, minlength=count) for channel in self._channels], axis=1)
-        self._means = sums / self._sizes[:, None]
-        self._pixels = np.split(np.argsort(flat, kind="stable"), np.cumsum(self._sizes)[:-1])
-        self._neighbours: list[set[int]] = [set() for _ in range(count)]
-        self._into = np.arange(count)
-        self._joins = [0] * count
-        self._costs: list[tuple[float, int, int, int]] = []
-        pairs = _borders(regions, count)
-        for one, other in pairs:
-            self._neighbours[one].add(other)
-            self._neighbours[other].add(one)
-        self._offer(pairs)
-
-    def join_cheapest(self) -> None:
-        """Join the pair that adds least variance; of equal ones the first."""
-        while True:
-            _, one, other, joins = heapq.heappop(self._costs)
-            # Costs worked out before one of the two was joined with a third are of no use.
-            if joins == self._joins[one] + self._joins[other] and (self._into[[one, other]] == (one, other)).all():
-                return self._join(one, other)
-
-    def names(self) -> NDArray[np.intp]:
-        """For each region at the start, the number of the region that it is part of now."""
-        # A region is joined into one before it, which is settled by then.
-        roots = self._into.copy()
-        for region in range(len(roots)):
-            roots[region] = roots[roots[region]]
-        return np.asarray(np.unique(roots, return_inverse=True)[1])
-
-    def _join(self, one: int, other: int) -> None:
-        # Sums are taken over the pixels in their order, so that they do not depend on the order of the joins.
-        pixels = np.sort(np.concatenate([self._pixels[one], self._pixels[other]]), kind="stable")
-        self._pixels[one], self._pixels[other] = pixels, pixels[:0]
-        self._sizes[one] += self._sizes[other]
-        places = np.zeros(len(pixels), dtype=np.intp)
-        sums = [np.bincount(places, weights=channel[pixels])[0] for channel in self._channels]
-        self._means[one] = np.array(sums) / self._sizes[one]
-        self._into[other] = one
-        self._joins[one] += 1
-        around = (self._neighbours[one] | self._neighbours[other]) - {one, other}
-        for region in around:
-            self._neighbours[region].discard(other)
-            self._neighbours[region].add(one)
-        self._neighbours[one], self._neighbours[other] = around, set()
-        self._offer([(min(one, region), max(one, region)) for region in around])
-
-    def _offer(self, pairs: Iterable[tuple[int, int]]) -> None:
-        """Work out what joining each pair costs."""
-        listed = list(pairs)
-        if not listed:
-            return
-        one, other = np.array(listed).T
-        weight = self._sizes[one] * self._sizes[other] / (self._sizes[one] + self._sizes[other])
-        costs = weight * ((self._means[one] - self._means[other]) ** 2).sum(axis=1)
-        for cost, (low, high) in zip(costs.tolist(), listed, strict=True):
-            heapq.heappush(self._costs, (cost, low, high, self._joins[low] + self._joins[high]))
-
-
-def _borders(regions: NDArray[np.intp], count: int) -> list[tuple[int, int]]:
-    """Pairs of adjacent regions, lower number first."""
-    found = []
-    for one, other in ((regions[1:], regions[:-1]), (regions[:, 1:], regions[:, :-1])):
-        apart = one != other
-        found.append(np.unique(np.minimum(one, other)[apart] * count + np.maximum(one, other)[apart]))
-    low, high = np.divmod(np.unique(np.concatenate(found)), count)
-    return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
 def _count(labels: NDArray[np.integer]) -> int:

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from captum_focalogic import segmenters
 from captum_focalogic.arrays import Labels
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
 from captum_focalogic.images import check_seen, image_tensor, open_image
 from captum_focalogic.regions import as_label_map, label_map_of
-from captum_focalogic.segmenters import Segmenter, segmenter_from_text
+from captum_focalogic.segmenters import ForwardPass, Segmenter, segmenter_from_text
 
 if TYPE_CHECKING:
     from captum_focalogic.demo.scenes import Scene
@@ -150,7 +151,8 @@ def find_regions(
     elif not callable(cut):
         cut = label_map_of(cut)
     if callable(cut):
-        return as_label_map(cut(image.pixels.expand(3, -1, -1)), image.seen_size)
+        forward_pass = None if classifier is None else ForwardPass.of(classifier.forward, image.pixels)
+        return as_label_map(segmenters.cut(cut, image.pixels.expand(3, -1, -1), forward_pass), image.seen_size)
     (height, width), label_map = image.seen_size, np.asarray(cut)
     if label_map.shape == (height, width):
         return as_label_map(label_map, (height, width))

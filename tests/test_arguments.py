@@ -23,6 +23,10 @@ from captum_focalogic.errors import InputError
 IMAGES = (torch.rand(2, 3, 4, 5),)
 
 
+MODEL = (lambda images: images.sum((1, 2, 3)), lambda row: None)
+"""A model that no segmenter here looks into, and what puts a row to it."""
+
+
 class TestInputs:
     def test_one_tensor_is_a_tuple_of_one(self) -> None:
         tensor = torch.ones(2, 3)
@@ -196,7 +200,7 @@ class Halves:
 class TestDefaultMasks:
     def test_images_are_segmented_one_by_one(self) -> None:
         segmenter = Halves()
-        (mask,) = default_masks(IMAGES, segmenter, None)
+        (mask,) = default_masks(IMAGES, segmenter, None, *MODEL)
         assert mask.shape == (2, 1, 4, 5)
         assert mask[1, 0, 0].tolist() == [0, 0, 1, 1, 1]
         assert len(segmenter.seen) == 2
@@ -204,64 +208,68 @@ class TestDefaultMasks:
 
     def test_grey_images_become_three_channels(self) -> None:
         segmenter = Halves()
-        default_masks((torch.rand(1, 1, 4, 4),), segmenter, None)
+        default_masks((torch.rand(1, 1, 4, 4),), segmenter, None, *MODEL)
         assert segmenter.seen[0].shape == (3, 4, 4)
 
     def test_half_precision_images_are_seen_as_float(self) -> None:
         segmenter = Halves()
-        default_masks((torch.rand(1, 3, 4, 4).half(),), segmenter, None)
+        default_masks((torch.rand(1, 3, 4, 4).half(),), segmenter, None, *MODEL)
         assert segmenter.seen[0].dtype == torch.float32
 
     def test_other_ranges_are_stretched_with_a_warning(self) -> None:
         segmenter = Halves()
         with pytest.warns(UserWarning, match="to_image="):
-            default_masks((torch.tensor([-1.0, 0.0, 3.0, 1.0]).expand(1, 3, 4, 4),), segmenter, None)
+            default_masks((torch.tensor([-1.0, 0.0, 3.0, 1.0]).expand(1, 3, 4, 4),), segmenter, None, *MODEL)
         assert segmenter.seen[0][0, 0].tolist() == [0.0, 0.25, 1.0, 0.5]
 
     def test_a_constant_image_of_another_range_has_no_nan(self) -> None:
         segmenter = Halves()
         with pytest.warns(UserWarning, match="to_image="):
-            default_masks((torch.full((1, 3, 4, 4), 5.0),), segmenter, None)
+            default_masks((torch.full((1, 3, 4, 4), 5.0),), segmenter, None, *MODEL)
         assert segmenter.seen[0].isfinite().all()
 
     def test_to_image_undoes_the_normalisation(self) -> None:
         segmenter = Halves()
-        default_masks((torch.full((1, 3, 4, 4), -1.0),), segmenter, lambda row: (row + 1) / 2)
+        default_masks((torch.full((1, 3, 4, 4), -1.0),), segmenter, lambda row: (row + 1) / 2, *MODEL)
         assert (segmenter.seen[0] == 0).all()
 
     def test_what_to_image_overshoots_is_clipped_with_a_warning(self) -> None:
         segmenter = Halves()
         with pytest.warns(UserWarning, match="clipped"):
-            default_masks((torch.full((1, 3, 4, 4), 1.0),), segmenter, lambda row: 2 * row)
+            default_masks((torch.full((1, 3, 4, 4), 1.0),), segmenter, lambda row: 2 * row, *MODEL)
         assert (segmenter.seen[0] == 1).all()
 
     def test_other_channels_need_help(self) -> None:
         with pytest.raises(InputError, match="to_image="):
-            default_masks((torch.rand(1, 4, 4, 4),), Halves(), None)
-        (mask,) = default_masks((torch.rand(1, 4, 4, 4),), Halves(), lambda row: row[:3])
+            default_masks((torch.rand(1, 4, 4, 4),), Halves(), None, *MODEL)
+        (mask,) = default_masks((torch.rand(1, 4, 4, 4),), Halves(), lambda row: row[:3], *MODEL)
         assert mask.shape == (1, 1, 4, 4)
 
     def test_a_segmenter_that_returns_something_else(self) -> None:
         with pytest.raises(InputError, match="label map"):
-            default_masks(IMAGES, lambda image: torch.zeros(2, 2, dtype=torch.int64), None)
+            default_masks(IMAGES, lambda image: torch.zeros(2, 2, dtype=torch.int64), None, *MODEL)
 
     def test_other_inputs_get_one_region_a_scalar(self) -> None:
-        first, second = default_masks((torch.rand(2, 3), torch.zeros(2, 2, 2, dtype=torch.int64)), Halves(), None)
+        first, second = default_masks(
+            (torch.rand(2, 3), torch.zeros(2, 2, 2, dtype=torch.int64)), Halves(), None, *MODEL
+        )
         assert first.tolist() == [[0, 1, 2]]
         assert second.tolist() == [[[3, 4], [5, 6]]]
 
     @pytest.mark.parametrize("first", [-7, -2, -1, 0, 5])
     def test_tensors_share_no_region(self, first: int) -> None:
-        masks = default_masks((torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4), torch.rand(2, 3)), Halves(first), None)
+        masks = default_masks(
+            (torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4), torch.rand(2, 3)), Halves(first), None, *MODEL
+        )
         used = [set(mask.unique().tolist()) for mask in masks]
         assert [len(ids) for ids in used] == [2, 2, 3]
         assert len(set.union(*used)) == 7
 
     def test_too_many_scalars(self) -> None:
-        inside = default_masks((torch.rand(1, MAX_SCALAR_REGIONS),), Halves(), None)
+        inside = default_masks((torch.rand(1, MAX_SCALAR_REGIONS),), Halves(), None, *MODEL)
         assert inside[0].max() == MAX_SCALAR_REGIONS - 1
         with pytest.raises(InputError, match="feature_mask"):
-            default_masks((torch.rand(1, MAX_SCALAR_REGIONS + 1),), Halves(), None)
+            default_masks((torch.rand(1, MAX_SCALAR_REGIONS + 1),), Halves(), None, *MODEL)
 
 
 def test_uint8_images_are_segmented_as_what_they_show() -> None:
@@ -271,7 +279,7 @@ def test_uint8_images_are_segmented_as_what_they_show() -> None:
         seen.append(image)
         return torch.zeros(image.shape[1:], dtype=torch.int64)
 
-    default_masks((torch.full((1, 3, 4, 4), 51, dtype=torch.uint8),), segmenter, None)
+    default_masks((torch.full((1, 3, 4, 4), 51, dtype=torch.uint8),), segmenter, None, *MODEL)
     assert torch.equal(seen[0], torch.full((3, 4, 4), 51 / 255))
 
 

@@ -19,7 +19,6 @@ from captum_focalogic.segmenters import (
     Quickshift,
     Slic,
     Watershed,
-    join_alike,
     pixels_of,
     read_label_map,
     segmenter_from_text,
@@ -271,18 +270,6 @@ OUT_OF_RANGE = [
 def test_numbers_are_bounded_by_their_use(make, message):
     with pytest.raises(InputError, match=message):
         make()
-
-
-@settings(max_examples=100, deadline=None)
-@given(hs.integers(0, 2**32 - 1), hs.integers(1, 30), hs.integers(1, 12), hs.booleans())
-def test_joining_is_as_by_definition(seed, values, count, flat):
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, values, size=rng.integers(1, 16, size=2))
-    # Few colours make many ties, whose order must be that of the definition.
-    colours = rng.integers(0, 2, (*labels.shape, 3)) if flat else rng.random((*labels.shape, 3))
-    pixels = colours.astype(np.float32)
-    joined = join_alike(labels, pixels, count)
-    np.testing.assert_array_equal(joined, joined_alike(labels, pixels, count))
 
 
 @pytest.mark.parametrize("kind", [Felzenszwalb, Quickshift, Watershed])

@@ -60,9 +60,9 @@ Segmenter = Annotated[
         "--segmenter",
         "-s",
         metavar="NAME",
-        help="slic, slic:NUMBER, grid, grid:ROWSxCOLUMNS, felzenszwalb, quickshift, watershed, sam:CHECKPOINT (Segment "
-        "Anything), masks:ID (transformers), shapes:FILE.json, or a name that another package registers. "
-        "By default the scene's own regions, or slic:12.",
+        help="slic, slic:NUMBER, grid, grid:ROWSxCOLUMNS, felzenszwalb, quickshift, watershed, features:NUMBER (the "
+        "model's own), sam:CHECKPOINT (Segment Anything), masks:ID (transformers), shapes:FILE.json, or a name that "
+        "another package registers. By default the scene's own regions, or slic:12.",
     ),
 ]
 Mask = Annotated[

@@ -355,7 +355,7 @@ def _case(
     if image.dim() != 4 or len(image) != 1 or not image.is_floating_point():
         raise InputError(f"compare takes one image (C, H, W) of floats; got {tuple(image.shape)} of {image.dtype}")
     if feature_mask is None:
-        (mask,) = arguments.default_masks(rows, segmenter or Slic(), to_image)
+        (mask,) = arguments.default_masks(rows, segmenter or Slic(), to_image, model, lambda _: model(image))
     else:
         (mask,) = arguments.format_masks(feature_mask, rows)
     label_map = mask.reshape(-1, *mask.shape[-2:]).cpu().numpy()

@@ -223,7 +223,7 @@ def count_regions(plan: StudySettings, items: Sequence[Item], steps: Mapping[str
     counted = {}
     for name, cut in steps.items():
         segmenter = cut()
-        counted[name] = np.array([len(np.unique(np.asarray(segmenter(image)))) for image in readable])
+        counted[name] = np.array([len(np.unique(explainer.cut(image, segmenter))) for image in readable])
     return Counts(counted, len(images) - len(readable))
 
 

@@ -22,7 +22,7 @@ from captum_focalogic.oracle.references import check_form
 from captum_focalogic.oracle.removal import remover, warn_of_lost, whole_patches
 from captum_focalogic.regions import as_label_map
 from captum_focalogic.search.strategies import strategy_for
-from captum_focalogic.segmenters import Grid, LabelMapFile, Slic
+from captum_focalogic.segmenters import ForwardPass, Grid, LabelMapFile, Segmenter, Slic, cut
 from captum_focalogic.study.items import Item, Sample
 from captum_focalogic.study.rows import Row, error_row, row_of
 from captum_focalogic.study.settings import Group, StudySettings
@@ -141,7 +141,7 @@ class Explainer:
             if self.settings.segmenter is None and sample.label_map is not None:
                 label_map = fit_labels(sample.label_map, sample.image, image, self.model)
             else:
-                label_map = self._cut(image)
+                label_map = self.cut(image, self._segmenter)
             lost = None
             if self.settings.removal == "tokens":
                 label_map, lost = whole_patches(label_map, self._removes)
@@ -185,12 +185,14 @@ class Explainer:
         """The explanation of one image, with everything that a row leaves out."""
         return self._ask([image], lambda _: None)[0]
 
-    def _cut(self, image: Tensor) -> Labels:
+    def cut(self, image: Tensor, segmenter: Segmenter) -> Labels:
+        """An image, as the model sees it, in regions. Safe to call from several threads."""
         size = (image.shape[1], image.shape[2])
-        if isinstance(self._segmenter, _REENTRANT):
-            return as_label_map(self._segmenter(image.expand(3, -1, -1)), size)
+        seen = image.expand(3, -1, -1)
+        if isinstance(segmenter, _REENTRANT):
+            return as_label_map(segmenter(seen), size)
         with self._one_at_a_time:
-            return as_label_map(self._segmenter(image.expand(3, -1, -1)), size)
+            return as_label_map(cut(segmenter, seen, ForwardPass.of(self.model.forward, image)), size)
 
     def _truth(self, name: str, label: int | None, image: Tensor, sample: Sample) -> GroundTruth | None:
         source, found = self.settings.truth, sample.truth

@@ -8,7 +8,7 @@ from tiny_models import Cells, Convolutional, Transformer
 from torch import Tensor, nn
 
 from captum_focalogic.compare import compare
-from captum_focalogic.compare.layers import channels_first, find_layer, layer_by_name, layout_of, to_maps
+from captum_focalogic.compare.layers import find_layer, layer_by_name, layout_of
 from captum_focalogic.errors import InputError
 
 IMAGE = torch.rand(1, 3, 16, 16)
@@ -63,15 +63,6 @@ def test_by_name() -> None:
         layer_by_name(model, "second")
     with pytest.raises(InputError, match="not executed"):
         layout_of(model, model.unused, IMAGE)
-
-
-def test_tokens_lose_what_stands_before_their_patches() -> None:
-    tokens = torch.arange(2 * 11 * 3).reshape(2, 11, 3)
-    maps = to_maps(tokens, (3, 3))
-    assert maps.shape == (2, 3, 3, 3)
-    assert torch.equal(maps[0, :, 0, 0], tokens[0, 2])
-    assert torch.equal(maps[1, :, 2, 1], tokens[1, 9])
-    assert torch.equal(channels_first(torch.arange(24).reshape(1, 2, 3, 4))[0, :, 1, 2], torch.tensor([20, 21, 22, 23]))
 
 
 def _output(model: nn.Module, module: nn.Module, image: Tensor) -> Tensor:
