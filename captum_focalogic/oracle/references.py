@@ -60,6 +60,8 @@ class References:
                     "the model's output for the whole input holds NaN, so nothing can be compared with it"
                 )
             self.kinds = kinds_of(self.scores, numbers)
+            # Logits contradict nothing, so that no batch of them need be looked at for it.
+            self._guessed = numbers == "auto" and bool((self.kinds != OutputKind.LOGITS).any())
             self._say_kinds(criterion)
             _warn_of_ties(self.scores)
         elif target is not None:
@@ -99,14 +101,14 @@ class References:
             return _by_function(criterion, scores, self.outputs[index])
         if self.targets is None:
             raise InputError("a criterion on classes needs outputs that were asked for with one; ask the model anew")
-        reference, kinds = self.scores[index], self.kinds[index]
-        valid, score = criterion.judge(scores, reference, self.targets.classes[index], kinds)
+        reference, kinds = _rows(self.scores, index), _rows(self.kinds, index)
+        valid, score = criterion.judge(scores, reference, _rows(self.targets.classes, index), kinds)
         if score is None:
             score = torch.full((len(valid),), torch.nan, device=valid.device)
         if not scores.is_floating_point():
             return valid, score.float()
         # Of several classes the highest is the highest, whatever the numbers are.
-        if self.numbers == "auto" and isinstance(criterion, READ_THE_KIND) and (_one(scores) or criterion != Top1()):
+        if self._guessed and isinstance(criterion, READ_THE_KIND) and (_one(scores) or criterion != Top1()):
             self._refuse_contradictions(scores, reference, kinds)
         broken = scores.isnan().any(dim=1)
         self._nan_rows += broken.sum()
@@ -220,6 +222,11 @@ def _warn_of_ties(scores: Tensor) -> None:
             f"example {row}: classes {low} and {high} are both the highest in {precision}, and the lowest "
             "number counts as the prediction; let the last layer answer in float32 to tell them apart"
         )
+
+
+def _rows(values: Tensor, index: Tensor) -> Tensor:
+    """The rows of these examples; of a single one there is nothing to look up."""
+    return values.expand(len(index), *values.shape[1:]) if len(values) == 1 else values[index]
 
 
 def _one(scores: Tensor) -> bool:

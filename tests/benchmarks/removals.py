@@ -7,11 +7,12 @@
     python tests/benchmarks/removals.py tables OUT.csv
 
 ``train`` makes a small vision transformer (timm's, patches of 8 pixels) for the embedded scenes; broken off, it goes on
-from WEIGHTS.pt. Beside the class of the image, each patch learns which of the rules' objects it belongs to, without
-which it would take hours. *whole*: it sees whole scenes only, as networks elsewhere do. *filled*: four of five scenes
-have lost regions to a fill (black, mean, blur and others) and count as what is left. *both*: half of these have lost
-them as tokens. The networks of ``scenes`` are asked about regions of whole patches under every removal, so that all are
-asked the same question; only scenes that have an object and are called right count.
+from WEIGHTS.pt, and from WEIGHTS.scenes, which holds the drawn scenes. Beside the class of the image, each patch learns
+which of the rules' objects it belongs to, without which it would take hours. *whole*: it sees whole scenes only, as
+networks elsewhere do. *filled*: four of five scenes have lost regions to a fill (black, mean, blur, ...) and count as
+what is left. *both*: half of these have lost them as tokens. The networks of ``scenes`` are asked about regions of
+whole patches under every removal, so that all are asked the same question; only scenes that have an object and are
+called right count.
 
 PHOTOS is a folder of ``.jpg`` or ``.JPEG`` files, a network a classifier's name or a module with ``load()`` and
 ``preprocess(image)``, MASKS a folder with a ``.png`` by a photo's stem where the object is known, cut as the networks
@@ -58,17 +59,19 @@ MEASURES = ("size", "precision", "recall", "rule", "one", "sound", "covers", "co
 REMOVALS = (*FILLS, "tokens")
 FIELDS = ("image", "network", "removal", "regions", "evaluations", *MEASURES, *(f"with {name}" for name in REMOVALS))
 NAN = float("nan")
+WIDTH = 48
+"""Of the transformer."""
 
 
 # --- a transformer whose rule is known
 
 
 def transformer() -> nn.Module:
-    """A vision transformer of 0.16 million weights for scenes of 96 pixels."""
+    """A vision transformer of 55 thousand weights for scenes of 96 pixels."""
     from timm.models.vision_transformer import VisionTransformer
 
     return VisionTransformer(
-        img_size=96, patch_size=8, embed_dim=64, depth=3, num_heads=4, mlp_ratio=2, num_classes=len(CLASS_NAMES)
+        img_size=96, patch_size=8, embed_dim=WIDTH, depth=2, num_heads=4, mlp_ratio=2, num_classes=len(CLASS_NAMES)
     )
 
 
@@ -78,7 +81,7 @@ class Taught(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.vit = transformer()
-        self.objects = nn.Linear(64, 1 + len(RULE_KINDS))
+        self.objects = nn.Linear(WIDTH, 1 + len(RULE_KINDS))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Class scores; the tokens behind them are kept for the other head."""
@@ -113,6 +116,8 @@ def lessons(scenes: SceneSet, taught: str, seed: int, size: int) -> Lesson:
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randint(len(scenes), (size,), generator=generator)
     images, regions = scenes.images[rows].float() / 255, scenes.regions[rows].long()
+    if torch.rand(1, generator=generator) < 0.5:
+        images, regions = images.flip(3), regions.flip(2)
     state = torch.ones(size, scenes.kinds.shape[1], dtype=torch.bool)
     if taught != "whole":
         share = 0.2 + 0.75 * torch.rand(size, 1, generator=generator)
@@ -136,7 +141,7 @@ def _loss(model: Taught, lesson: Lesson) -> torch.Tensor:
     return functional.cross_entropy(scores, lesson.classes)
 
 
-def train(out: Path, taught: str, steps: int, seconds: float, scenes: int, batch: int = 48, rate: float = 2e-3) -> None:
+def train(out: Path, taught: str, steps: int, seconds: float, scenes: int, batch: int = 32, rate: float = 3e-3) -> None:
     """Train until all steps are made or the time is over; what was done is in the file."""
     start = time.monotonic()
     model = Taught()
@@ -147,8 +152,7 @@ def train(out: Path, taught: str, steps: int, seconds: float, scenes: int, batch
         model.load_state_dict(stored["model"])
         optimiser.load_state_dict(stored["optimiser"])
         done = stored["step"]
-    drawn = SceneSet.from_scenes(draw_scene(seed) for seed in range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + scenes))
-    drawn = replace(drawn, regions=_snapped(drawn.regions))
+    drawn = _drawn(out.with_suffix(".scenes"), scenes)
     print(f"{time.monotonic() - start:.0f} s for {scenes} scenes; {done} steps are done", flush=True)
     losses: list[float] = []
     while done < steps and time.monotonic() - start < seconds:
@@ -166,6 +170,18 @@ def train(out: Path, taught: str, steps: int, seconds: float, scenes: int, batch
             print(done, f"{np.mean(losses[-100:]):.3f} {time.monotonic() - start:.0f} s", flush=True)
     torch.save({"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": done, "taught": taught}, out)
     print(f"{done} steps; right on {accuracy(Scored(model.vit).eval()):.3f} of 300 fresh scenes", flush=True)
+
+
+def _drawn(path: Path, count: int) -> SceneSet:
+    """Scenes in regions of whole patches, drawn once."""
+    if path.exists():
+        stored = torch.load(path, weights_only=True)
+        return SceneSet(stored["images"], stored["regions"], stored["kinds"].numpy(), stored["labels"].numpy())
+    drawn = SceneSet.from_scenes(draw_scene(seed) for seed in range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + count))
+    drawn = replace(drawn, regions=_snapped(drawn.regions))
+    kinds, labels = torch.from_numpy(drawn.kinds), torch.from_numpy(drawn.labels)
+    torch.save({"images": drawn.images, "regions": drawn.regions, "kinds": kinds, "labels": labels}, path)
+    return drawn
 
 
 def _snapped(regions: torch.Tensor) -> torch.Tensor:
@@ -370,9 +386,9 @@ def main() -> None:
     learn = work.add_parser("train")
     learn.add_argument("out", type=Path)
     learn.add_argument("--taught", choices=("whole", "filled", "both"), default="whole")
-    learn.add_argument("--steps", type=int, default=3_000)
+    learn.add_argument("--steps", type=int, default=2_000)
     learn.add_argument("--seconds", type=float, default=400)
-    learn.add_argument("--scenes", type=int, default=6_000)
+    learn.add_argument("--scenes", type=int, default=2_000)
     drawn = work.add_parser("scenes")
     drawn.add_argument("out", type=Path)
     drawn.add_argument("--weights", type=Path, nargs="+", required=True)

@@ -73,6 +73,7 @@ class Paired(torch.nn.Module):
         self.model = model
         self.pairing = False
         self.bare_seconds = 0.0
+        self.bare_own = 0.0
         self._bare: dict[torch.Size, torch.Tensor] = {}
 
     def forward(self, batch: torch.Tensor) -> Any:
@@ -80,9 +81,10 @@ class Paired(torch.nn.Module):
             if batch.shape not in self._bare:
                 self._bare[batch.shape] = torch.rand_like(batch)
                 self.model(self._bare[batch.shape])
-            start = time.perf_counter()
+            start, own = time.perf_counter(), time.process_time()
             self.model(self._bare[batch.shape])
             self.bare_seconds += time.perf_counter() - start
+            self.bare_own += time.process_time() - own
         return self.model(batch)
 
 
@@ -122,20 +124,27 @@ def tell(
 
 
 def test_overhead_mobilenet_cpu(benchmark: Any, mobilenet: torch.nn.Module) -> None:
-    """1,024 evaluations, each beside a bare pass: total time without the bare passes, over theirs; median of five."""
+    """512 evaluations, each beside a bare pass: total time without the bare passes, over theirs; median of five.
+
+    On the clock, and in seconds of the process, which a busy machine disturbs less.
+    """
     torch.manual_seed(0)
     images, model = torch.rand(1, 3, 224, 224), Paired(mobilenet)
-    explain, batching = explainer_of(model, images, grid_mask(2, 5))
-    swept = bare_sweep(mobilenet, images, sizes=[1, 2, 4, 8, 16, 32])
-    model.pairing, ratios = True, []
+    explain, batching = explainer_of(model, images, grid_mask(3, 3))
+    model.pairing, ratios, owned = True, [], []
     for _ in range(5):
-        model.bare_seconds = 0.0
-        start = time.perf_counter()
+        model.bare_seconds = model.bare_own = 0.0
+        start, own = time.perf_counter(), time.process_time()
         explain()
         ratios.append((time.perf_counter() - start) / model.bare_seconds - 1)
+        owned.append((time.process_time() - own) / model.bare_own - 1)
+        print(f"on the clock {ratios[-1]:.3f}, of the process {owned[-1]:.3f}, batches of {batching.size}", flush=True)
     model.pairing = False
+    swept = bare_sweep(mobilenet, images, sizes=[1, 2, 4, 8, 16])
+    benchmark.extra_info.update(own_overhead=round(statistics.median(owned), 3))
     benchmark.pedantic(explain, rounds=1, iterations=1)
     tell(benchmark, batching, swept, ratios)
+    assert statistics.median(owned) <= 1.05
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
