@@ -4,15 +4,16 @@ A transformer takes any number of tokens, so that the patches of dropped regions
 et al., Missingness Bias in Model Debugging, ICLR 2022). The model's own forward function is run. Where all tokens, with
 their positions, first come together, those of dropped patches are taken out; what follows sees only what is kept.
 
-Known are torchvision's VisionTransformer, timm's VisionTransformer (ViT, DeiT, DINOv2), ViT and CLIP of transformers,
-and open_clip's, alone or inside other modules, such as ``nn.Sequential(Normalize(...), vit)``.
+Known are torchvision's VisionTransformer, timm's VisionTransformer (ViT, DeiT, DINOv2) and Eva (EVA02, DINOv3), whose
+rotary positions are gathered for every row, ViT and CLIP of transformers, and open_clip's, alone or inside other
+modules, such as ``nn.Sequential(Normalize(...), vit)``.
 """
 
 import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -42,6 +43,8 @@ class Anatomy:
         pooled, or a mask cannot be given.
     empty : bool
         Whether the model has an answer without any patch.
+    rotated : tuple of nn.Module
+        What is given rotary positions of the patches as ``rope``.
     """
 
     patches: nn.Module
@@ -49,6 +52,7 @@ class Anatomy:
     prefix: int
     attentions: tuple[nn.Module, ...]
     empty: bool
+    rotated: tuple[nn.Module, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -204,7 +208,7 @@ def find_anatomy(model: Any) -> Anatomy:
         raise InputError(
             f"removal='tokens' needs one vision transformer of a known kind, or a model with forward_masked(images, "
             f"kept); {len(found) or 'none'} found in {type(model).__name__}. Known: {', '.join(KNOWN)}; those with "
-            "windows, relative or rotary positions are not. Use removal='fill'"
+            "windows, relative positions or other rotary ones are not. Use removal='fill'"
         )
     family, module = found[0]
     return family(module)
@@ -220,9 +224,13 @@ def _timm(vit: Any) -> Anatomy:
     if vit.global_pool == "" and not distilled:
         raise InputError("removal='tokens' needs a model that gives one row an image; this one gives all its tokens")
     pools = not distilled and (vit.attn_pool is not None or vit.global_pool != "token")
-    empty = vit.num_prefix_tokens > 0 and (not pools or vit.pool_include_prefix)
+    empty = vit.num_prefix_tokens > 0 and (not pools or getattr(vit, "pool_include_prefix", False))
     attentions = () if pools else tuple(vit.blocks)
     return Anatomy(vit.patch_embed.proj, vit.blocks[0], vit.num_prefix_tokens, attentions, empty)
+
+
+def _timm_eva(vit: Any) -> Anatomy:
+    return replace(_timm(vit), rotated=() if vit.rope is None else tuple(vit.blocks))
 
 
 def _transformers_vit(vit: Any) -> Anatomy:
@@ -260,13 +268,14 @@ def _open_clip(vit: Any) -> Anatomy:
 _FAMILIES: dict[tuple[str, str], Callable[[Any], Anatomy]] = {
     ("torchvision.models.vision_transformer", "VisionTransformer"): _torchvision,
     ("timm.models.vision_transformer", "VisionTransformer"): _timm,
+    ("timm.models.eva", "Eva"): _timm_eva,
     ("transformers.models.vit.modeling_vit", "ViTModel"): _transformers_vit,
     ("transformers.models.clip.modeling_clip", "CLIPVisionModel"): _transformers_clip,
     ("transformers.models.clip.modeling_clip", "CLIPVisionTransformer"): _transformers_clip,
     ("open_clip.transformer", "VisionTransformer"): _open_clip,
 }
 
-KNOWN = ("torchvision's and timm's VisionTransformer", "ViT and CLIP of transformers", "open_clip's")
+KNOWN = ("torchvision's and timm's VisionTransformer", "timm's Eva", "ViT and CLIP of transformers", "open_clip's")
 
 
 def _family(module: nn.Module) -> Callable[[Any], Anatomy] | None:
@@ -298,6 +307,7 @@ def _buckets(counts: list[int], anatomy: Anatomy) -> Iterator[list[int]]:
 def _dropping(anatomy: Anatomy, present: Tensor, size: tuple[int, int]) -> Iterator[None]:
     """While this is open, the model's tokens in this thread are those of present patches, (B, patches) bool."""
     index, padded = _tokens(present, anatomy.prefix)
+    places = (index[:, anatomy.prefix :] - anatomy.prefix).clamp(min=0)
     thread, seen = threading.get_ident(), []
 
     def check(_: nn.Module, args: tuple[Any, ...]) -> None:
@@ -313,19 +323,30 @@ def _dropping(anatomy: Anatomy, present: Tensor, size: tuple[int, int]) -> Itera
             return None
         seen.append(module)
         tokens, *others = args
+        others += [given for name, given in kwargs.items() if name != "rope" or not anatomy.rotated]
         expected = anatomy.prefix + present.shape[1]
-        if (
-            tokens.dim() != 3
-            or tokens.shape[1] != expected
-            or any(isinstance(one, Tensor) for one in (*others, *kwargs.values()))
-        ):
+        if tokens.dim() != 3 or tokens.shape[1] != expected or any(isinstance(one, Tensor) for one in others):
             raise InputError(
                 f"removal='tokens' cannot be used: {type(module).__name__} is expected to take {expected} tokens "
                 f"({anatomy.prefix} before the patches) and nothing that depends on their positions; got "
-                f"{tuple(tokens.shape)} and {len(others) + len(kwargs)} more. Use removal='fill'"
+                f"{tuple(tokens.shape)} and {len(others)} more. Use removal='fill'"
             )
         chosen = tokens.gather(1, index[:, :, None].expand(-1, -1, tokens.shape[2]))
-        return (chosen, *others), kwargs
+        return (chosen, *args[1:]), kwargs
+
+    def turn(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if threading.get_ident() != thread:
+            return None
+        rope = kwargs.get("rope")
+        if not isinstance(rope, Tensor) or rope.dim() not in (2, 3) or rope.shape[-2] != present.shape[1]:
+            shape = tuple(rope.shape) if isinstance(rope, Tensor) else None
+            raise InputError(
+                f"removal='tokens' cannot be used: {type(module).__name__} is expected to take rope= for "
+                f"{present.shape[1]} patches, the same for all images; got {shape}. Use removal='fill'"
+            )
+        # (patches, width), or (heads, patches, width), to (rows, 1 or heads, tokens kept, width).
+        turned = rope[..., places, :]
+        return args, {**kwargs, "rope": turned[:, None] if rope.dim() == 2 else turned.transpose(0, 1)}
 
     def mask(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if threading.get_ident() != thread:
@@ -342,6 +363,8 @@ def _dropping(anatomy: Anatomy, present: Tensor, size: tuple[int, int]) -> Itera
     with ExitStack() as hooks:
         hooks.callback(anatomy.patches.register_forward_pre_hook(check).remove)
         hooks.callback(anatomy.entry.register_forward_pre_hook(select, with_kwargs=True).remove)
+        for block in anatomy.rotated:
+            hooks.callback(block.register_forward_pre_hook(turn, with_kwargs=True).remove)
         if bool(padded.any()):
             for attention in anatomy.attentions:
                 hooks.callback(attention.register_forward_pre_hook(mask, with_kwargs=True).remove)

@@ -43,6 +43,17 @@ def timm_distilled():
     return pytest.importorskip("timm.models.deit").VisionTransformerDistilled(**SIZES)
 
 
+def timm_eva(**more):
+    how = {"global_pool": "token", "use_rot_pos_emb": True, "ref_feat_shape": (GRID, GRID)}
+    return pytest.importorskip("timm.models.eva").Eva(**{**SIZES, **how, **more})
+
+
+DINOV3 = {
+    "dynamic_img_size": True, "qkv_bias": False, "init_values": 1e-1, "rope_type": "dinov3", "rope_temperature": 100,
+    "rope_rotate_half": True, "use_abs_pos_emb": False, "num_reg_tokens": 4, "use_fc_norm": False,
+}  # fmt: skip
+
+
 HF = {"hidden_size": WIDTH, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": WIDTH}
 
 
@@ -90,6 +101,15 @@ MODELS = {
     "no class token, attention pooling": (lambda: timm_vit(class_token=False, global_pool="map"), 0),
     "norm before": (lambda: timm_vit(pre_norm=True), 1),
     "dynamic size": (lambda: timm_vit(dynamic_img_size=True), 1),
+    "EVA02": (lambda: timm_eva(swiglu_mlp=True), 1),
+    "EVA02, average": (lambda: timm_eva(swiglu_mlp=True, global_pool="avg"), 1),
+    "EVA, positions added": (lambda: timm_eva(use_rot_pos_emb=False, qkv_fused=False), 1),
+    "DINOv3, registers": (lambda: timm_eva(**DINOV3), 5),
+    "DINOv3, average": (lambda: timm_eva(**DINOV3, global_pool="avg"), 5),
+    "rotations by head": (
+        lambda: timm_eva(attn_type="rope", rope_type="mixed", use_abs_pos_emb=False, rope_grid_indexing="xy"),
+        1,
+    ),
     "transformers ViT": (transformers_vit, 1),
     "transformers ViT, eager": (lambda: transformers_vit("eager"), 1),
     "transformers CLIP": (transformers_clip, 1),
@@ -97,7 +117,15 @@ MODELS = {
     "open_clip, average": (lambda: open_clip_vit(pool_type="avg"), 1),
     "open_clip, LND": (lambda: _last_batch(open_clip_vit()), 1),
 }
-POOLED = {"registers, average", "average", "maximum", "no class token, attention pooling", "open_clip, average"}
+POOLED = {
+    "EVA02, average",
+    "DINOv3, average",
+    "registers, average",
+    "average",
+    "maximum",
+    "no class token, attention pooling",
+    "open_clip, average",
+}
 
 
 def _last_batch(vit):
@@ -273,11 +301,30 @@ class TestRefused:
         vit = timm_vit(patch_size=4, embed_layer=lambda **how: hybrid.HybridEmbed(backbone, **how))
         self.refused(made(vit), "of a map of")
 
-    def test_relative_and_rotary_positions(self):
+    def test_relative_positions(self):
         relative = pytest.importorskip("timm.models.vision_transformer_relpos")
-        self.refused(relative.VisionTransformerRelPos(**SIZES).eval(), "relative or rotary")
-        rotary = pytest.importorskip("timm.models.eva").Eva(**SIZES, use_rot_pos_emb=True).eval()
-        self.refused(rotary, "relative or rotary")
+        self.refused(relative.VisionTransformerRelPos(**SIZES).eval(), "relative positions or other rotary")
+        beit = pytest.importorskip("timm.models.beit").Beit(**SIZES, use_rel_pos_bias=True, use_abs_pos_emb=False)
+        self.refused(beit.eval(), "relative positions or other rotary")
+
+    def test_rotations_that_are_not_of_the_patches_or_not_given_by_name(self):
+        class ByPlace(type(timm_eva())):
+            def forward_features(self, x, **_):
+                tokens, turned = self._pos_embed(self.patch_embed(x))
+                for block in self.blocks:
+                    tokens = block(tokens, turned)
+                return self.norm(tokens)
+
+        class OneByOne(type(timm_eva())):
+            def forward_features(self, x, **_):
+                tokens, turned = self._pos_embed(self.patch_embed(x))
+                for block in self.blocks:
+                    tokens = block(tokens, rope=turned.expand(len(x), 1, -1, -1))
+                return self.norm(tokens)
+
+        how = {"global_pool": "token", "use_rot_pos_emb": True}
+        self.refused(made(ByPlace(**SIZES, **how)), "depends on their positions")
+        self.refused(made(OneByOne(**SIZES, **how)), "the same for all images")
 
     def test_positions_that_go_to_the_blocks(self):
         class Rotary(type(timm_vit())):
