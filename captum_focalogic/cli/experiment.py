@@ -55,6 +55,9 @@ def experiment(
     ] = None,
     images: Annotated[int | None, typer.Option(min=1, metavar="NUMBER", help="Images to explain; 100 or 200.")] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="Of every random choice.")] = 0,
+    seeds: Annotated[
+        int, typer.Option(min=1, metavar="NUMBER", help="Embedded: so many runs, from --seed on, and their means.")
+    ] = 1,
     epochs: Annotated[
         int | None, typer.Option(min=1, metavar="NUMBER", help="Passes of the trainings, where there are any.")
     ] = None,
@@ -122,11 +125,13 @@ def experiment(
     found = find_experiment(name.value)
     found.check_size(config)
     said = {"Experiment": f"{found.title} ({found.source})"}
+    if seeds > 1:
+        said["Seeds"] = f"{seed} to {seed + seeds - 1}, one after another"
     if dry_run:
         would_do = "\n".join(f"{condition.name}: {condition.what}" for condition in found.conditions(config))
         print_lines({**said, "Would do": would_do, "Into": str(folder)})
         return
-    outcome, written = run_experiment(name.value, config, folder, show_progress=progress)
+    outcome, written = run_experiment(name.value, config, folder, seeds=seeds, show_progress=progress)
     findings = [
         f"{each.verdict}: {each.claim}{f' ({each.reading} states)' if each.reading else ''}: {each.evidence}"
         for each in outcome.findings

@@ -5,11 +5,11 @@ and every random choice comes from one generator.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from safetensors.torch import save_file
@@ -27,6 +27,16 @@ FIRST_TRAINING_SEED = 1_000_000
 
 OnEpoch = Callable[[int, nn.Module], None]
 """Told after each epoch, 1 and up, and given the network, which is still in training mode."""
+
+
+class TrainingProgress(Protocol):
+    """Where the state of a training is kept after each epoch, so that one that was broken off goes on from there."""
+
+    def load(self) -> Mapping[str, Tensor]:
+        """What was saved last; nothing where nothing was."""
+
+    def save(self, tensors: Mapping[str, Tensor]) -> object:
+        """Keep this in place of what was saved before."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,7 @@ def train(
     show_progress: bool = False,
     network: Callable[[], nn.Module] = SceneNetwork,
     on_epoch: OnEpoch | None = None,
+    progress: TrainingProgress | None = None,
 ) -> tuple[nn.Module, list[float]]:
     """Train a network on scenes.
 
@@ -98,13 +109,15 @@ def train(
         embedded architecture by default.
     on_epoch : callable, optional
         Told after each epoch; may keep a copy of the weights, and must leave them as they are.
+    progress : TrainingProgress, optional
+        Where a training goes on that was broken off: to the same weights, bit for bit.
 
     Returns
     -------
     model : nn.Module
         In evaluation mode.
     losses : list of float
-        Cross-entropy of every step.
+        Cross-entropy of every step that was made now.
 
     Raises
     ------
@@ -124,6 +137,8 @@ def train(
             config,
             show_progress,
             on_epoch,
+            generator,
+            progress,
         )
     return model.to(memory_format=torch.contiguous_format).eval(), losses
 
@@ -135,6 +150,8 @@ def fit(
     config: TrainingConfig,
     show_progress: bool = False,
     on_epoch: OnEpoch | None = None,
+    generator: torch.Generator | None = None,
+    progress: TrainingProgress | None = None,
 ) -> list[float]:
     """Minimise losses with AdamW on a one-cycle schedule.
 
@@ -152,11 +169,15 @@ def fit(
         Show a bar.
     on_epoch : callable, optional
         See :func:`train`.
+    generator : torch.Generator, optional
+        What the losses draw from.
+    progress : TrainingProgress, optional
+        See :func:`train`.
 
     Returns
     -------
     list of float
-        The loss of every step.
+        The loss of every step that was made now.
     """
     total = config.epochs * steps
     optimiser = torch.optim.AdamW(model.parameters(), weight_decay=0.01)
@@ -168,8 +189,13 @@ def fit(
         pct_start=max(0.2, 2.0 / (total + 1)),
     )
     losses: list[float] = []
-    with tqdm(total=total, desc="training", unit="step", disable=not show_progress) as bar:
-        for epoch in range(1, config.epochs + 1):
+    done = 0 if progress is None else _restore(progress.load(), model, optimiser, generator)
+    if done:
+        # as if it had been told of every step: the next one is of this number
+        schedule.load_state_dict({**schedule.state_dict(), "last_epoch": done * steps - 1, "_step_count": done * steps})
+        schedule.step()
+    with tqdm(total=total, initial=done * steps, desc="training", unit="step", disable=not show_progress) as bar:
+        for epoch in range(done + 1, config.epochs + 1):
             for loss in losses_of_a_pass():
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -180,7 +206,42 @@ def fit(
                 bar.update()
             if on_epoch is not None:
                 on_epoch(epoch, model)
+            if progress is not None:
+                progress.save(_state(epoch, model, optimiser, generator))
     return losses
+
+
+def _state(
+    epoch: int, model: nn.Module, optimiser: torch.optim.Optimizer, generator: torch.Generator | None
+) -> dict[str, Tensor]:
+    """All that the further epochs depend on; the schedule follows from their number."""
+    state = {"epoch": torch.tensor(epoch), **{f"model {name}": value for name, value in model.state_dict().items()}}
+    if generator is not None:
+        state["generator"] = generator.get_state()
+    for place, moments in optimiser.state_dict()["state"].items():
+        state |= {f"moment {place} {name}": value for name, value in moments.items()}
+    return state
+
+
+def _restore(
+    state: Mapping[str, Tensor],
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    generator: torch.Generator | None,
+) -> int:
+    """Put everything back to what :func:`_state` kept; the number of epochs that were done."""
+    if not state:
+        return 0
+    model.load_state_dict({name[6:]: value for name, value in state.items() if name.startswith("model ")})
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, value in state.items():
+        if name.startswith("moment "):
+            _, place, moment = name.split()
+            moments.setdefault(int(place), {})[moment] = value
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+    if generator is not None:
+        generator.set_state(state["generator"])
+    return int(state["epoch"])
 
 
 def _losses(model: nn.Module, scenes: SceneSet, config: TrainingConfig, generator: torch.Generator) -> Iterator[Tensor]:

@@ -100,6 +100,12 @@ class Series:
     comparisons: Sequence[Comparison]
     failed: Mapping[str, str]
 
+    @classmethod
+    def pooled(cls, runs: "Sequence[Series]") -> "Series":
+        """The images of several seeds, one after another."""
+        comparisons = [comparison for run in runs for comparison in run.comparisons]
+        return cls(runs[0].name, comparisons, {name: why for run in runs for name, why in run.failed.items()})
+
 
 @dataclass(frozen=True, eq=False)
 class ComparisonSettings:
@@ -365,8 +371,9 @@ def _condition(config: Config, name: str, what: str, settings: ComparisonSetting
 def _of(config: Config) -> tuple[StudySettings, list[ComparedImage]]:
     if isinstance(config, Embedded):
         classes = tuple(RULES)
-        items = scene_items(_count(config), classes=classes)
-        rules = [draw_scene(seed, classes[seed % len(classes)]).rule for seed in range(len(items))]
+        first, count = config.first_scene, _count(config)
+        items = scene_items(count, classes=classes, first=first)
+        rules = [draw_scene(seed, classes[seed % len(classes)]).rule for seed in range(first, first + count)]
         return scene_plan(load_model(), "demo"), [ComparedImage(*pair) for pair in zip(items, rules, strict=True)]
     name = config.model_name
     model = config.find_model(name)

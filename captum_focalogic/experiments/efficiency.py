@@ -11,7 +11,7 @@ import numpy as np
 
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.demo.network import load_model
-from captum_focalogic.experiments.findings import Estimate, change, moves, saved, stays_under_all
+from captum_focalogic.experiments.findings import Estimate, by_seed, change, moves, saved, stays_under_all
 from captum_focalogic.experiments.framework import (
     EVERY_SIZE,
     FEWEST,
@@ -125,7 +125,9 @@ def _condition(pruning: Pruning, images: str, setup: Callable[..., Setup]) -> Co
 def _setup(config: Config) -> Callable[..., Setup]:
     """What makes a study of a plan's fields; all studies of it share one model, and on photographs its answers."""
     if isinstance(config, Embedded):
-        return lambda **how: Setup(scene_plan(load_model(), "demo", **how), scene_items(_count(config)))
+        return lambda **how: Setup(
+            scene_plan(load_model(), "demo", **how), scene_items(_count(config), first=config.first_scene)
+        )
 
     @cache
     def model() -> Classifier:
@@ -163,7 +165,11 @@ def _conclude(config: Config, results: Sequence[Result]) -> Conclusion:
 
 def evaluations_saved(first: Result, second: Result) -> Estimate | None:
     """Share of the evaluations of a first study that a second one of the same images does without."""
-    counts = [_evaluations(result) for result in (first, second)]
+    return by_seed([first, second], _evaluations_saved)
+
+
+def _evaluations_saved(pair: Sequence[Result]) -> Estimate | None:
+    counts = [_evaluations(result) for result in pair]
     common = [name for name in counts[0] if name in counts[1]]
     before, after = (np.array([count[name] for name in common], dtype=np.float64) for count in counts)
     return saved(before, after)

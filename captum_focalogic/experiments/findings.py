@@ -1,8 +1,8 @@
 """How the paper's findings are held against what was measured: changes, stability, savings, rank correlations."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import Any
 
@@ -10,13 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captum_focalogic.arrays import Floats
-from captum_focalogic.experiments.framework import FEWEST, Finding, Result
+from captum_focalogic.experiments.framework import FEWEST, Finding, Result, students
 from captum_focalogic.experiments.published import Published
-from captum_focalogic.study import mean_of
-from captum_focalogic.study.summary import interval
+from captum_focalogic.study.summary import resampled
 
 SMALL = 0.05
 """A change of a measure by less than this counts as none, one by up to twice as much as "a little"."""
+
+
+LEVEL = 0.05
+"""Of all verdicts of a page together: with this probability at most, some finding is confirmed that is none."""
+
+_QUANTILES = (np.arange(10_000) + 0.5) / 10_000
 
 
 @dataclass(frozen=True)
@@ -29,27 +34,84 @@ class Estimate:
         The estimate and its bounds.
     count : int
         Images it is over.
+    draws : (D,) float
+        What the interval was read off: the resamples' estimates, or quantiles of Student's distribution over seeds.
+    seeds : int
+        Runs it is the mean of; 1 where the interval is over images.
     """
 
     value: float
     low: float
     high: float
     count: int
+    draws: Floats = field(default_factory=lambda: np.zeros(0), compare=False, repr=False)
+    seeds: int = 1
 
     def __str__(self) -> str:
         return f"{self.value:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
+    @property
+    def told(self) -> str:
+        """With what it is over."""
+        return f"{self}, {self.count} images{f', {self.seeds} seeds' if self.seeds > 1 else ''}"
+
+    def chance(self, low: float = -math.inf, high: float = math.inf) -> float | None:
+        """Two-sided p-value of lying outside of bounds: 0.05 where the 95 % interval just fits between them."""
+        if not len(self.draws):
+            return None
+        beyond = max(int((self.draws <= low).sum()), int((self.draws >= high).sum()))
+        return min(1.0, 2 * (beyond + 1) / (len(self.draws) + 1))
+
+
+def over_seeds(estimates: Sequence[Estimate | None]) -> Estimate | None:
+    """The mean of an estimate over seeds, with Student's interval; None unless two seeds have it or more."""
+    known = [estimate for estimate in estimates if estimate is not None]
+    if len(known) < 2:
+        return None
+    values = np.array([estimate.value for estimate in known])
+    low, high = students(values, (0.025, 0.975))
+    count = sum(estimate.count for estimate in known)
+    return Estimate(float(values.mean()), low, high, count, students(values, _QUANTILES), len(known))
+
+
+def by_seed(results: Sequence[Result], estimate: Callable[[Sequence[Result]], Estimate | None]) -> Estimate | None:
+    """An estimate from results; where they are of several seeds, its mean over them."""
+    seeds = len(results[0].runs)
+    if not seeds:
+        return estimate(results)
+    return over_seeds([estimate([result.runs[seed] for result in results]) for seed in range(seeds)])
+
+
+def corrected(findings: Sequence[Finding]) -> list[Finding]:
+    """Findings that are confirmed all together (Holm 1979): each p-value against the number of tests still to pass.
+
+    Those without a p-value, which are about every single image, are left as they are.
+    """
+    tested = sorted((finding.chance, place) for place, finding in enumerate(findings) if finding.chance is not None)
+    found, reached = list(findings), 0.0
+    for passed, (chance, place) in enumerate(tested):
+        reached = max(reached, min(1.0, chance * (len(tested) - passed)))
+        finding = findings[place]
+        verdict = finding.verdict if reached <= LEVEL else "not confirmed"
+        found[place] = replace(finding, verdict=verdict, chance=reached)
+    return found
 
 
 def change(first: Result, second: Result, column: str) -> Estimate | None:
     """Mean of second minus first over the images that both have, with a paired bootstrap interval.
 
-    None if the column is defined in both for fewer than :data:`FEWEST` images.
+    With several seeds it is the mean of their changes. None if the column is defined in both for fewer than
+    :data:`FEWEST` images of a seed.
     """
+    return by_seed([first, second], lambda pair: _change(pair[0], pair[1], column))
+
+
+def _change(first: Result, second: Result, column: str) -> Estimate | None:
     apart = _differences(first, second, "correct" if column == "accuracy" else column)
     if len(apart) < FEWEST:
         return None
-    low, high = interval(apart, confidence=0.95, resamples=10_000, seed=0)
-    return Estimate(float(apart.mean()), low, high, len(apart))
+    low, high, draws = resampled(apart, confidence=0.95, resamples=10_000, seed=0)
+    return Estimate(float(apart.mean()), low, high, len(apart), draws)
 
 
 def _differences(first: Result, second: Result, column: str) -> NDArray[np.float64]:
@@ -66,22 +128,28 @@ def _differences(first: Result, second: Result, column: str) -> NDArray[np.float
 
 def falls(claim: str, reading: str, found: Estimate | None) -> Finding:
     """Confirmed if the whole interval is below 0."""
-    return _decided(claim, reading, found, found is not None and found.high < 0)
+    return within(claim, reading, found, high=0)
 
 
 def rises(claim: str, reading: str, found: Estimate | None) -> Finding:
     """Confirmed if the whole interval is above 0."""
-    return _decided(claim, reading, found, found is not None and found.low > 0)
+    return within(claim, reading, found, low=0)
 
 
 def falls_a_little(claim: str, reading: str, found: Estimate | None) -> Finding:
     """Confirmed if the whole interval is below 0 and above -2 x :data:`SMALL`."""
-    return _decided(claim, reading, found, found is not None and -2 * SMALL < found.low <= found.high < 0)
+    return within(claim, reading, found, -2 * SMALL, 0)
 
 
 def stays(claim: str, reading: str, found: Estimate | None) -> Finding:
     """Confirmed if the whole interval lies within :data:`SMALL` of 0: an equivalence test, not a failed difference."""
-    return _decided(claim, reading, found, found is not None and -SMALL < found.low <= found.high < SMALL)
+    return within(claim, reading, found, -SMALL, SMALL)
+
+
+def within(claim: str, reading: str, found: Estimate | None, low: float = -math.inf, high: float = math.inf) -> Finding:
+    """Confirmed if the whole interval lies between bounds."""
+    holds = found is not None and low < found.low <= found.high < high
+    return _decided(claim, reading, found, holds, None if found is None else found.chance(low, high))
 
 
 def untestable(claim: str, reading: str, why: str) -> Finding:
@@ -89,10 +157,10 @@ def untestable(claim: str, reading: str, why: str) -> Finding:
     return Finding(claim, reading, "not testable here", why)
 
 
-def _decided(claim: str, reading: str, found: Estimate | None, holds: bool) -> Finding:
+def _decided(claim: str, reading: str, found: Estimate | None, holds: bool, chance: float | None) -> Finding:
     if found is None or math.isnan(found.low) or math.isnan(found.high):
         return untestable(claim, reading, f"defined for fewer than {FEWEST} images")
-    return Finding(claim, reading, "confirmed" if holds else "not confirmed", f"{found}, {found.count} images")
+    return Finding(claim, reading, "confirmed" if holds else "not confirmed", found.told, chance)
 
 
 def stays_under_all(claim: str, reading: str, changes: Mapping[str, Estimate | None]) -> Finding:
@@ -114,15 +182,17 @@ def stays_under_all(claim: str, reading: str, changes: Mapping[str, Estimate | N
     parts = [f"stays under {len(held)} of {len(tested)}{_names(held)}"]
     parts += [f"{name} {changes[name]}" for name in tested if name not in held]
     parts += [f"{name}: {finding.evidence}" for name, finding in found.items() if name not in tested]
-    return Finding(claim, reading, "confirmed" if held == tested else "not confirmed", "; ".join(parts))
+    chances = [found[name].chance for name in tested]
+    # all have to stay, so that the least certain decides
+    chance = max((each for each in chances if each is not None), default=None)
+    return Finding(claim, reading, "confirmed" if held == tested else "not confirmed", "; ".join(parts), chance)
 
 
 def moves(claim: str, reading: str, found: Estimate | None) -> Finding:
     """Confirmed if the whole interval lies beyond :data:`~.findings.SMALL`, on either side."""
-    if found is None or math.isnan(found.low):
-        return untestable(claim, reading, f"defined for fewer than {FEWEST} images")
-    holds = found.low >= SMALL or found.high <= -SMALL
-    return Finding(claim, reading, "confirmed" if holds else "not confirmed", f"{found}, {found.count} images")
+    holds = found is not None and (found.low >= SMALL or found.high <= -SMALL)
+    sides = [] if found is None else [found.chance(low=SMALL), found.chance(high=-SMALL)]
+    return _decided(claim, reading, found, holds, min((each for each in sides if each is not None), default=None))
 
 
 def _names(names: Sequence[str]) -> str:
@@ -139,16 +209,18 @@ def saved(before: NDArray[np.generic], after: NDArray[np.generic]) -> Estimate |
     """
     first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     some = first > 0
-    mean = mean_of(1 - second[some] / first[some])
-    return None if mean.count < FEWEST else Estimate(mean.value, mean.low, mean.high, mean.count)
+    shares = 1 - second[some] / first[some]
+    if len(shares) < FEWEST:
+        return None
+    low, high, draws = resampled(shares, confidence=0.95, resamples=10_000, seed=0)
+    return Estimate(float(shares.mean()), low, high, len(shares), draws)
 
 
 def saves(claim: str, found: Estimate | None, published: Published) -> Finding:
     """Confirmed if the whole interval of the saved share lies within the published range."""
-    if found is None or math.isnan(found.low):
-        return untestable(claim, "", f"counted on fewer than {FEWEST} images")
-    holds = published.low <= found.low and found.high <= published.high
-    return Finding(claim, "", "confirmed" if holds else "not confirmed", f"{found}, {found.count} images")
+    holds = found is not None and published.low <= found.low and found.high <= published.high
+    chance = None if found is None else found.chance(published.low, published.high)
+    return _decided(claim, "", found, holds, chance)
 
 
 FEWEST_MODELS = 3
@@ -214,7 +286,7 @@ def accuracy_correlation(
     draws = [correlation(rng.multinomial(images, even)) for _ in range(resamples)]
     low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
     whole = correlation(np.ones(images))
-    return Estimate(whole, float(low), float(high), images)
+    return Estimate(whole, float(low), float(high), images, np.array(draws))
 
 
 def chance_of_order(first: Floats, second: Floats) -> float:

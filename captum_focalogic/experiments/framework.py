@@ -3,17 +3,19 @@
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
+import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from captum_focalogic.arrays import Floats
 from captum_focalogic.classifier import Classifier, find_classifier
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.files import make_folder, write_bytes
@@ -43,6 +45,9 @@ FEWEST = 10
 
 EVERY_SIZE = ("embedded", "photos", "imagenet")
 """How large an experiment can be."""
+
+FIRST_TEST_SEED = 500_000
+"""Scenes with seeds from here on tell how accurate a network is; those below are explained."""
 
 DEFAULT_MODEL = "torchvision:resnet50"
 """The model of the imagenet size, where none is named."""
@@ -99,7 +104,7 @@ class Embedded:
     images : int
         Scenes to explain.
     seed : int
-        Of the networks' start and of every other random choice. The scenes explained are always the same ones.
+        Of the networks' start and of every other random choice, the scenes to explain among them.
     scenes : int
         Scenes that a network is trained on.
     epochs : int
@@ -123,6 +128,11 @@ class Embedded:
 
     def __post_init__(self) -> None:
         _check(self, "images", "scenes", "epochs")
+
+    @property
+    def first_scene(self) -> int:
+        """The seed of the first scene to explain: no two seeds of a run explain the same."""
+        return self.seed * self.images % FIRST_TEST_SEED
 
 
 @dataclass(frozen=True)
@@ -245,15 +255,48 @@ class Workspace:
         make : callable
             Makes them.
         """
-        path = self.folder / "made" / f"{file_name(name)}.safetensors"
-        if path.is_file():
-            with safe_open(path, framework="pt") as file:
-                if (file.metadata() or {}).get(_IDENTITY) == identity:
-                    return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
-        made = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in make().items()}
-        make_folder(path.parent)
-        write_bytes(path, save(made, {_IDENTITY: identity}))
+        kept = self.kept(name, identity)
+        return kept.load() or kept.save(make())
+
+    def kept(self, name: str, identity: str) -> "KeptTensors":
+        """Where tensors of a name and an identity are kept."""
+        return KeptTensors(self.folder / "made" / f"{file_name(name)}.safetensors", identity)
+
+
+@dataclass(frozen=True)
+class KeptTensors:
+    """Tensors in a file, with all that they depend on.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    identity : str
+        What they depend on: those of another identity are not there.
+    """
+
+    path: Path
+    identity: str
+
+    def load(self) -> dict[str, Tensor]:
+        """What was saved; nothing where nothing was, or something else."""
+        if not self.path.is_file():
+            return {}
+        with safe_open(self.path, framework="pt") as file:
+            if (file.metadata() or {}).get(_IDENTITY) != self.identity:
+                return {}
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no mapping)
+
+    def save(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Keep tensors in place of what was saved before."""
+        made = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in tensors.items()}
+        make_folder(self.path.parent)
+        write_bytes(self.path, save(made, {_IDENTITY: self.identity}))
         return made
+
+    def clear(self) -> None:
+        """Forget what was saved."""
+        self.path.unlink(missing_ok=True)
 
 
 def file_name(name: str) -> str:
@@ -314,11 +357,27 @@ class Result:
         One an image.
     facts : mapping of str to float
         See :class:`Setup`.
+    runs : tuple of Result
+        One a seed, where there are several: rows are then those of all, and facts their means.
     """
 
     name: str
     rows: "pa.Table"
     facts: Mapping[str, float] = field(default_factory=dict)
+    runs: "tuple[Result, ...]" = ()
+
+    @classmethod
+    def pooled(cls, runs: "Sequence[Result]") -> "Result":
+        """The results of one condition with several seeds, as one."""
+        import pyarrow as pa
+
+        common = [name for name in runs[0].facts if all(name in run.facts for run in runs)]
+        facts = {name: math.fsum(run.facts[name] for run in runs) / len(runs) for name in common}
+        return cls(runs[0].name, pa.concat_tables(run.rows for run in runs), facts, tuple(runs))
+
+    def mapped(self, change: Callable[["pa.Table"], "pa.Table"]) -> "Result":
+        """With other rows, made of these."""
+        return replace(self, rows=change(self.rows), runs=tuple(run.mapped(change) for run in self.runs))
 
     @cached_property
     def summary(self) -> Summary:
@@ -326,8 +385,17 @@ class Result:
         return summarise(self.rows, by=())
 
     def mean(self, column: str) -> Mean:
-        """The mean of a column, such as "smallest_precision"; of "accuracy", the share of right predictions."""
-        return self.summary[column]
+        """The mean of a column, such as "smallest_precision"; of "accuracy", the share of right predictions.
+
+        With several seeds it is the mean of their means, with Student's interval over seeds.
+        """
+        if not self.runs:
+            return self.summary[column]
+        means = [run.mean(column) for run in self.runs]
+        values = np.array([mean.value for mean in means if mean.count])
+        undefined = sum(mean.undefined for mean in means)
+        low, high = students(values, (0.025, 0.975))
+        return Mean(float(values.mean()) if len(values) else math.nan, low, high, len(values), undefined)
 
     @property
     def seconds(self) -> float:
@@ -349,6 +417,16 @@ class MissingResult:
 
     name: str
     why: str
+
+
+def students(values: Floats, levels: Sequence[float] | Floats) -> Floats:
+    """Quantiles of what the mean of a population may be, after Student, given some of its values; NaN below two."""
+    from scipy import stats
+
+    if len(values) < 2:
+        return np.full(len(levels), np.nan)
+    spread_of_mean = values.std(ddof=1) / math.sqrt(len(values))
+    return np.asarray(values.mean() + spread_of_mean * stats.t.ppf(levels, len(values) - 1))
 
 
 def studied(name: str, what: str, make: Callable[[Workspace], Setup]) -> Condition[Result]:
@@ -390,12 +468,16 @@ class Finding:
         What was found here.
     evidence : str
         The number with its interval, or why it could not be tested.
+    chance : float, optional
+        The p-value of its test (two-sided: it is 0.05 where the interval's bound is the claim's), on pages corrected
+        for the number of findings; None where nothing was tested, or on every single image.
     """
 
     claim: str
     reading: str
     verdict: Verdict
     evidence: str
+    chance: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

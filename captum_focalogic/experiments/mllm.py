@@ -147,7 +147,8 @@ def _random(config: Embedded, name: str, search: Strategy) -> Condition[Result]:
             lambda: Classifier(random_chat(CLASS_NAMES, config.seed), labels=CLASS_NAMES, name=identity), identity
         )
         return Setup(
-            StudySettings(recipe, search=search, max_evaluations=config.settings.questions), scene_items(_count(config))
+            StudySettings(recipe, search=search, max_evaluations=config.settings.questions),
+            scene_items(_count(config), first=config.first_scene),
         )
 
     what = (

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from captum_focalogic.arrays import Floats
 from captum_focalogic.demo.batches import SceneSet
 from captum_focalogic.demo.rules import CLASS_NAMES
 from captum_focalogic.demo.scenes import SceneConfig, draw_scene
@@ -17,6 +19,7 @@ from captum_focalogic.experiments import networks, published
 from captum_focalogic.experiments.findings import (
     FEWEST_MODELS,
     accuracy_correlation,
+    by_seed,
     chance_of_order,
     matrices,
     rises,
@@ -99,7 +102,7 @@ def _condition(
             "parameters": float(sum(map(torch.numel, model.parameters()))),
             "fresh scenes": accuracy_on(model, *fresh()),
         }
-        return Setup(scene_plan(model, name), scene_items(config.images, _SCENES), facts)
+        return Setup(scene_plan(model, name), scene_items(config.images, _SCENES, first=config.first_scene), facts)
 
     return studied(name, done, setup)
 
@@ -119,13 +122,17 @@ def _classifier(config: Embedded, name: str, drawn: Callable[[], SceneSet], work
 def _contrastive(config: Embedded, workspace: Workspace) -> nn.Module:
     how = _training(config, _CONTRASTIVE_RATE)
 
+    model = Contrastive()
+    identity = f"{model} {setting_text(how)}"
+    going_on = workspace.kept(f"{CONTRASTIVE}, going on", identity)
+
     def make() -> dict[str, Tensor]:
         seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + config.scenes)
         scenes = (draw_scene(seed, config=_SCENES) for seed in seeds)
-        return train_contrastive(how, scenes, workspace.show_progress).state_dict()
+        return train_contrastive(how, scenes, workspace.show_progress, going_on).state_dict()
 
-    model = Contrastive()
-    model.load_state_dict(workspace.tensors(CONTRASTIVE, f"{model} {setting_text(how)}", make))
+    model.load_state_dict(workspace.tensors(CONTRASTIVE, identity, make))
+    going_on.clear()
     return zero_shot(model.eval(), networks.SIDE)
 
 
@@ -164,19 +171,23 @@ def _published() -> Table:
 def _finding(results: Sequence[Result], reading: str, whole: bool) -> Finding:
     """Over all images, or those that every model is right about: else a wrong answer counts against precision too."""
     claim = CLAIM if whole else f"{CLAIM}, on images that all of them get right"
-    right, precision = matrices(results, f"{reading}_precision")
     if len(results) < FEWEST_MODELS:
         return untestable(claim, reading, f"{len(results)} models, and an order needs {FEWEST_MODELS} or more")
-    if not whole:
-        precision = np.where(right.all(axis=0), precision, np.nan)
-    found = accuracy_correlation(right, precision)
+    found = by_seed(results, lambda run: accuracy_correlation(*_right_and_precise(run, reading, whole)))
     finding = rises(claim, reading, found)
     if found is None:
         return finding
+    right, precision = _right_and_precise(results, reading, whole)
     chance = chance_of_order(right.mean(axis=1), np.nanmean(precision, axis=1))
-    shown = int((~np.isnan(precision)).any(axis=0).sum())
-    evidence = f"rank correlation {replace(found, count=shown)}, {shown} images, {len(results)} models (p {chance:.2g})"
+    shown = replace(found, count=int((~np.isnan(precision)).any(axis=0).sum()))
+    evidence = f"rank correlation {shown.told}, {len(results)} models ({chance:.0%} of their orders do as well)"
     return replace(finding, evidence=evidence)
+
+
+def _right_and_precise(results: Sequence[Result], reading: str, whole: bool) -> tuple[NDArray[np.bool_], Floats]:
+    """Whether each model is right about each image, and its precision; only where all are right, unless whole."""
+    right, precision = matrices(results, f"{reading}_precision")
+    return right, precision if whole else np.where(right.all(axis=0), precision, np.nan)
 
 
 def _figure(results: Sequence[Result]) -> Any:
@@ -213,8 +224,8 @@ def _mark(panel: Any, result: Result, column: str, place: int, filled: bool) -> 
 def _notes(config: Config, results: Sequence[Result]) -> list[str]:
     notes = [
         f"There are {len(results)} models. The interval of a rank correlation is a bootstrap over images: it says how "
-        "sure the order of these models is, not whether other models would fall into line. p is the share of the "
-        "orders of the models that correlate as much.",
+        "sure the order of these models is, not whether other models would fall into line: how many of all orders of "
+        "so many models correlate as much stands behind it.",
         "Filled marks are the smallest states, open ones the irreducible states.",
         "A model that is wrong about an image explains another class than the one that the truth belongs to, which "
         "alone ties precision to accuracy. The findings on images that all models get right are free of that.",

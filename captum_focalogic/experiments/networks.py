@@ -21,7 +21,7 @@ from captum_focalogic.demo.batches import SceneSet
 from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.rules import CLASS_NAMES, COLOURS, RULE_KINDS, RULES, SHAPES, ObjectKind
 from captum_focalogic.demo.scenes import Scene
-from captum_focalogic.demo.train import TrainingConfig, fit, reproducible
+from captum_focalogic.demo.train import TrainingConfig, TrainingProgress, fit, reproducible
 from captum_focalogic.errors import InputError
 from captum_focalogic.integrations.zero_shot import ZeroShot
 
@@ -165,7 +165,12 @@ class Contrastive(nn.Module):
         return self.log_scale.exp().clamp(max=100.0) * cosines
 
 
-def train_contrastive(config: TrainingConfig, scenes: Iterable[Scene], show_progress: bool = False) -> Contrastive:
+def train_contrastive(
+    config: TrainingConfig,
+    scenes: Iterable[Scene],
+    show_progress: bool = False,
+    progress: TrainingProgress | None = None,
+) -> Contrastive:
     """Train on scenes and captions of their objects; images lose regions as those of the classifiers do.
 
     Parameters
@@ -176,6 +181,8 @@ def train_contrastive(config: TrainingConfig, scenes: Iterable[Scene], show_prog
         May be a generator.
     show_progress : bool
         Show a bar.
+    progress : TrainingProgress, optional
+        Where a training goes on that was broken off.
 
     Returns
     -------
@@ -204,7 +211,8 @@ def train_contrastive(config: TrainingConfig, scenes: Iterable[Scene], show_prog
 
     with reproducible(config.seed):
         model = Contrastive().to(memory_format=torch.channels_last).train()
-        fit(model, losses, len(drawn) // config.batch_size, config, show_progress)
+        steps = len(drawn) // config.batch_size
+        fit(model, losses, steps, config, show_progress, generator=generator, progress=progress)
     return model.to(memory_format=torch.contiguous_format).eval()
 
 

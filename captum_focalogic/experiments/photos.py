@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from PIL import Image
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.experiments.framework import ImageNet, Settings
 from captum_focalogic.fingerprint import fingerprint
-from captum_focalogic.study import Item, Sample
+from captum_focalogic.study import Item, Sample, StudySettings
 
 SHIPPED = "scikit-image"
 """The data that no folder has to be named for: photographs that ship with scikit-image."""
@@ -58,6 +58,10 @@ class Photos(ImageNet):
     models: Sequence[str] = NETWORKS
     segmenter: str = "slic:8"
     settings: Settings = USUAL_PHOTOS
+
+    def plan(self, name: str, model: Classifier, **how: Any) -> StudySettings:
+        """How the photographs are explained: each by itself, so that a run broken off goes on from the last of them."""
+        return super().plan(name, model, **{"group": 1, **how})
 
     def find_items(self, model: Classifier | None = None) -> list[Item]:
         """The photographs; their classes are numbered as the model's where it knows their names."""

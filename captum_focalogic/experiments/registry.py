@@ -4,13 +4,24 @@ import dataclasses
 import itertools
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments.framework import Conclusion, Config, Experiment, Workspace
+from captum_focalogic.experiments.findings import corrected
+from captum_focalogic.experiments.framework import (
+    Conclusion,
+    Config,
+    Embedded,
+    Experiment,
+    MissingResult,
+    Workspace,
+)
 from captum_focalogic.figures.plots import rendered
 from captum_focalogic.files import encode_text, make_folder, write_bytes
+from captum_focalogic.search.run import check_whole
 from captum_focalogic.study import Engine
 from captum_focalogic.tables import Column, Table
 
@@ -37,6 +48,7 @@ def run_experiment(
     config: Config,
     out: str | Path,
     *,
+    seeds: int = 1,
     engine: Engine | None = None,
     show_progress: bool = False,
 ) -> tuple[Conclusion, list[Path]]:
@@ -50,6 +62,9 @@ def run_experiment(
         How large it is.
     out : str or Path
         Folder for the table, the figure, the page, and what was made on the way.
+    seeds : int
+        So many runs, of the configuration's seed and those that follow, each in a folder of its own; tables, figure
+        and findings are about their means. For the embedded size.
     engine : Engine, optional
         Who explains images; this process by default.
     show_progress : bool
@@ -74,14 +89,45 @@ def run_experiment(
     """
     experiment = find_experiment(name)
     experiment.check_size(config)
+    folder = Path(out)
+    places = _runs(config, folder, seeds)
     experiment.warn_of_few(config)
-    workspace = Workspace(Path(out), engine, show_progress)
-    results = [condition.run(workspace) for condition in experiment.conditions(config)]
-    outcome = experiment.conclude(config, results)
-    return outcome, write_outcome(outcome, name, experiment.title, experiment.source, how(name, config), Path(out))
+    results = [
+        [condition.run(Workspace(place, engine, show_progress)) for condition in experiment.conditions(seeded)]
+        for place, seeded in places
+    ]
+    outcome = experiment.conclude(config, [_pooled(runs) for runs in zip(*results, strict=True)])
+    notes = [*outcome.notes, *(_SEEDS if seeds > 1 else ())]
+    outcome = replace(outcome, findings=corrected(outcome.findings), notes=notes)
+    return outcome, write_outcome(outcome, name, experiment.title, experiment.source, how(name, config, seeds), folder)
 
 
-def how(name: str, config: Config) -> list[str]:
+_SEEDS = (
+    "Several seeds: each trains anew, and explains other scenes. Means are those of the seeds' means, and intervals "
+    "say where the mean of all seeds may lie (Student's, over seeds). Images are counted over all seeds.",
+)
+
+
+def _runs(config: Config, folder: Path, seeds: int) -> list[tuple[Path, Config]]:
+    """Where each seed's run works, and its configuration."""
+    check_whole("seeds", seeds, 1)
+    if seeds == 1:
+        return [(folder, config)]
+    if not isinstance(config, Embedded):
+        raise InputError(
+            f"several seeds belong to the embedded size; the size {config.size} has the images it is given"
+        )
+    numbers = range(config.seed, config.seed + seeds)
+    return [(folder / f"seed-{number}", replace(config, seed=number)) for number in numbers]
+
+
+def _pooled(runs: Sequence[Any]) -> Any:
+    """What the runs of one condition gave, as one; if it could not be done with one seed, that."""
+    missing = [run for run in runs if isinstance(run, MissingResult)]
+    return missing[0] if missing else runs[0] if len(runs) == 1 else type(runs[0]).pooled(runs)
+
+
+def how(name: str, config: Config, seeds: int = 1) -> list[str]:
     """How an experiment is run, in sentences and as a command."""
     left_out = {"settings"} if find_experiment(name).trains else {"settings", "scenes", "epochs"}
     plain = {
@@ -91,6 +137,7 @@ def how(name: str, config: Config) -> list[str]:
     }
     models = plain.pop("models", ())
     options = [*((f"--{key}", str(value)) for key, value in plain.items()), *(("--model", model) for model in models)]
+    options += [("--seeds", str(seeds))] if seeds > 1 else []
     told = ", ".join(f"{option.removeprefix('--')} {value}" for option, value in options)
     command = shlex.join(["focalogic", "experiment", name, "--size", config.size, *itertools.chain(*options)])
     return [f"Size: {config.size} ({told}).", f"```sh\n{command}\n```"]
@@ -123,6 +170,10 @@ def write_outcome(
     return [folder / file for file in files]
 
 
+def _chance(chance: float | None) -> str:
+    return "-" if chance is None else "below 0.001" if chance < 0.001 else f"{chance:.3f}"
+
+
 def page(outcome: Conclusion, name: str, title: str, source: str, how: Sequence[str]) -> str:
     """The experiment as Markdown."""
     findings = Table(
@@ -131,8 +182,12 @@ def page(outcome: Conclusion, name: str, title: str, source: str, how: Sequence[
             Column("states", "left"),
             Column("here", "left", strong=True),
             Column("measured", "left"),
+            "p, corrected",
         ),
-        tuple((found.claim, found.reading, found.verdict, found.evidence) for found in outcome.findings),
+        tuple(
+            (found.claim, found.reading, found.verdict, found.evidence, _chance(found.chance))
+            for found in outcome.findings
+        ),
     )
     parts = [f"# {title}", f"After the paper's {source}.", *how]
     if outcome.findings:

@@ -124,7 +124,7 @@ def _conditions(config: Config) -> Conditions:
 
 
 def _embedded(config: Embedded) -> Conditions:
-    items = partial(scene_items, config.images, SCENES["vanilla"])
+    items = partial(scene_items, config.images, SCENES["vanilla"], first=config.first_scene)
     fresh = cache(partial(fresh_scenes, config.settings.fresh_scenes, SCENES["vanilla"]))
 
     def network(workspace: Workspace, name: str) -> nn.Module:

@@ -13,20 +13,22 @@ from captum_focalogic.demo.batches import SceneSet
 from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.rules import CLASS_NAMES, RULES
 from captum_focalogic.demo.scenes import SceneConfig, draw_scene
-from captum_focalogic.demo.train import OnEpoch, TrainingConfig, train
-from captum_focalogic.experiments.framework import Workspace
+from captum_focalogic.demo.train import TrainingConfig, train
+from captum_focalogic.experiments.framework import FIRST_TEST_SEED, Workspace
 from captum_focalogic.study import Item, ModelFactory, Sample, StudySettings
 from captum_focalogic.study.settings import setting_text
 
 ALL_CLASSES: tuple[int, ...] = tuple(range(len(CLASS_NAMES)))
 """Labels of the scenes, "other" among them."""
 
-FIRST_TEST_SEED = 500_000
-"""Scenes with seeds from here on tell how accurate a network is."""
-
 
 def scene_items(
-    count: int, config: SceneConfig | None = None, classes: Sequence[int] = tuple(RULES), *, parts: bool = False
+    count: int,
+    config: SceneConfig | None = None,
+    classes: Sequence[int] = tuple(RULES),
+    *,
+    first: int = 0,
+    parts: bool = False,
 ) -> list[Item]:
     """Scenes to explain, of the classes that a rule tells, in turn.
 
@@ -35,11 +37,13 @@ def scene_items(
     Parameters
     ----------
     count : int
-        How many; seeds 0 to count - 1, which no network is trained on.
+        How many; no network is trained on them.
     config : SceneConfig, optional
         What they are drawn like; without bias by default.
     classes : sequence of int
         Classes to take in turn.
+    first : int
+        Seed of the first; the others' follow.
     parts : bool
         Give the truth as one mask for each of the rule's objects, as a detector would, and not as their union.
     """
@@ -49,7 +53,7 @@ def scene_items(
             partial(_sample, seed, classes[seed % len(classes)], config, parts),
             classes[seed % len(classes)],
         )
-        for seed in range(count)
+        for seed in range(first, first + count)
     ]
 
 
@@ -67,10 +71,9 @@ def trained(
     name: str,
     config: TrainingConfig,
     network: Callable[[], nn.Module] = SceneNetwork,
-    on_epoch: OnEpoch | None = None,
     scenes: Callable[[], SceneSet] | None = None,
 ) -> nn.Module:
-    """A network trained on scenes, read from the workspace if it was trained before.
+    """A network trained on scenes, read from the workspace if it was trained before; broken off, it goes on by epochs.
 
     Parameters
     ----------
@@ -80,19 +83,21 @@ def trained(
     config : TrainingConfig
     network : callable
         Makes it.
-    on_epoch : callable, optional
-        See :func:`~captum_focalogic.demo.train.train`; not called for a network that was trained before.
     scenes : callable, optional
         Gives the training set where it is needed, for networks that share one; drawn as the configuration says by
         default. It must be told by the name if it is another one than that.
     """
 
+    model = network()
+    identity = f"{model} {setting_text(config)}"
+    going_on = workspace.kept(f"{name}, going on", identity)
+
     def make() -> dict[str, Tensor]:
         given = None if scenes is None else scenes()
-        return train(config, given, workspace.show_progress, network, on_epoch)[0].state_dict()
+        return train(config, given, workspace.show_progress, network, progress=going_on)[0].state_dict()
 
-    model = network()
-    model.load_state_dict(workspace.tensors(name, f"{model} {setting_text(config)}", make))
+    model.load_state_dict(workspace.tensors(name, identity, make))
+    going_on.clear()
     return model.eval()
 
 

@@ -206,6 +206,12 @@ class Counts:
     steps: Mapping[str, NDArray[np.int64]]
     failed: int = 0
 
+    @classmethod
+    def pooled(cls, runs: "Sequence[Counts]") -> "Counts":
+        """The images of several seeds, one after another."""
+        steps = {name: np.concatenate([run.steps[name] for run in runs]) for name in runs[0].steps}
+        return cls(steps, sum(run.failed for run in runs))
+
 
 def count_regions(plan: StudySettings, items: Sequence[Item], steps: Mapping[str, Cut]) -> Counts:
     """Cut images, as the plan's model sees them, in several ways.

@@ -172,7 +172,7 @@ def _condition(config: Config, way: Segmentation) -> Condition[Result]:
     def make(_: Workspace) -> Setup:
         if isinstance(config, Embedded):
             plan = scene_plan(load_model(), "demo", segmenter=way.cut())
-            return Setup(plan, scene_items(config.images, way.scenes, parts=True))
+            return Setup(plan, scene_items(config.images, way.scenes, first=config.first_scene, parts=True))
         name = config.model_name
         model = config.find_model(name)
         return Setup(config.plan(name, model, segmenter=way.cut()), config.find_items(model))
@@ -186,7 +186,7 @@ def _counting(config: Config) -> Condition[Counts]:
         plan: StudySettings
         if isinstance(config, Embedded):
             plan = scene_plan(load_model(), "demo", segmenter=Grid(), truth=False)
-            items = scene_items(config.images, SceneConfig(size=config.settings.counted_size))
+            items = scene_items(config.images, SceneConfig(size=config.settings.counted_size), first=config.first_scene)
         else:
             model = config.find_model(config.model_name)
             plan = config.plan("counted", model, segmenter=Grid(), truth=False)
@@ -313,7 +313,7 @@ def _cells_at(again: Result) -> tuple[str, ...]:
 
 
 def _rematched(result: Result, kind: str, threshold: float) -> Result:
-    return Result(result.name, rematched(result.rows, Match.from_text(f"{kind}:{threshold:g}")))
+    return result.mapped(lambda rows: rematched(rows, Match.from_text(f"{kind}:{threshold:g}")))
 
 
 def _figure(studies: Sequence[Result], shown: Sequence[Result]) -> Any:

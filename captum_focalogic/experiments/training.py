@@ -203,7 +203,7 @@ def _scene_training(config: Embedded, name: str, classes: Sequence[int], what: s
         model = SceneNetwork(len(classes))
         model.load_state_dict(_weights_after(workspace, name, how, classes, epoch))
         facts = {RIGHT: accuracy_on(model.eval(), *fresh()), CHANCE: 1 / len(classes)}
-        items = scene_items(config.images, _SCENES, (SPECIAL_RULE,))
+        items = scene_items(config.images, _SCENES, (SPECIAL_RULE,), first=config.first_scene)
         return Setup(scene_plan(model, f"{name}, epoch {epoch}"), items, facts)
 
     return Training(name, f"{config.scenes} {what}", setup)
@@ -218,23 +218,23 @@ def draw_scenes(how: TrainingConfig, classes: Sequence[int]) -> SceneSet:
 def _weights_after(
     workspace: Workspace, name: str, how: TrainingConfig, classes: Sequence[int], epoch: int
 ) -> dict[str, Tensor]:
-    """Weights after an epoch: kept from before, or else made by a training that keeps those of other epochs too."""
+    """Weights after an epoch: kept from before, or else made by a training that goes on where it was broken off."""
     identity = f"{SceneNetwork(len(classes))} {setting_text(how)} {tuple(classes)}"
+    wanted = workspace.kept(_checkpoint(name, epoch), identity)
+    going_on = workspace.kept(f"{name}, going on", identity)
 
-    def make() -> dict[str, Tensor]:
-        wanted: dict[str, Tensor] = {}
+    def keep(at: int, model: nn.Module) -> None:
+        if at in checkpoints(how.epochs):
+            workspace.kept(_checkpoint(name, at), identity).save(model.state_dict())
 
-        def keep(at: int, model: nn.Module) -> None:
-            weights = {key: value.detach().clone() for key, value in model.state_dict().items()}
-            if at == epoch:
-                wanted.update(weights)
-            elif at in checkpoints(how.epochs):
-                workspace.tensors(_checkpoint(name, at), identity, lambda: weights)
-
-        train(how, draw_scenes(how, classes), workspace.show_progress, lambda: SceneNetwork(len(classes)), keep)
-        return wanted
-
-    return workspace.tensors(_checkpoint(name, epoch), identity, make)
+    if not wanted.load():
+        if int(going_on.load().get("epoch", torch.tensor(0))) >= epoch:
+            # it went past a checkpoint that is gone
+            going_on.clear()
+        scenes, show = draw_scenes(how, classes), workspace.show_progress
+        train(how, scenes, show, lambda: SceneNetwork(len(classes)), keep, going_on)
+        going_on.clear()
+    return wanted.load()
 
 
 def _checkpoint(name: str, epoch: int) -> str:
@@ -405,7 +405,7 @@ def _change_line(training: TrainingCurve, reading: str, share: float, right_only
 
 
 def _right(result: Result) -> Result:
-    return Result(result.name, result.rows.filter(result.rows.column("correct")), result.facts)
+    return result.mapped(lambda rows: rows.filter(rows.column("correct")))
 
 
 def _figure(followed: Mapping[str, TrainingCurve]) -> Any:

@@ -123,10 +123,16 @@ def mean_of(
 
 def interval(values: Floats, confidence: float, resamples: int, seed: int) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of values without NaN; NaN for fewer than two."""
+    low, high, _ = resampled(values, confidence, resamples, seed)
+    return low, high
+
+
+def resampled(values: Floats, confidence: float, resamples: int, seed: int) -> tuple[float, float, Floats]:
+    """What :func:`interval` gives, and the means of the resamples that it was read off; none for fewer than two."""
     from scipy import stats
 
     if len(values) < 2:
-        return math.nan, math.nan
+        return math.nan, math.nan, np.zeros(0)
     found = stats.bootstrap(
         (values,),
         np.mean,
@@ -135,8 +141,9 @@ def interval(values: Floats, confidence: float, resamples: int, seed: int) -> tu
         method="percentile",
         batch=max(1, _CELLS // len(values)),
         rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(found.low), float(found.high)
+    )
+    bounds = found.confidence_interval
+    return float(bounds.low), float(bounds.high), np.asarray(found.bootstrap_distribution)
 
 
 def compare_runs(run_a: str | Path, run_b: str | Path, **how: float) -> RunComparison:

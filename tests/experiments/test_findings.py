@@ -14,14 +14,18 @@ from captum_focalogic.experiments.findings import (
     accuracy_correlation,
     chance_of_order,
     change,
+    corrected,
+    falls,
     matrices,
     moves,
     rank_correlation,
+    rises,
     saved,
     saves,
+    stays,
     stays_under_all,
 )
-from captum_focalogic.experiments.framework import Result
+from captum_focalogic.experiments.framework import Finding, Result
 from captum_focalogic.experiments.published import REGIONS_SAVED
 from captum_focalogic.ground_truth import DEFAULT_MATCH, Match
 from captum_focalogic.study import compare_rows
@@ -239,3 +243,88 @@ def test_models_are_matched_by_image() -> None:
     # b and c: d is of no known class in the first, a and e are in one only
     assert right.tolist() == [[False, True], [True, False]]
     np.testing.assert_array_equal(values, [[0.2, NAN], [NAN, 0.6]])
+
+
+def _decided(chances: list[float | None]) -> list[Finding]:
+    return [Finding(f"{place}", "", "confirmed", "measured", chance) for place, chance in enumerate(chances)]
+
+
+def test_verdicts_are_corrected_for_their_number_by_hand() -> None:
+    # ascending 0.01, 0.013, 0.03, 0.04, times 4, 3, 2, 1: 0.04, 0.039, 0.06, 0.04; none below the one before it
+    found = corrected(_decided([0.03, 0.01, None, 0.04, 0.013]))
+    assert [finding.chance for finding in found] == pytest.approx([0.06, 0.04, None, 0.06, 0.04])
+    verdicts = [finding.verdict for finding in found]
+    assert verdicts == ["not confirmed", "confirmed", "confirmed", "not confirmed", "confirmed"]
+    assert [finding.evidence for finding in found] == ["measured"] * 5
+
+
+def test_a_correction_confirms_nothing_that_was_not() -> None:
+    refuted = [Finding("a", "", "not confirmed", "", 0.9), Finding("b", "", "not testable here", "why")]
+    assert [finding.verdict for finding in corrected(refuted)] == ["not confirmed", "not testable here"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(some.lists(some.floats(0, 1), max_size=12))
+def test_the_correction_is_holms(chances: list[float]) -> None:
+    """Reject in ascending order while p times the number still to test is at most the level."""
+    order = sorted(range(len(chances)), key=lambda place: chances[place])
+    rejected = set()
+    for passed, place in enumerate(order):
+        if chances[place] * (len(chances) - passed) > 0.05:
+            break
+        rejected.add(place)
+    found = corrected(_decided(list(chances)))
+    assert {place for place, finding in enumerate(found) if finding.verdict == "confirmed"} == rejected
+
+
+def test_chances_and_intervals_agree(tmp_path) -> None:
+    """The two-sided p-value is below 0.05 just where the 95 % interval lies within the bounds."""
+    rng = np.random.default_rng(0)
+    ids = [f"{number}" for number in range(30)]
+    nothing = Result("a", table_of({"id": ids, "smallest_size": [0.0] * 30}))
+    for shift in np.linspace(-0.1, 0.1, 21):
+        values = (rng.normal(shift, 0.1, 30)).tolist()
+        found = change(nothing, Result("b", table_of({"id": ids, "smallest_size": values})), "smallest_size")
+        for finding in (rises("", "", found), falls("", "", found), stays("", "", found), moves("", "", found)):
+            if abs(finding.chance - 0.05) > 0.002:
+                assert (finding.chance < 0.05) == (finding.verdict == "confirmed")
+
+
+def test_the_least_certain_condition_decides_over_all() -> None:
+    sure, unsure = (
+        Estimate(0.0, -0.01, 0.01, 20, np.full(99, 0.0)),
+        Estimate(0.0, -0.04, 0.04, 20, np.linspace(-0.06, 0.06, 99)),
+    )
+    one, other = stays("", "", sure).chance, stays("", "", unsure).chance
+    assert stays_under_all("", "", {"a": sure, "b": unsure}).chance == max(one, other) == other
+
+
+def _run(values: list[float], first: int = 0) -> Result:
+    ids = [f"{first + number}" for number in range(len(values))]
+    return Result("run", table_of({"id": ids, "probability": values, "correct": [True] * len(values)}), {"at": first})
+
+
+def test_several_seeds_are_averaged_with_students_interval() -> None:
+    before = Result.pooled([_run([0.0] * 12, 12 * seed) for seed in range(3)])
+    after = Result.pooled([_run([value] * 12, 12 * seed) for seed, value in enumerate((0.1, 0.2, 0.6))])
+    found = change(before, after, "probability")
+    assert (found.value, found.count, found.seeds) == (pytest.approx(0.3), 36, 3)
+    # mean 0.3, deviations -0.2 -0.1 0.3: variance 0.07, and 4.302653 of Student's distribution with 2 degrees
+    half = 4.302653 * math.sqrt(0.07 / 3)
+    assert (found.low, found.high) == (pytest.approx(0.3 - half, abs=1e-5), pytest.approx(0.3 + half, abs=1e-5))
+    assert rises("", "", found).verdict == "not confirmed"
+    # the t-test by scipy
+    assert rises("", "", found).chance == pytest.approx(stats.ttest_1samp([0.1, 0.2, 0.6], 0).pvalue, abs=5e-4)
+    assert found.told.endswith("36 images, 3 seeds")
+    mean = after.mean("probability")
+    assert (mean.value, mean.low, mean.count) == (pytest.approx(0.3), pytest.approx(0.3 - half, abs=1e-5), 3)
+    assert after.facts == {"at": 12}
+    assert len(after.rows) == 36
+    assert after.mapped(lambda rows: rows.slice(0, 5)).mean("probability").value == pytest.approx(0.3)
+
+
+def test_one_seed_alone_says_nothing_about_seeds() -> None:
+    before = Result.pooled([_run([0.0] * 12), _run([0.0] * 5, 12)])
+    after = Result.pooled([_run([0.5] * 12), _run([0.5] * 5, 12)])
+    # five images of the second seed are too few for it
+    assert change(before, after, "probability") is None

@@ -1,7 +1,21 @@
-"""How an experiment that was run is told: its size, and the command that repeats it."""
+"""How an experiment that was run is told, its size and the command that repeats it; runs with several seeds."""
 
-from captum_focalogic.experiments import Embedded, ImageNet
-from captum_focalogic.experiments.registry import how
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
+pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
+from studies import TINY
+
+from captum_focalogic.errors import InputError
+from captum_focalogic.experiments import Embedded, ImageNet, run_experiment
+from captum_focalogic.experiments.baselines import Series
+from captum_focalogic.experiments.framework import MissingResult, Result
+from captum_focalogic.experiments.registry import _pooled, how
+from captum_focalogic.study import read_rows
 
 
 def test_the_command_is_told_that_was_run() -> None:
@@ -13,3 +27,52 @@ def test_the_command_is_told_that_was_run() -> None:
     command = how("stability", images)[1]
     assert "--data 'my images'" in command
     assert "--model a:b --model c:d\n" in command
+    assert "--seeds" not in how("models", Embedded())[1]
+    said, command = how("models", Embedded(), 5)
+    assert "seeds 5" in said
+    assert "--seeds 5" in command
+
+
+SMALL = Embedded(images=10, settings=replace(TINY, segmentations=()))
+
+
+def test_the_mean_of_two_seeds_is_that_of_their_runs(tmp_path: Path) -> None:
+    outcome, _ = run_experiment("stability", SMALL, tmp_path, seeds=2)
+    line = next(csv.DictReader((tmp_path / "stability.csv").read_text().splitlines()))
+    means = []
+    seen: set[str] = set()
+    for seed in ("seed-0", "seed-1"):
+        rows = read_rows(tmp_path / seed / "runs" / "own regions")
+        assert not seen & set(rows.column("id").to_pylist())
+        seen |= set(rows.column("id").to_pylist())
+        values = rows.column("irreducible_recall").to_pylist()
+        means.append(sum(values) / len(values))
+    assert line["images"] == "20"
+    assert line["recall"].startswith(f"{sum(means) / 2:.3f} ")
+    one, _ = run_experiment("stability", replace(SMALL, seed=1), tmp_path / "alone")
+    column = one.tables[0].header.index("recall")
+    assert one.tables[0].rows[0][column].startswith(f"{means[1]:.3f} ")
+    assert "--seeds 2" in (tmp_path / "stability.md").read_text()
+    assert any("Several seeds" in note for note in outcome.notes)
+    regions = outcome.tables[-1].rows
+    assert {row[1] for row in regions[:-1]} == {"20"}
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+    again, _ = run_experiment("stability", SMALL, tmp_path, seeds=2)
+    assert [table.rows for table in again.tables] == [table.rows for table in outcome.tables]
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == before
+
+
+def test_what_one_seed_could_not_do_is_not_done() -> None:
+    missing = MissingResult("attacked", "the attack reached its target on none of 10 images")
+    done = Result("attacked", None)
+    assert _pooled([done, missing]) is missing
+    assert _pooled([done]) is done
+    series = _pooled([Series("own budget", ["a"], {"x": "torn"}), Series("own budget", ["b"], {})])
+    assert (series.name, series.comparisons, series.failed) == ("own budget", ["a", "b"], {"x": "torn"})
+
+
+def test_seeds_are_for_scenes() -> None:
+    with pytest.raises(InputError, match="embedded size"):
+        run_experiment("models", ImageNet("nowhere", images=20), "nowhere", seeds=2)
+    with pytest.raises(InputError, match="seeds must be"):
+        run_experiment("models", SMALL, "nowhere", seeds=0)

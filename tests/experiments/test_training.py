@@ -18,6 +18,7 @@ from makers import run_command, save_half_objects
 from safetensors.torch import load_file
 from studies import TINY
 
+from captum_focalogic.demo.batches import SceneSet
 from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.train import TrainingConfig, train
 from captum_focalogic.errors import InputError
@@ -153,6 +154,48 @@ def test_checkpoints_are_those_of_one_training(done: Path) -> None:
     for epoch, weights in enumerate(seen, start=1):
         for name, values in weights.items():
             assert torch.equal(kept[f"broad, epoch {epoch}"][name], values), (epoch, name)
+
+
+class _Interrupted(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_training_that_is_broken_off_goes_on_to_the_same_weights(
+    at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = TrainingConfig(0, 128, 4, 32, training.RATE, scene=training._SCENES)
+    whole = {epoch: training._weights_after(Workspace(tmp_path / "a"), "x", how, (0, 1), epoch) for epoch in (1, 2, 4)}
+    passes: list[int] = []
+    occluded = SceneSet.batches
+
+    def counted(*arguments: object, **options: object) -> object:
+        passes.append(1)
+        if len(passes) == at + 1 and broken:
+            raise _Interrupted
+        return occluded(*arguments, **options)
+
+    monkeypatch.setattr(SceneSet, "batches", counted)
+    workspace, broken = Workspace(tmp_path / "b"), True
+    with pytest.raises(_Interrupted):
+        training._weights_after(workspace, "x", how, (0, 1), 1)
+    broken = False
+    passes.clear()
+    for epoch, weights in whole.items():
+        again = training._weights_after(workspace, "x", how, (0, 1), epoch)
+        assert all(torch.equal(again[name], values) for name, values in weights.items()), epoch
+    # the epochs that were done are not done again
+    assert len(passes) == 4 - at
+    assert not list((tmp_path / "b").rglob("*going on*"))
+
+
+def test_a_checkpoint_that_is_gone_is_made_again(tmp_path: Path) -> None:
+    how = TrainingConfig(0, 64, 2, 32, training.RATE, scene=training._SCENES)
+    workspace = Workspace(tmp_path)
+    first = training._weights_after(workspace, "x", how, (0, 1), 1)
+    workspace.kept("x, epoch 1", "").clear()
+    again = training._weights_after(workspace, "x", how, (0, 1), 1)
+    assert all(torch.equal(again[name], values) for name, values in first.items())
 
 
 def test_the_specialised_model_never_sees_the_other_rule_met() -> None:
