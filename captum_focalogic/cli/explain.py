@@ -121,7 +121,7 @@ def explain(
         check = ["focalogic", "verify", str(folder / "focus.json"), *given(context, signature(verify).parameters)]
         print_lines({"Check": shlex.join(check)})
     else:
-        print_lines({"More": _more_text(max_evaluations)})
+        print_lines({"More": _more_text(answer, max_evaluations)})
 
 
 @reports_errors
@@ -194,11 +194,12 @@ def _everything(answer: "Answer", most_states: int) -> dict[str, str]:
     return {**short, **long, "Certificate": certificate}
 
 
-def _more_text(max_evaluations: int) -> str:
-    """How to see more, and how to ask on."""
+def _more_text(answer: "Answer", max_evaluations: int) -> str:
+    """How to see more, and how to ask on where there is something left to ask."""
     shown = "--all prints all states, the whole certificate and a command that checks them"
+    done = answer.focus.certificate.complete == "yes" and answer.critical is not None and answer.trust is not None
     further = max(5_000, 5 * max_evaluations)
-    return f"{shown}; --max-evaluations {further} asks on" if max_evaluations else shown
+    return shown if done or not max_evaluations else f"{shown}; --max-evaluations {further} asks on"
 
 
 def _known_rule(session: "Session", answer: "Answer") -> dict[str, str]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from captum_focalogic.arrays import Bools
 from captum_focalogic.search import states as st
-from captum_focalogic.search.ascending import uncovered
+from captum_focalogic.search.ascending import CHUNK, uncovered
 from captum_focalogic.search.certificate import Reading, StopReason
 from captum_focalogic.search.hitting_sets import shrink
 from captum_focalogic.search.record import Record
@@ -49,7 +49,8 @@ class Anytime:
     - *Exchange.* Two regions of the best set for one outside it, the most promising by a linear fit first.
     - *Grow.* From the empty set, a region at a time, keeping the ``width`` sets of the highest score.
     - *Prove.* All sets of 0, 1, 2, ... regions, up to the size of the best set found. Once it costs less than
-      the next route, it is taken instead of it.
+      the next route, it is taken instead of it. Of a size that cannot be finished within the budget, only the most
+      promising sets are asked, M at a time, as long as there are valid ones among them.
 
     Whatever the scores are, none of what it claims rests on them: without scores, or with misleading ones, it finds
     larger sets, or takes longer. Wherever it ends, it has the best set so far: the whole image at first, which is
@@ -111,6 +112,7 @@ class _Portfolio:
     def __init__(self, problem: Problem, width: int, seed: int) -> None:
         self.best = st.full(problem.num_regions)
         self.done = -1
+        self._left_off = False
         self._num_regions = problem.num_regions
         self._areas = problem.areas
         self._record = problem.record
@@ -158,7 +160,7 @@ class _Portfolio:
             irreducible=not len(unfinished),
             complete="yes" if self.done >= self.size else "no",
             complete_up_to=self.done,
-            stopped=stopped,
+            stopped=stopped or ("max_evaluations" if self._left_off and self.done < self.size else None),
             unfinished=unfinished,
         )
 
@@ -256,7 +258,18 @@ class _Portfolio:
 
     def _prove_up_to(self, size: int) -> Asking:
         while self.done < min(size, self.size):
+            if self._beyond_reach(self.done + 1):
+                yield from self._look_into(self.done + 1)
+                self._left_off = True
+                return
             yield from self._prove(self.done + 1)
+
+    def _beyond_reach(self, size: int) -> bool:
+        """Whether more sets of that many regions are unknown than may be asked."""
+        if self._max_evaluations is None:
+            return False
+        known = int((st.cardinality(self._record.evaluated().packed) == size).sum())
+        return comb(self._num_regions, size) - known > self._max_evaluations - self._record.total
 
     def _prove(self, size: int) -> Asking:
         """Every set of that many regions; those of fewer were all asked and are not valid."""
@@ -265,6 +278,27 @@ class _Portfolio:
             order = np.argsort(-(st.unpack(candidates, self._num_regions) @ promise), kind="stable")
             yield from self._ask(candidates[order])
         self.done = size
+
+    def _look_into(self, size: int) -> Asking:
+        """The most promising sets of that many regions, M at a time, as long as there are valid ones among them."""
+        ranked = self._ranked(size)
+        for start in range(0, len(ranked), self._num_regions):
+            answers = yield from self._ask(ranked[start : start + self._num_regions])
+            if not answers.valid.any():
+                return
+
+    def _ranked(self, size: int) -> Packed:
+        """Unknown sets of that many regions, the most promising first; of promising regions only where all are many."""
+        num_regions, promise, few = self._num_regions, self._promise(), size
+        while few < num_regions and comb(few + 1, size) <= CHUNK:
+            few += 1
+        columns = np.sort(np.argsort(-promise, kind="stable")[:few])
+        chosen = np.concatenate([st.unpack(sets, few) for sets in uncovered(st.empty(few), size, few)])
+        states = np.zeros((len(chosen), num_regions), dtype=np.bool_)
+        states[:, columns] = chosen
+        packed = st.pack(states[np.argsort(-(states @ promise), kind="stable")])
+        unknown: Packed = packed[self._record.find(packed) < 0]
+        return unknown
 
     def _promise(self) -> Values:
         """What each region adds to the score of small sets, as far as the answers so far tell."""

@@ -30,7 +30,7 @@ _MEANING = {
     "smallest": "each keeps the prediction with the fewest regions that can",
 }
 _STOPPED = {
-    "max_evaluations": "the evaluation budget was spent",
+    "max_evaluations": "the evaluation budget does not reach further",
     "time_limit": "the time limit was reached",
     "interrupted": "it was interrupted",
     "memory": "the frontier would not have fitted in memory",
@@ -42,7 +42,7 @@ _PLAIN_MEANING = {
     "smallest": "A final state is a selection that keeps the decision with as few regions as possible.",
 }
 _PLAIN_STOPPED = {
-    "max_evaluations": "the number of questions it was allowed was used up",
+    "max_evaluations": "the number of questions it was allowed does not reach further",
     "time_limit": "its time was up",
     "interrupted": "it was interrupted",
     "memory": "the rest would not have fitted in memory",

@@ -208,6 +208,38 @@ def test_what_is_left_of_a_large_budget_goes_into_the_proof():
     assert "further states of that size may be missing" in str(sized)
 
 
+@pytest.mark.parametrize("kind", ["true", "noisy", "constant", "inverted"])
+def test_little_is_asked_of_a_size_that_cannot_be_finished(kind):
+    rng = np.random.default_rng(1)
+    predicate = random_dnf(40, (1, 5, 5), kind, rng)
+    spent = enumerate_final_states(predicate, 40, Anytime(), max_evaluations=700)
+    left = enumerate_final_states(predicate, 40, Anytime(), max_evaluations=10_000)
+    # All pairs are 780, all triples 9,880: neither budget reaches for the next size.
+    for result, done in ((spent, 1), (left, 2)):
+        certificate = result.certificate
+        assert (certificate.complete_up_to, certificate.smallest, certificate.complete) == (done, "open", "no")
+        assert certificate.stopped == "max_evaluations"
+        assert "does not reach further" in str(certificate)
+        assert certificate.least == 5
+    assert spent.certificate.evaluations < 600
+    assert left.certificate.evaluations < 3_000
+
+
+def test_a_size_that_cannot_be_finished_is_asked_as_long_as_it_holds_valid_sets():
+    # One of each of three groups is enough.
+    groups = np.zeros((30, 3))
+    groups[np.arange(14), np.repeat([0, 1, 2], (5, 5, 4))] = 1
+
+    def predicate(states):
+        met = (states @ groups > 0).mean(axis=1)
+        return met == 1, met
+
+    found = enumerate_final_states(predicate, 30, Anytime(), max_evaluations=2_000)
+    assert (found.certificate.smallest, found.certificate.stopped) == ("size", "max_evaluations")
+    assert 80 <= len(found.final_states) <= 5 * 5 * 4
+    assert found.certificate.evaluations < 1_500
+
+
 ANSWERS = photo_tables.load("photo_answers")
 
 
