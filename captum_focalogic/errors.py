@@ -99,6 +99,10 @@ class StudyError(FocaLogicError):
     """A run that cannot go on: its folder is in use, belongs to other settings, or cannot be written."""
 
 
+class OtherModelError(StudyError):
+    """The model of a study answers otherwise than when its rows were made."""
+
+
 class SearchInterrupt(KeyboardInterrupt):
     """A keyboard interrupt that came while the model was asked.
 

@@ -1,12 +1,16 @@
 """One hash for whatever must be told from another: images, weights, settings. The same in every process."""
 
+import contextlib
 import dataclasses
 import enum
 import functools
 import hashlib
 import inspect
+import json
+import os
 import re
 import struct
+import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
@@ -45,12 +49,24 @@ def fingerprint(*parts: Any) -> str:
     return _Hash().of(parts)
 
 
+def users_classes(module: Any) -> list[type]:
+    """The classes of a module of torch and of its parts that are in files of the user's own, by name."""
+    kinds = {type(part) for part in module.modules()}
+    return sorted((kind for kind in kinds if _folder(kind) is not None), key=lambda kind: kind.__qualname__)
+
+
+def checksum(value: Any) -> str:
+    """A hash of what is to be stored as JSON, the same once it was read back."""
+    return fingerprint(json.dumps(value, sort_keys=True, separators=(",", ":")))
+
+
 class _Hash:
     """Parts fed one after another, each led by its kind and length, so that no two contents give the same bytes."""
 
-    def __init__(self, within: tuple[int, ...] = ()) -> None:
+    def __init__(self, within: tuple[int, ...] = (), known: dict[int, str] | None = None) -> None:
         self._digest = hashlib.blake2b(digest_size=_SIZE)
         self._within = within
+        self._known: dict[int, str] = {} if known is None else known
 
     def of(self, parts: Iterable[Any]) -> str:
         """The hash after some more parts."""
@@ -75,7 +91,7 @@ class _Hash:
             self._feed("file", bytes.fromhex(_file(part)))
         elif isinstance(part, np.ndarray):
             self._array(part)
-        elif hasattr(part, "detach") and hasattr(part, "dtype"):
+        elif hasattr(part, "detach") and hasattr(part, "dtype") and not inspect.ismodule(part):
             self._tensor(part)
         elif id(part) in self._within:
             # A function may close over itself: its place says enough.
@@ -98,7 +114,7 @@ class _Hash:
             self._group(_kind(part), fields)
         elif isinstance(part, Sequence):
             self._group("sequence", list(part))
-        elif hasattr(part, "state_dict"):
+        elif hasattr(part, "state_dict") and not isinstance(part, type):
             weights = {name: values for name, values in part.state_dict().items() if hasattr(values, "detach")}
             # Layers without weights, such as activations, are told by the text alone.
             self._group(_kind(part), [re.sub(" at 0x[0-9a-f]+", "", repr(part)), weights])
@@ -108,6 +124,8 @@ class _Hash:
             self._group("method", [part.__self__, part.__func__.__qualname__])
         elif inspect.isfunction(part):
             self._function(part)
+        elif isinstance(part, type) and _folder(part) is not None:
+            self._class(part)
         elif hasattr(part, "__qualname__"):
             self._feed("name", f"{part.__module__}.{part.__qualname__}".encode())
         elif " at 0x" not in (text := repr(part)):
@@ -119,16 +137,42 @@ class _Hash:
             )
 
     def _function(self, function: Any) -> None:
-        """By name, code, defaults, what it closes over, and what of its own module it uses: names alone tell little."""
-        used = inspect.getclosurevars(function)
-        cells = list(used.nonlocals.items()) + [
-            (name, value)
-            for name, value in sorted(used.globals.items())
-            if isinstance(value, bool | int | float | str)
-            or (inspect.isfunction(value) and value.__module__ == function.__module__)
-        ]
+        """By name, code, defaults, what it closes over, and what it uses of its own files: names alone tell little."""
+        try:
+            closed = [(name, cell.cell_contents) for name, cell in _cells(function)]
+        except ValueError as error:
+            raise InputError(f"{function.__qualname__} closes over what is not there yet") from error
         content = [f"{function.__module__}.{function.__qualname__}", *_code(function.__code__), function.__defaults__]
-        self._group("function", [*content, cells])
+        self._group("function", [*content, function.__kwdefaults__, closed, self._used(function)])
+
+    def _used(self, function: Any) -> list[tuple[str, str]]:
+        """What a function takes from its module, by name: values, and functions and classes of files beside its own."""
+        place, used = _folder(function), list[tuple[str, str]]()
+        names = _names(function.__code__)
+        for name, value in ((name, function.__globals__[name]) for name in names if name in function.__globals__):
+            if inspect.ismodule(value):
+                if _beside(value, place):
+                    # Names of attributes stand alone in the code, so that each could be one of this module.
+                    parts = [(f"{name}.{each}", vars(value).get(each)) for each in names]
+                    used += [
+                        (path, self._apart(part)) for path, part in parts if _own(part, function.__module__, place)
+                    ]
+            elif _own(value, function.__module__, place):
+                used.append((name, self._apart(value)))
+            elif not isinstance(value, type) and (isinstance(value, _VALUES) or _has_content(value)):
+                with contextlib.suppress(InputError):  # what holds things of no content is told by its name
+                    used.append((name, self._apart(value)))
+        return used
+
+    def _class(self, kind: type) -> None:
+        """By name, bases and whatever its body defines: methods by their code, constants by their values."""
+        parts: list[Any] = [f"{kind.__module__}.{kind.__qualname__}", [str(base) for base in kind.__bases__]]
+        for name, value in sorted(vars(kind).items()):
+            plain = getattr(value, "__func__", value.fget if isinstance(value, property) else value)
+            if inspect.isfunction(plain) or isinstance(plain, _VALUES):
+                with contextlib.suppress(InputError):
+                    parts.append((name, self._apart(plain)))
+        self._group("class", parts)
 
     def _array(self, values: Any) -> None:
         if values.dtype.hasobject:
@@ -153,8 +197,63 @@ class _Hash:
         self._digest.update(octets)
 
     def _apart(self, part: Any) -> str:
-        """The hash of a part alone, for parts without an order."""
-        return _Hash(self._within).of([part])
+        """The hash of a part alone, for parts without an order; of functions and classes, which others share, once."""
+        if not inspect.isfunction(part) and not isinstance(part, type):
+            return _Hash(self._within, self._known).of([part])
+        if id(part) not in self._known:
+            self._known[id(part)] = _Hash(self._within, self._known).of([part])
+        return self._known[id(part)]
+
+
+_VALUES = (bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset, range, np.ndarray, Path)
+
+_LIBRARIES = ("site-packages", "dist-packages")
+
+
+def _has_content(value: Any) -> bool:
+    """Whether it is a tensor, or a module of torch."""
+    return hasattr(value, "state_dict") or (hasattr(value, "detach") and hasattr(value, "dtype"))
+
+
+def _own(value: Any, module: str, place: Path | None) -> bool:
+    """Whether it is a function or a class of a module, or of a file in a folder or below."""
+    if not inspect.isfunction(value) and not isinstance(value, type):
+        return False
+    return value.__module__ == module or _beside(sys.modules.get(value.__module__), place)
+
+
+def _beside(module: Any, place: Path | None) -> bool:
+    """Whether a module is the user's, and its file in a folder or below."""
+    file = getattr(module, "__file__", None)
+    if file is None or place is None or module.__name__.partition(".")[0] == _PACKAGE:
+        return False
+    path = Path(file).resolve()
+    return path.is_relative_to(place) and not any(part in _LIBRARIES for part in path.parts)
+
+
+def _folder(thing: Any) -> Path | None:
+    """The folder of the file that something is defined in; None for what comes with Python or was installed."""
+    module = sys.modules.get(thing.__module__)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return None
+    folder = Path(file).resolve().parent
+    return folder if _beside(module, folder) and not folder.is_relative_to(_STANDARD) else None
+
+
+_STANDARD = Path(os.__file__).resolve().parent
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+def _names(code: Any) -> list[str]:
+    """All names that code uses, that of functions inside of it included."""
+    inner = (name for each in code.co_consts if inspect.iscode(each) for name in _names(each))
+    return sorted({*code.co_names, *inner})
+
+
+def _cells(function: Any) -> list[tuple[str, Any]]:
+    return list(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
 
 
 def _code(code: Any) -> list[Any]:

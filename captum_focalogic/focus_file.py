@@ -6,7 +6,6 @@ larger than its compressed form can honestly hold. Every refusal names the field
 
 import base64
 import binascii
-import json
 import math
 import re
 import zlib
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.fingerprint import fingerprint
+from captum_focalogic.fingerprint import checksum
 from captum_focalogic.provenance import MAX_TOP, REMOVALS, Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Certificate
@@ -141,7 +140,7 @@ def _read_level(fields: Any) -> Fields:
 
 def seal(fields: Fields) -> Fields:
     """The fields with a checksum of each beside them."""
-    sums = {name: _checksum(value) for name, value in fields.items() if name not in _UNCHECKED}
+    sums = {name: checksum(value) for name, value in fields.items() if name not in _UNCHECKED}
     return {**fields, "checksums": sums}
 
 
@@ -234,13 +233,8 @@ def _check_sums(fields: Fields) -> None:
     if alone:
         raise InputError(f"fields of the focus have no checksum: {', '.join(map(repr, alone))}")
     for name in sorted(checked):
-        if sums[name] != _field(fields, name, _checksum):
+        if sums[name] != _field(fields, name, checksum):
             raise InputError(f"the field {name!r} of the focus is not as it was written: its checksum differs")
-
-
-def _checksum(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return fingerprint(text)
 
 
 def _read_ids(stored: Any) -> NDArray[np.int64]:

@@ -27,6 +27,7 @@ from captum_focalogic.classifier import split_labels
 from captum_focalogic.cli.logic_sets import read_names
 from captum_focalogic.errors import InputError, StudyError
 from captum_focalogic.files import read_lines
+from captum_focalogic.fingerprint import checksum
 from captum_focalogic.focus import Focus
 from captum_focalogic.focus_file import seal
 from captum_focalogic.ground_truth import read_mask
@@ -242,6 +243,8 @@ def cached_masks() -> bytes:
     return saved(lambda sink: np.savez_compressed(sink, bits=np.packbits(masks), shape=np.asarray(masks.shape)))
 
 
+SUMS = {"model": checksum("demo"), "data": checksum("scenes:2")}
+
 READERS = {
     "COCO": Reader("coco.json", json.dumps(COCO).encode(), read_coco, damaged_json),
     "Pascal VOC": Reader("voc.xml", VOC, read_voc, damaged_xml),
@@ -305,7 +308,10 @@ READERS = {
         partial(damaged_json, after=lambda fields: seal({k: v for k, v in fields.items() if k != "checksums"})),
     ),
     "settings of a study": Reader(
-        "settings.json", b'{"model": "demo", "data": "scenes:2"}', lambda path: read_settings(path.parent), damaged_json
+        "settings.json",
+        json.dumps({"model": "demo", "data": "scenes:2", "checksums": SUMS}).encode(),
+        lambda path: read_settings(path.parent),
+        damaged_json,
     ),
     "weights": Reader("weights.pt", saved(lambda sink: torch.save({"a": torch.ones(2)}, sink)), read_state_dict),
 } | {

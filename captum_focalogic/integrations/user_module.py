@@ -8,7 +8,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
+from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.images import image_tensor
 from captum_focalogic.integrations.weights import load_weights
 
@@ -83,6 +84,17 @@ class FromFile:
         named = cls(Path(path).resolve(), name)
         _loaded(named)
         return named
+
+    @property
+    def identity(self) -> str:
+        """What tells it from another function of the same name: its code, and what it uses of files beside its own."""
+        found = _loaded(self)
+        plain = inspect.isroutine(found) or isinstance(found, partial)
+        try:
+            told = fingerprint(found) if plain else fingerprint(type(found), type(found).__call__, vars(found))
+        except (InputError, TypeError, AttributeError, ValueError):
+            told = fingerprint(self.path)
+        return f"{self.path}:{self.name} {told}"
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the function."""

@@ -19,6 +19,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 from captum_focalogic.arrays import Labels
 from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.files import read_json, read_text, reading, within
+from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.ground_truth import GroundTruth, read_mask
 from captum_focalogic.images import decode_image, open_image
 from captum_focalogic.names import whole_number
@@ -227,7 +228,7 @@ def listed(path: str | Path, class_names: Sequence[str] | None = None) -> list[I
                 raise InputError(f"the column {named} must name files; row {row + 1} is empty")
             item_id = f"row {row}" if isinstance(ids[row], Embedded) else str(ids[row])
             parts = (image, file("mask", row), file("regions", row))
-            files = tuple(part for part in parts if isinstance(part, Path))
+            files = tuple(part for part in parts if part is not None)
             read = partial(_read_row, path, row, *parts)
             items.append(Item(item_id, read, label, "" if label is None else rule, files))
         return items
@@ -260,6 +261,12 @@ class Embedded:
             raise InputError(f"there is no image in it, but {_short(content)}")
         return content
 
+    @property
+    def identity(self) -> str:
+        """A hash of these bytes; raises :class:`InputError` as :meth:`read` does."""
+        with reading(self.path), within(f"row {self.row + 1}"):
+            return fingerprint(self.read())
+
     @contextmanager
     def named(self) -> Iterator[None]:
         """Where whatever is wrong with it stands."""
@@ -274,14 +281,14 @@ def _cell(path: Path, column: str, row: int) -> Any:
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
             if row < rows:
-                return _group(path, group, column)[row].as_py()
+                return _group(path, path.stat().st_mtime_ns, group, column)[row].as_py()
             row -= rows
     raise InputError("there is no such row any more")
 
 
 @lru_cache(maxsize=1)
-def _group(path: Path, group: int, column: str) -> "pa.ChunkedArray":
-    """A part of a column, kept since the next image that is read is most likely of it."""
+def _group(path: Path, changed: int, group: int, column: str) -> "pa.ChunkedArray":  # noqa: ARG001
+    """A part of a column, kept since the next image that is read is most likely of it, until the file changes."""
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(path) as file:
@@ -438,7 +445,7 @@ def _rows_of(folder: str | Path, datasets: Any, class_names: Sequence[str] | Non
         labels, rule = _numbered(said, class_names)
     ids = dataset["id"] if "id" in features else range(len(dataset))
     return [
-        Item(str(item_id), partial(table.read, row), label, "" if label is None else rule)
+        Item(str(item_id), partial(table.read, row), label, "" if label is None else rule, (_Row(table, row),))
         for row, (item_id, label) in enumerate(zip(ids, labels, strict=True))
     ]
 
@@ -452,6 +459,7 @@ class _Dataset:
     masks: bool
     regions: bool
     _opened: Any = None
+    _undecoded: Any = None
 
     def read(self, row: int) -> Sample:
         import datasets
@@ -468,8 +476,38 @@ class _Dataset:
                 mask = fields["mask"] if self.masks else None
                 return Sample(image, regions, None if mask is None else read_mask(_as_mask(mask)))
 
+    def stored(self, row: int) -> list[Any]:
+        """What stands in a row's columns, images as the bytes of their files."""
+        import datasets
+
+        with reading(self.folder), within(f"row {row}"):
+            if self._undecoded is None:
+                opened = datasets.load_from_disk(str(self.folder))
+                for name, feature in opened.features.items():
+                    if isinstance(feature, datasets.Image):
+                        opened = opened.cast_column(name, datasets.Image(decode=False))
+                self._undecoded = opened
+            fields = self._undecoded[row]
+            return [
+                Path(value["path"]) if isinstance(value, dict) and value.get("bytes") is None else value
+                for value in (fields.get(name) for name in (self.image, "mask", "regions"))
+            ]
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}
+        return {**self.__dict__, "_opened": None, "_undecoded": None}
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A row of a dataset by its content."""
+
+    table: _Dataset
+    row: int
+
+    @property
+    def identity(self) -> str:
+        """A hash of the bytes of its image, its mask and its regions."""
+        return fingerprint(self.table.stored(self.row))
 
 
 def _as_mask(field: Any) -> Any:

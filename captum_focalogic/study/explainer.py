@@ -24,6 +24,7 @@ from captum_focalogic.regions import as_label_map
 from captum_focalogic.search.strategies import strategy_for
 from captum_focalogic.segmenters import ForwardPass, Grid, LabelMapFile, Segmenter, Slic, cut
 from captum_focalogic.study.items import Item, Sample
+from captum_focalogic.study.probes import answers_to
 from captum_focalogic.study.rows import Row, error_row, row_of
 from captum_focalogic.study.settings import Group, StudySettings
 
@@ -127,6 +128,7 @@ class Explainer:
         self._one_at_a_time = threading.Lock()
         self._takes_channels_last: bool | None = None
         self._first: torch.Tensor | None = None
+        self._answers: dict[torch.Size, list[float] | None] = {}
 
     def prepare(self, index: int, item: Item) -> Prepared | Row:
         """Read and cut an image; what goes wrong becomes the image's row. Safe to call from several threads."""
@@ -230,7 +232,20 @@ class Explainer:
         for image, row in zip(images, rows, strict=True):
             row.update(load_seconds=image.seconds, explain_seconds=seconds * row["evaluations"])
             row["lost_regions"] = None if image.lost is None else image.lost.tolist()
+            row["probes"] = self._answered(image.image)
         return rows
+
+    def _answered(self, image: Tensor) -> list[float] | None:
+        """What the model says to images that are the same in all studies, of this one's size."""
+        if image.shape not in self._answers:
+            like = self._laid_out(image[None].to(self.settings.device))[0]
+            try:
+                self._answers[image.shape] = answers_to(self.model.forward, like)
+            except (MemoryError, torch.OutOfMemoryError):
+                raise
+            except Exception:  # a model may refuse what is no image of its kind; nothing is told then
+                self._answers[image.shape] = None
+        return self._answers[image.shape]
 
     def _laid_out(self, inputs: Tensor) -> Tensor:
         """Channels last on a CPU, where convolutions then take half the time, unless the model cannot read it.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
@@ -51,21 +51,22 @@ class Item:
         The class it belongs to.
     numbering : str
         How the class's number was found, where the data gives it otherwise.
-    files : tuple of Path
-        What it is read from, where these are files; their bytes tell it from another image of the same id.
+    files : tuple of Path, or of objects with an attribute ``identity``
+        What it is read from; the bytes of files, and what others say of theirs, tell it from another image of the same
+        id.
     """
 
     id: str
     read: Callable[[], Sample]
     label: int | None = None
     numbering: str = ""
-    files: tuple[Path, ...] = ()
+    files: tuple[Any, ...] = ()
 
     def content(self) -> str | None:
-        """A hash of the bytes of its files; None where there are none, or one cannot be read."""
+        """A hash of the bytes it is read from; None where these are not known, or cannot be read."""
         try:
             return fingerprint(*self.files) if self.files else None
-        except FileError:
+        except (FileError, InputError):
             return None
 
 

@@ -36,6 +36,7 @@ _PLAIN: dict[str, str] = {
     "index": "int64",
     "id": "string",
     "content": "string",
+    "probes": "list<float64>",
     "label": "int64",
     "prediction": "int64",
     "probability": "float64",

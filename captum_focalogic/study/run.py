@@ -10,12 +10,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from captum_focalogic.classifier import Classifier
-from captum_focalogic.errors import StudyError
+from captum_focalogic.errors import OtherModelError, StudyError
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.oracle.removal import remover
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study.engines import Engine, Local
 from captum_focalogic.study.items import Item, ModelFactory, check_items
+from captum_focalogic.study.probes import check_answers
 from captum_focalogic.study.settings import StudySettings, model_factory
 from captum_focalogic.study.store import Store, open_store, read_rows
 
@@ -65,7 +66,8 @@ def run_study(
     retry : bool
         Try images again whose rows hold an error, once each time the study is continued.
     redo_changed : bool
-        Explain images anew whose files are others than when their rows were made; without it they are refused.
+        Explain images anew whose files are others than when their rows were made, and all of them where the model
+        answers otherwise than it did; without it these are refused.
     **how
         Other fields of :class:`~captum_focalogic.study.settings.StudySettings`: ``search``, ``reading``, ``criterion``,
         ``outputs``, ``baseline``, ``removal``, ``max_evaluations``, ``batch``, ``group``, ``thresholds``, ``device``.
@@ -127,14 +129,29 @@ def run_items(
     kept: dict[str, Any] = {"shard_rows": shard_rows, "shard_seconds": shard_seconds, "retry": retry}
     with open_store(out, settings.record(items), **kept) as store:
         _check_content(items, store, redo_changed)
-        groups = settings.groups(items, store.done)
-        with Progress(len(items), len(store.done), show_progress) as progress:
-            working = (engine or Local()).run(settings, groups, progress.judged) if groups else iter(())
-            for rows in working:
-                before = len(store.done)
-                store.add({**row, "content": items[row["index"]].content()} for row in rows)
-                progress.finished(len(store.done) - before, sum(row.get("error") is not None for row in rows))
+        try:
+            _work(settings, items, store, engine or Local(), show_progress)
+        except OtherModelError:
+            if not redo_changed:
+                raise
+            store.forget(set(store.done))
+            _work(settings, items, store, engine or Local(), show_progress)
     return read_rows(out)
+
+
+def _work(settings: StudySettings, items: Sequence[Item], store: Store, engine: Engine, show_progress: bool) -> None:
+    """Have the groups explained in which some image is not done."""
+    groups = settings.groups(items, store.done)
+    if not groups:
+        return
+    known: dict[tuple[float, ...], Sequence[float]] = {}
+    check_answers(known, ({"probes": answers} for answers in store.answers()))
+    with Progress(len(items), len(store.done), show_progress) as progress:
+        for rows in engine.run(settings, groups, progress.judged):
+            check_answers(known, rows)
+            before = len(store.done)
+            store.add({**row, "content": items[row["index"]].content()} for row in rows)
+            progress.finished(len(store.done) - before, sum(row.get("error") is not None for row in rows))
 
 
 def _check_content(items: Sequence[Item], store: Store, redo: bool) -> None:

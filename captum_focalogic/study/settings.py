@@ -17,7 +17,7 @@ from captum_focalogic.classifier import Classifier, as_classifier
 from captum_focalogic.criteria import Criterion, Outputs, check_outputs
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
-from captum_focalogic.fingerprint import fingerprint
+from captum_focalogic.fingerprint import fingerprint, users_classes
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Thresholds
 from captum_focalogic.oracle.removal import check_removal
@@ -184,21 +184,23 @@ def model_factory(model: Callable[[Tensor], Any] | Classifier | ModelFactory) ->
     made = as_classifier(model)
     if made.forward is model:
         made = dataclasses.replace(made, name=_name(model))
-    return ModelFactory(lambda: made, f"{made.name}, {setting_text(made.forward)}")
+    return ModelFactory(lambda: made, f"{made.name}, {setting_text(made.forward)}, {setting_text(made.preprocess)}")
 
 
 def setting_text(thing: Any) -> Any:
     """A text that tells a setting from another one, the same in every process.
 
-    Numbers, texts and dataclasses are told by their values, modules by their weights, functions and other objects by
-    their code and what they hold, and anything with an attribute ``identity``, a text, by that.
+    Numbers, texts and dataclasses are told by their values, modules by their weights (and by their code, where it is in
+    files of the user's), functions and other objects by their code, what they hold and what they use of files beside
+    their own, and anything with an attribute ``identity``, a text, by that.
     """
     if isinstance(getattr(thing, "identity", None), str):
         return thing.identity
     if thing is None or isinstance(thing, bool | int | float | str):
         return thing
     if isinstance(thing, nn.Module):
-        return f"{type(thing).__qualname__} {fingerprint(thing)}"
+        code = users_classes(thing)
+        return f"{type(thing).__qualname__} {fingerprint(thing)}" + (f" {fingerprint(code)}" if code else "")
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         fields = {item.name: setting_text(getattr(thing, item.name)) for item in dataclasses.fields(thing)}
         told = f"{type(thing).__qualname__}({', '.join(f'{name}={value}' for name, value in fields.items())})"

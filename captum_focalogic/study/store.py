@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from captum_focalogic.errors import InputError, MissingExtraError, StudyError
 from captum_focalogic.files import MALFORMED, encode_text, read_json, write_bytes
+from captum_focalogic.fingerprint import checksum
 from captum_focalogic.study.rows import Row, arrow, as_table, schema
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ class Store:
         """Of every image that is done, its place and the hash of its files when its row was made."""
         rows = _latest(self.folder, ["index", "content", "tries"]).to_pylist()
         return [(row["index"], row["content"]) for row in rows if row["index"] in self.done]
+
+    def answers(self) -> Iterator[list[float]]:
+        """What the model answered to its probes when the rows were made that are done."""
+        rows = _latest(self.folder, ["index", "probes", "tries"]).to_pylist()
+        return (row["probes"] for row in rows if row["index"] in self.done and row["probes"])
 
     def forget(self, indices: set[int]) -> None:
         """Have rows made again: the last try counts."""
@@ -182,8 +188,16 @@ def read_settings(run: str | Path) -> dict[str, Any]:
         if not path.exists():
             raise StudyError(f"there is no study in {run}; expected a folder that focalogic study wrote") from error
         raise StudyError(str(error)) from error
-    if not isinstance(settings, dict):
-        raise StudyError(f"{path} does not hold the settings of a study")
+    sums = settings.pop("checksums", None) if isinstance(settings, dict) else None
+    if not isinstance(settings, dict) or not isinstance(sums, dict):
+        raise StudyError(f"{path} does not hold the settings of a study, with their checksums")
+    names = sorted(settings.keys() | sums.keys())
+    wrong = [name for name in names if name not in settings or checksum(settings[name]) != sums.get(name)]
+    if wrong:
+        raise StudyError(
+            f"{path}: {', '.join(wrong)}: not as it was written, the checksum differs; bring the file back, or begin "
+            "in another folder"
+        )
     return settings
 
 
@@ -193,7 +207,8 @@ def _agree(folder: Path, settings: Mapping[str, Any]) -> None:
     if not (folder / SETTINGS).exists():
         if _shards(folder):
             raise StudyError(f"{folder} holds Parquet files but no {SETTINGS}; choose another folder")
-        text = json.dumps(wanted, indent=1, ensure_ascii=False) + "\n"
+        sealed = {**wanted, "checksums": {name: checksum(value) for name, value in wanted.items()}}
+        text = json.dumps(sealed, indent=1, ensure_ascii=False) + "\n"
         try:
             write_bytes(folder / SETTINGS, encode_text(text), durable=True)
         except OSError as error:

@@ -15,6 +15,7 @@ pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 from studies import SIDE, save_images
 
 from captum_focalogic.cli import main
+from captum_focalogic.fingerprint import checksum
 from captum_focalogic.study import read_rows, read_settings, same_rows
 
 MODEL = """
@@ -157,7 +158,8 @@ def test_two_studies_are_compared(data: Path, capsys: pytest.CaptureFixture[str]
 def test_a_study_is_summarised_again(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = study(data)
     settings = json.loads((run / "settings.json").read_text())
-    (run / "settings.json").write_text(json.dumps({**settings, "images": 20}))
+    settings["images"], settings["checksums"]["images"] = 20, checksum(20)
+    (run / "settings.json").write_text(json.dumps(settings))
     (run / "summary.txt").unlink()
     capsys.readouterr()
     call("study", "summary", run)

@@ -1,8 +1,10 @@
 """Runs: every image once, the right numbers, and the same rows however the run went."""
 
 import itertools
+import json
 import math
 import random
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -29,8 +31,11 @@ from captum_focalogic.study import (
     ModelFactory,
     Sample,
     StudyError,
+    hugging_face,
     image_folder,
+    listed,
     read_rows,
+    read_settings,
     run_study,
     same_rows,
     scenes,
@@ -449,3 +454,49 @@ def test_an_image_that_was_replaced_is_refused_or_explained_anew(tmp_path: Path)
     assert after[0] != before[0]
     assert after[1:] == before[1:]
     assert rows() == after
+
+
+def test_images_inside_of_files_that_were_replaced_are_noticed(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets", reason="needs datasets")
+
+    def write(first: int) -> None:
+        images = [Image.new("RGB", (8, 8), (shade, 10, 10)) for shade in (first, 80)]
+        features = datasets.Features({"image": datasets.Image()})
+        rows = datasets.Dataset.from_dict({"image": images}, features=features)
+        rows.to_parquet(str(tmp_path / "rows.parquet"))
+        rows.save_to_disk(str(tmp_path / f"saved{first}"))
+        shutil.rmtree(tmp_path / "saved", ignore_errors=True)
+        shutil.move(tmp_path / f"saved{first}", tmp_path / "saved")
+
+    def contents(kind: str, **how: bool) -> list[str]:
+        items = listed(tmp_path / "rows.parquet") if kind == "parquet" else hugging_face(tmp_path / "saved")
+        table = run_study(items, Brightest(), GRID, False, tmp_path / f"run-{kind}", **how)  # type: ignore[arg-type]
+        assert table.column("error").null_count == 2
+        return table.column("content").to_pylist()
+
+    write(1)
+    for kind in ("parquet", "saved"):
+        before = contents(kind)
+        assert None not in before
+        assert contents(kind) == before
+        write(2)
+        with pytest.raises(StudyError, match="have changed"):
+            contents(kind)
+        after = contents(kind, redo_changed=True)
+        assert after[0] != before[0]
+        assert after[1] == before[1]
+        write(1)
+
+
+@pytest.mark.parametrize("field", ["model", "images", "criterion"])
+def test_settings_that_were_edited_are_refused(tmp_path: Path, field: str) -> None:
+    study(tmp_path, 2)
+    path = tmp_path / "settings.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({**settings, field: "other"}))
+    for again in (lambda: study(tmp_path, 2), lambda: read_settings(tmp_path)):
+        with pytest.raises(StudyError, match=f"{field}.*checksum differs"):
+            again()
+    path.write_text(json.dumps({name: value for name, value in settings.items() if name != "checksums"}))
+    with pytest.raises(StudyError, match="with their checksums"):
+        read_settings(tmp_path)

@@ -1,5 +1,7 @@
 """Settings of a study: told from others by a text that is the same in every process."""
 
+import importlib
+import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,8 @@ from tiny_models import Brightest
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import FocaLogicWarning, InputError
 from captum_focalogic.experiments.scenes import scene_plan
+from captum_focalogic.images import CentreCrop
+from captum_focalogic.integrations import user_module
 from captum_focalogic.segmenters import Grid
 from captum_focalogic.study import run_study
 from captum_focalogic.study.items import ModelFactory
@@ -150,3 +154,68 @@ def _made(code: str) -> Any:
 )
 def test_functions_of_one_name_are_told_by_what_they_do(one: str, other: str) -> None:
     assert setting_text(_made(one)) == setting_text(_made(one)) != setting_text(_made(other))
+
+
+HELPER = "def at():\n    return {}\n\nclass Level:\n    def get(self):\n        return {}\n"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from helper import at\ndef cut(image): return image > at()",
+        "import helper\ndef cut(image): return image > helper.at()",
+        "import helper\ndef cut(image): return (lambda: image > helper.at())()",
+        "from helper import Level\ndef cut(image): return image > Level().get()",
+        "import helper\nclass Cut:\n def __call__(self, image): return image > helper.at()\ncut = Cut()",
+        "import helper\nclass cut:\n def __call__(self, image): return image > helper.at()",
+        "from helper import at\nimport functools\ncut = functools.partial(lambda at, image: image > at(), at)",
+        "import torch\nfrom helper import Level\nclass Net(torch.nn.Module):\n"
+        " def forward(self, image): return image > Level().get()\ncut = Net()",
+    ],
+)
+def test_what_lies_beside_a_users_file_is_told_too(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    (tmp_path / "theirs.py").write_text(code)
+
+    def told(number: int) -> list[str]:
+        (tmp_path / "helper.py").write_text(HELPER.format(number, number))
+        importlib.invalidate_caches()
+        for name in ("helper", "theirs", "focalogic_model_theirs"):
+            sys.modules.pop(name, None)
+        user_module._LOADED.clear()
+        named = user_module.FromFile.from_text(f"{tmp_path / 'theirs.py'}:cut")
+        return [str(setting_text(named)), str(setting_text(importlib.import_module("theirs").cut))]
+
+    first, again, edited = told(1), told(1), told(2)
+    assert first == again
+    assert first[0] != edited[0]
+    if not code.startswith("import helper\nclass cut"):  # a class alone is told by what it makes
+        assert first[1] != edited[1]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("AT = (1, 2)\ndef cut(image): return image > AT[0]", "AT = (2, 2)\ndef cut(image): return image > AT[0]"),
+        (
+            "import torch\nNET = torch.nn.Linear(1, 1)\nNET.weight.data[:] = 1\ndef cut(image): return NET(image)",
+            "import torch\nNET = torch.nn.Linear(1, 1)\nNET.weight.data[:] = 2\ndef cut(image): return NET(image)",
+        ),
+        (
+            "def at(): return 1\ndef cut(image): return (lambda: image > at())()",
+            "def at(): return 2\ndef cut(image): return (lambda: image > at())()",
+        ),
+        ("def cut(image, *, at=1): return image > at", "def cut(image, *, at=2): return image > at"),
+    ],
+)
+def test_functions_are_told_by_values_that_they_use(one: str, other: str) -> None:
+    one, other = (code.replace("Linear(1, 1)", "Linear(1, 1, bias=False)") for code in (one, other))
+    assert setting_text(_made(one)) == setting_text(_made(one)) != setting_text(_made(other))
+
+
+def test_a_preprocessing_is_part_of_a_model() -> None:
+    bright = Brightest()
+    one = model_factory(Classifier.fitted(bright, CentreCrop(8, 8)))
+    assert one.identity == model_factory(Classifier.fitted(bright, CentreCrop(8, 8))).identity
+    assert one.identity != model_factory(Classifier.fitted(bright, CentreCrop(4, 4))).identity
