@@ -50,7 +50,10 @@ COARSE_MOST = 160
 """... of evaluations: what is cut again need not be proved to be the smallest."""
 
 _SHRINKS = 0.99
-"""A level whose strongest set has more than this share of the area before is not worth its cuts."""
+"""A level whose strongest set has more than this share of the area before has not shrunk it, and is none ..."""
+
+_STALLED = 1
+"""... and after more than so many of them in a row the zoom ends."""
 
 
 def was_interrupted(focus: Focus) -> bool:
@@ -100,6 +103,7 @@ class _Example:
     levels: list[ZoomLevel] = field(default_factory=list)
     coarse_holds: tuple[bool, ...] = ()
     stopped: ZoomStop | None = None
+    stalled: int = 0
     parents: dict[int, int] = field(default_factory=dict)
     answer: MaskedModel | None = None
 
@@ -290,18 +294,23 @@ class _Levels:
         return [agreement.run.result() for agreement in agreements]
 
     def _take(self, example: _Example, result: SearchResult) -> None:
-        """A level that shrank the strongest set is one; else that was the last."""
+        """A level that shrank the strongest set is one; of others that did not, the second in a row is the last."""
         model, states = example.model, result.final_states
         before = float((example.starts @ model.areas).min())
         after = float((states @ model.areas).min()) if len(states) else before
         stopped = result.certificate.stopped
         if after <= _SHRINKS * before:
+            example.stalled = 0
             example.levels.append(_level(example, result))
             example.answer = model
             order = np.argsort(states @ model.areas, kind="stable")
             example.starts = states[order]
+        elif stopped is not None:
+            example.stopped = "max_evaluations"
         else:
-            example.stopped = "area" if stopped is None else "max_evaluations"
+            # Parts of which none can be spared may have parts that can: once more, finer.
+            example.stalled += 1
+            example.stopped = "area" if example.stalled > _STALLED else None
         if stopped == "interrupted":
             example.stopped = stopped
         elif example.left < 2 and example.stopped is None:

@@ -155,7 +155,7 @@ def answers(
     asked = dict.fromkeys(weights, focus.evaluated.total)
     for name in others:
         method, _, budget = name.partition(", ")
-        with counted(decision.model) as (model, counter):
+        with counted(decision.model, decision.reference) as (model, counter):
             torch.manual_seed(seed)
             np.random.seed(seed)  # noqa: NPY002
             given = replace(decision, model=model, seed=seed, budget=int(budget or focus.evaluated.total))
