@@ -20,6 +20,7 @@ from captum_focalogic.masked_model import Answers, MaskedModel
 from captum_focalogic.provenance import MAX_TOP, Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.critical import MAX_SIZE, CriticalSets, needed_sets
+from captum_focalogic.zoom_claims import zoom_claims
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def verify(
         ),
         *(_as_far_as_asked(claim, len(chosen), remembered.total) for claim in recorded_claims(focus)),
         *_critical(masked, focus, sample),
+        *zoom_claims(masked, focus, sample),
     )
     fits = [*_fits(focus, masked), *_regions_fit(focus, masked)]
     if all(claim.holds for claim in fits):
@@ -331,6 +333,11 @@ def _unchecked(focus: Focus) -> tuple[str, ...]:
         said.append(
             f"that {critical.asked:,} sets were taken away for the critical ones, and that {critical.valid_asked:,} "
             "that keep the prediction were known then"
+        )
+    if focus.zoom is not None:
+        said.append(
+            f"why the zoom went no further ({focus.zoom.stopped}), and that {focus.zoom.evaluations:,} evaluations were "
+            "made for it"
         )
     if certificate.stopped:
         said.append(f"why the search ended early ({certificate.stopped})")
