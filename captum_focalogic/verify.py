@@ -336,8 +336,8 @@ def _unchecked(focus: Focus) -> tuple[str, ...]:
         )
     if focus.zoom is not None:
         said.append(
-            f"why the zoom went no further ({focus.zoom.stopped}), and that {focus.zoom.evaluations:,} evaluations were "
-            "made for it"
+            f"why the zoom went no further ({focus.zoom.stopped}), and that it took {focus.zoom.evaluations:,} "
+            "evaluations"
         )
     if certificate.stopped:
         said.append(f"why the search ended early ({certificate.stopped})")

@@ -38,6 +38,7 @@ from captum_focalogic.report import words
 from captum_focalogic.report.data import PageData, page_data
 from captum_focalogic.report.formula import Drawing, Typeset, formula_graph, set_markup, symbol_markup, typeset
 from captum_focalogic.report.html import data_uri, render_page
+from captum_focalogic.report.zoom import ZoomShown, zoom_shown
 from captum_focalogic.search.certificate import Statement, percent
 from captum_focalogic.tables import Table
 
@@ -240,6 +241,7 @@ class _Section:
     divergence: float
     certificate: list[Statement]
     panels: list[tuple[Panel, str | None]]
+    zoom: ZoomShown | None
 
     @classmethod
     def of(cls, number: int, entry: Entry) -> "_Section":
@@ -275,6 +277,7 @@ class _Section:
             divergence=focus_divergence(focus.final_states, focus.areas),
             certificate=_certificate(focus),
             panels=[(panel, None if panel.image is None else data_uri(panel.image, 720)) for panel in entry.panels],
+            zoom=zoom_shown(focus, image),
         )
 
     @property

@@ -321,5 +321,22 @@
     }
   }
 
+  // Without scripts all levels stand beside one another; with them, one at a time behind a slider.
+  const zoom = (root) => {
+    const range = root.querySelector("[data-range]");
+    const levels = [...root.querySelectorAll("[data-level]")];
+    const show = () => {
+      levels.forEach((level) => { level.hidden = level.dataset.level !== range.value; });
+      const shown = levels[Number(range.value)];
+      root.querySelector("[data-level-number]").textContent = range.value;
+      range.setAttribute("aria-valuetext", shown.querySelector("img").alt);
+    };
+    range.addEventListener("input", show);
+    root.classList.add("sliding");
+    root.querySelector("[data-slider]").hidden = false;
+    show();
+  };
+
   document.querySelectorAll("[data-entry]").forEach((root) => new Entry(root));
+  document.querySelectorAll("[data-zoom]").forEach(zoom);
 })();
