@@ -68,9 +68,7 @@ def zoom_shown(focus: Focus, image: Image.Image | None) -> ZoomShown | None:
     return ZoomShown(levels, summary.zoom_text(focus, zoom).split("\n"), answer)
 
 
-def _level(
-    number: int, focus: Focus, pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]", stands: bool, second: str
-) -> Level:
+def _level(number: int, focus: Focus, pixels: NDArray[np.uint8], stands: bool, second: str) -> Level:
     states = focus.final_states[focus.strongest]
     names = part_names(focus.region_ids, focus.parents)
     drawn = evidence_image(
