@@ -33,7 +33,7 @@ def zoom_claims(masked: MaskedModel, focus: Focus, sample: int) -> Iterable[Clai
         return
     second = masked.filled(zoom.second)
     yield _coarse(second, focus, zoom)
-    kept: Bools | None = focus.final_states.any(axis=0) if any(zoom.coarse_holds) else None
+    kept: Bools | None = focus.used if any(zoom.coarse_holds) else None
     for number, level in enumerate(zoom.levels, start=1):
         label_map = level.focus.label_map
         text = f"level {number}: its regions are parts of those before it"
@@ -50,7 +50,7 @@ def zoom_claims(masked: MaskedModel, focus: Focus, sample: int) -> Iterable[Clai
             return
         yield _within(number, level, kept, coarse)
         yield from _sets(number, level, finer, also, sample)
-        masked, second, kept = finer, also, level.focus.final_states.any(axis=0)
+        masked, second, kept = finer, also, level.focus.used
 
 
 def _coarse(second: MaskedModel, focus: Focus, zoom: Zoom) -> Claim:
