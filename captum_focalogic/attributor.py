@@ -58,10 +58,11 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         What "the prediction is unchanged" means: "top1", "topk:5", "probability:0.9", "margin:1.5", "label",
         "threshold:0.5", "tolerance:0.1", an object of :mod:`captum_focalogic.criteria`, or a function
         ``(outputs (B, ...), reference_outputs (B, ...)) -> valid (B,)`` or ``(valid, score)``.
-    weighting : {"auto", "graded", "frequency", "shapley", "banzhaf"}
+    weighting : {"auto", "graded", "frequency", "shapley", "banzhaf", "responsibility"}
         What :meth:`attribute` returns for a region: its share of the target's probability by all answers of the search
         (graded, which is "auto"; see :func:`captum_focalogic.weightings.graded`), the share of the final states that
-        keep it, or its Shapley or Banzhaf value in the formula.
+        keep it, its Shapley or Banzhaf value in the formula, or a lower bound of its degree of responsibility
+        (:func:`captum_focalogic.weightings.responsibility`).
     max_evaluations : int or None
         Most states the model is asked about for one example; a search that meets it ends with what it has.
     time_limit : float or None

@@ -15,7 +15,7 @@ from captum_focalogic.claims import contradictions
 from captum_focalogic.errors import FileError, InputError, warn
 from captum_focalogic.files import read_text, reading, write_text
 from captum_focalogic.focus_file import read_fields, write_fields
-from captum_focalogic.levels import Zoom, coarse_of, read_zoom, with_shared
+from captum_focalogic.levels import Zoom, coarse_of, part_names, read_zoom, with_shared
 from captum_focalogic.provenance import Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Certificate, Completeness, Reading
@@ -25,6 +25,7 @@ from captum_focalogic.tables import Column, Table
 from captum_focalogic.trust import Trust
 
 if TYPE_CHECKING:
+    import networkx as nx
     import sympy
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -174,6 +175,25 @@ class Focus:
         for row, state in enumerate(self.final_states):
             states[row, columns[state]] = True
         return to_expression(st.unpack(st.absorb(st.pack(states)), len(region_ids)), region_ids)
+
+    def region_tree(self) -> "nx.DiGraph[int]":
+        """Regions and the parts that a zoom cut them into, as a graph of networkx (:attr:`zoomed`'s).
+
+        Nodes are region ids, edges lead from wholes to parts. Every node has ``name`` (such as ``6.2``), ``area``,
+        ``kept`` (whether some final state holds it, or a part of it), ``strongest`` (the same of the first one),
+        ``part`` and ``cut``.
+        """
+        from captum_focalogic.logic import region_tree
+
+        fine = self.zoomed
+        strongest = fine.final_states[fine.strongest[0]] if len(fine.final_states) else fine.used
+        rows = zip(fine.region_ids.tolist(), fine.areas.tolist(), fine.used.tolist(), strongest.tolist(), strict=True)
+        known = {region: {"area": area, "kept": kept, "strongest": first} for region, area, kept, first in rows}
+        graph = region_tree(fine.parents, known)
+        names = part_names(np.array(list(graph)), fine.parents, self.names)
+        for region in graph:
+            graph.nodes[region]["name"] = names.get(region, str(region))
+        return graph
 
     @property
     def formula(self) -> str:

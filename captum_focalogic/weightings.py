@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from captum_focalogic.arrays import Bools, Floats
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import banzhaf_values, shapley_values
+from captum_focalogic.search import states as st
 
-Weighting = Literal["auto", "graded", "frequency", "shapley", "banzhaf"]
+Weighting = Literal["auto", "graded", "frequency", "shapley", "banzhaf", "responsibility"]
 
 EXACT_REGIONS = 20
 """Regions up to which graded weights are exact, by a table of all region sets."""
@@ -54,6 +55,37 @@ def graded(focus: Focus) -> Floats:
     if focus.num_regions <= EXACT_REGIONS:
         return _shapley_of_table(_halfway_table(states, values))
     return _shapley_of_orders(states, values)
+
+
+def responsibility(focus: Focus) -> Floats:
+    """Lower bounds of each region's degree of responsibility for the decision, from the answers there are.
+
+    A region is responsible to the degree 1 / (1 + k) if k is the fewest other regions that have to be dropped before
+    the decision hangs on it: it stands without these k, and falls when the region goes too (Chockler, Halpern 2004;
+    over parts of images ReX: Chockler, Kroening, Sun 2021). Only pairs of sets that were both asked tell that, and fewer
+    regions might do where nobody asked; so the number can be too small, and is never too large. With all sets asked
+    it is exact. The model is not asked again.
+
+    Parameters
+    ----------
+    focus : Focus
+        An explanation with its answers, ``focus.evaluated``.
+
+    Returns
+    -------
+    (M,) float64
+        From 0 (no pair was asked that shows it) to 1 (the loss of this region alone changes the answer).
+    """
+    weights = np.zeros(focus.num_regions)
+    asked = focus.evaluated
+    valid, lost = asked.packed[asked.valid], st.sort_keys(asked.packed[~asked.valid])
+    if not len(valid) or not bool((st.cardinality(valid) == focus.num_regions).any()):
+        return weights
+    dropped = focus.num_regions - st.cardinality(valid)
+    children, parent, column = st.children(valid, focus.num_regions)
+    decides = np.isin(st.sort_keys(children), lost)
+    np.maximum.at(weights, column[decides], 1 / (1 + dropped[parent[decides]]))
+    return weights
 
 
 def known_values(focus: Focus) -> Floats:
@@ -136,4 +168,5 @@ WEIGHTS: dict[str, Callable[[Focus], Floats]] = {
     "frequency": lambda focus: focus.frequencies,
     "shapley": lambda focus: shapley_values(focus.final_states),
     "banzhaf": lambda focus: banzhaf_values(focus.final_states),
+    "responsibility": responsibility,
 }

@@ -10,6 +10,8 @@ from hypothesis import strategies as hs
 
 from captum_focalogic import FocaLogic, Focus
 from captum_focalogic.search import Anytime, enumerate_final_states
+from captum_focalogic.search import states as st
+from captum_focalogic.search.record import Evaluated
 from captum_focalogic.weightings import (
     WEIGHTS,
     _halfway_along,
@@ -17,6 +19,7 @@ from captum_focalogic.weightings import (
     _shapley_of_orders,
     _shapley_of_table,
     graded,
+    responsibility,
 )
 
 
@@ -202,3 +205,48 @@ class TestAttribute:
 
 def test_auto_is_graded() -> None:
     assert WEIGHTS["auto"] is WEIGHTS["graded"]
+
+
+class TestResponsibility:
+    """1 / (1 + the fewest regions whose loss makes the decision hang on this one): exact once all sets were asked."""
+
+    @staticmethod
+    def by_definition(valid: np.ndarray, num_regions: int) -> list[float]:
+        weights = []
+        for region in range(num_regions):
+            others = [j for j in range(num_regions) if j != region]
+            sizes = [
+                size
+                for size in range(num_regions)
+                for dropped in itertools.combinations(others, size)
+                if valid[sum(1 << j for j in range(num_regions) if j not in dropped)]
+                and not valid[sum(1 << j for j in range(num_regions) if j not in (*dropped, region))]
+            ]
+            weights.append(1 / (1 + min(sizes)) if sizes and valid[-1] else 0.0)
+        return weights
+
+    @settings(max_examples=60, deadline=None)
+    @given(hs.integers(1, 5), hs.integers(0, 10_000), hs.floats(0.2, 1.0))
+    def test_never_above_and_exact_with_all_sets_asked(self, num_regions, seed, share) -> None:
+        rng = np.random.default_rng(seed)
+        valid = rng.random(1 << num_regions) < 0.6
+        states = np.arange(1 << num_regions)[:, None] >> np.arange(num_regions) & 1 == 1
+        exact = self.by_definition(valid, num_regions)
+        assert responsibility(self.focus(states, valid)).tolist() == pytest.approx(exact)
+        some = np.flatnonzero(rng.random(1 << num_regions) < share)
+        assert (responsibility(self.focus(states[some], valid[some])) <= np.array(exact) + 1e-12).all()
+
+    @staticmethod
+    def focus(states: np.ndarray, valid: np.ndarray) -> Focus:
+        num_regions = states.shape[1]
+        found = enumerate_final_states(lambda kept: kept.all(axis=1), num_regions, Anytime())
+        scores = np.full(len(states), np.nan, dtype=np.float32)
+        asked = Evaluated(st.pack(states), valid, scores, num_regions, len(states))
+        areas = np.full(num_regions, 1 / num_regions)
+        return Focus(np.arange(num_regions), areas, found.final_states, found.certificate, asked)
+
+    def test_either_of_two_is_half_responsible(self) -> None:
+        image = torch.ones(1, 3)
+        model = lambda x: torch.stack([x[:, 0] * 0 + 0.5, torch.maximum(x[:, 0], x[:, 1])], dim=1)  # noqa: E731
+        explainer = FocaLogic(model, weighting="responsibility", search="exhaustive", reading="irreducible")
+        assert explainer.attribute(image, target=1).tolist() == [[0.5, 0.5, 0.0]]

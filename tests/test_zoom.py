@@ -284,6 +284,35 @@ def test_names_tell_where_a_part_lies():
     assert [coarse_of(region, parents) for region in ids.tolist()] == [1, 6, 6, 6]
 
 
+def test_the_tree_of_regions_is_a_graph():
+    focus, _ = zoomed(Needs(mask_of([(2, 3)]), mask_of([(20, 3)])), quarters(), levels=2)
+    tree, fine = focus.region_tree(), focus.zoomed
+    assert {node for node in tree if not tree.nodes[node]["part"]} == {1, 2, 3, 4}
+    assert {node for node in tree if not tree.nodes[node]["cut"]} == set(fine.region_ids.tolist())
+    assert sum(tree.nodes[node]["area"] for node in (1, 2, 3, 4)) == pytest.approx(1)
+    assert {tree.nodes[node]["name"] for node in tree.successors(1)} >= {"1.1", "1.2"}
+    assert {node for node in (1, 2, 3, 4) if tree.nodes[node]["kept"]} == {1, 3}
+    assert len({node for node in (1, 3) if tree.nodes[node]["strongest"]}) == 1
+    (plain,) = FocaLogic(Needs(mask_of([(2, 3)])), outputs="logits").explain(
+        torch.ones(1, 3, SIZE, SIZE), target=1, feature_mask=torch.from_numpy(quarters())[None, None]
+    )
+    assert not plain.region_tree().edges
+
+
+def test_responsibility_of_parts_comes_from_answers_that_are_there():
+    model = Needs(mask_of([(2, 3), (20, 20)]))
+    explainer = FocaLogic(model, outputs="logits", weighting="responsibility")
+    image = torch.ones(1, 3, SIZE, SIZE)
+    how = {"target": 1, "feature_mask": torch.from_numpy(quarters())[None, None], "zoom": 2}
+    (focus,) = explainer.explain(image, **how)
+    rows = model.rows
+    weights = explainer.attribute(image, **how)
+    assert model.rows == 2 * rows
+    fine = focus.zoomed
+    responsible = {region for region in fine.region_ids.tolist() if weights[0, 0][fine.label_map == region].max() > 0}
+    assert responsible == set(fine.region_sets()[0])
+
+
 def test_a_focus_with_its_zoom_is_stored_and_read():
     focus, _ = zoomed(Needs(mask_of([(2, 3)]), mask_of([(20, 3)])), quarters())
     read = Focus.from_json(focus.to_json())

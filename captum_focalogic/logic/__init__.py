@@ -18,7 +18,7 @@ from captum_focalogic.logic.formats import (
     write_expression,
 )
 from captum_focalogic.logic.formats.predicate import evaluate, to_callable
-from captum_focalogic.logic.graphs import final_state_lattice, from_networkx, refinement_graph, to_networkx
+from captum_focalogic.logic.graphs import final_state_lattice, from_networkx, refinement_graph, region_tree, to_networkx
 from captum_focalogic.logic.naming import name_regions
 from captum_focalogic.logic.necessity import necessary_states
 from captum_focalogic.logic.rules import Rule, RuleSet, class_rules
@@ -56,6 +56,7 @@ __all__ = [
     "refinement_graph",
     "region_id",
     "region_key",
+    "region_tree",
     "render",
     "save_expression",
     "shapley_values",

@@ -4,7 +4,7 @@ Equal parts of a formula are one node. States are joined by how the search refin
 contain one another.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import networkx as nx
@@ -374,6 +374,39 @@ def final_state_lattice(
     for term in (*shown_common, *shown_final):
         graph.nodes[_name(term, ids)]["count"] = uses[term]
     graph.graph["hidden"] = {"final": len(final) - len(shown_final), "common": len(common) - len(shown_common)}
+    return graph
+
+
+def region_tree(
+    parents: Mapping[int, int], regions: Mapping[int, Mapping[str, Any]] | None = None
+) -> "nx.DiGraph[int]":
+    """Regions and their parts as a graph, from each whole down to its parts.
+
+    Parameters
+    ----------
+    parents : mapping of int to int
+        The region that each part is a part of.
+    regions : mapping of int to mapping, optional
+        Attributes of the regions that are not cut further; those of others are theirs added up: ``area``, and whether
+        any of them is ``kept`` or among the ``strongest``.
+
+    Returns
+    -------
+    networkx.DiGraph
+        One node a region, named by its id, with ``part`` (whether it is one), ``cut`` (whether it has parts) and what
+        was given; edges from wholes to parts.
+    """
+    graph: nx.DiGraph[int] = nx.DiGraph()
+    for region in sorted({*parents, *parents.values(), *(regions or {})}):
+        graph.add_node(region, part=region in parents, **(regions or {}).get(region, {}))
+    graph.add_edges_from((whole, part) for part, whole in sorted(parents.items()))
+    for region in reversed(list(nx.topological_sort(graph))):
+        parts = list(graph.successors(region))
+        graph.nodes[region]["cut"] = bool(parts)
+        for name, joined in (("area", sum), ("kept", any), ("strongest", any)):
+            values = [graph.nodes[part][name] for part in parts if name in graph.nodes[part]]
+            if values:
+                graph.nodes[region][name] = joined(values)
     return graph
 
 

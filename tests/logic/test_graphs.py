@@ -17,6 +17,7 @@ from captum_focalogic.logic import (
     from_networkx,
     parse_expression,
     refinement_graph,
+    region_tree,
     to_expression,
     to_networkx,
 )
@@ -298,3 +299,20 @@ def test_large_lattices_are_cut_and_say_so():
 def test_no_room_is_refused(function):
     with pytest.raises(InputError, match="at least 2"):
         function()
+
+
+def test_the_tree_of_regions_adds_up():
+    parents = {13: 6, 14: 6, 20: 13, 21: 13}
+    regions = {
+        1: {"area": 0.5, "kept": False},
+        14: {"area": 0.2, "kept": False},
+        20: {"area": 0.1, "kept": True},
+        21: {"area": 0.2, "kept": False},
+    }
+    tree = region_tree(parents, regions)
+    assert set(tree.edges) == {(6, 13), (6, 14), (13, 20), (13, 21)}
+    assert tree.nodes[6]["area"] == pytest.approx(0.5)
+    assert [node for node in tree if tree.nodes[node]["kept"]] == [6, 13, 20]
+    assert [node for node in tree if tree.nodes[node]["cut"]] == [6, 13]
+    assert [node for node in tree if not tree.nodes[node]["part"]] == [1, 6]
+    assert nx.is_forest(tree.to_undirected())
