@@ -62,9 +62,9 @@ def responsibility(focus: Focus) -> Floats:
 
     A region is responsible to the degree 1 / (1 + k) if k is the fewest other regions that have to be dropped before
     the decision hangs on it: it stands without these k, and falls when the region goes too (Chockler, Halpern 2004;
-    over parts of images ReX: Chockler, Kroening, Sun 2021). Only pairs of sets that were both asked tell that, and fewer
-    regions might do where nobody asked; so the number can be too small, and is never too large. With all sets asked
-    it is exact. The model is not asked again.
+    over parts of images ReX: Chockler, Kroening, Sun 2021). Only pairs of sets that were both asked tell that, and
+    fewer regions might do where nobody asked; so the number can be too small, and is never too large. With all sets
+    asked it is exact. The model is not asked again.
 
     Parameters
     ----------
