@@ -6,6 +6,7 @@ from captum_focalogic.oracle.memory import Memory, Summaries
 from captum_focalogic.oracle.references import AnyCriterion, References
 from captum_focalogic.oracle.scheduler import Asker, Job, Scheduler
 from captum_focalogic.oracle.targets import Targets, resolve_targets
+from captum_focalogic.oracle.turns import Turns
 
 __all__ = [
     "AnyCriterion",
@@ -21,5 +22,6 @@ __all__ = [
     "Scheduler",
     "Summaries",
     "Targets",
+    "Turns",
     "resolve_targets",
 ]

@@ -101,12 +101,15 @@ class AutoBatching:
         Where the inputs are: processors want small batches, accelerators large ones.
     layouts : bool
         Whether to try ``channels_last`` too (four-dimensional floating-point inputs).
+    longest : float
+        Seconds that a batch may take, where somebody waits for what comes after it.
     """
 
     by_share: ClassVar[bool] = True
 
-    def __init__(self, *, on_cpu: bool, layouts: bool) -> None:
+    def __init__(self, *, on_cpu: bool, layouts: bool, longest: float = float("inf")) -> None:
         self._on_cpu = on_cpu
+        self._longest = longest
         self._ceiling = 512 if on_cpu else 4096
         start = 2 if on_cpu else 16
         self._layouts = [torch.contiguous_format, torch.channels_last] if layouts else [torch.preserve_format]
@@ -172,6 +175,9 @@ class AutoBatching:
         best_before = max(self._throughput().values(), default=0.0)
         self._times[self._current] = self._seconds[1:]
         self._seconds = []
+        if min(self._times[self._current]) > self._longest:
+            self.shrink(self._current[0])
+            return
         if self._candidates:
             self._current = self._candidates.pop(0)
             return

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from captum_focalogic.errors import AggregateOutputError, InputError, ModelOutputError, warn
+from captum_focalogic.oracle.turns import my_turn
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -105,7 +106,8 @@ class Forward:
     ) -> Tensor:
         args = [self._rows_of(arg, index) for arg in self._additional_args]
         try:
-            outputs = function(*given, *args)
+            with my_turn():
+                outputs = function(*given, *args)
         except Exception as error:
             error.add_note(f"raised by the forward function, called by FocaLogic with {_shapes(batch)}")
             raise
