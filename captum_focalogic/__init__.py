@@ -10,11 +10,22 @@ if TYPE_CHECKING:
     from captum_focalogic.answer import Answer, explain_image, explain_images
     from captum_focalogic.attributor import FocaLogic
     from captum_focalogic.focus import Focus
+    from captum_focalogic.live import serve
     from captum_focalogic.masked_model import MaskedModel
     from captum_focalogic.summary import table
 
 __version__ = "0.1.0"
-__all__ = ["Answer", "FocaLogic", "Focus", "MaskedModel", "__version__", "explain_image", "explain_images", "table"]
+__all__ = [
+    "Answer",
+    "FocaLogic",
+    "Focus",
+    "MaskedModel",
+    "__version__",
+    "explain_image",
+    "explain_images",
+    "serve",
+    "table",
+]
 
 _HOMES = {
     "Answer": "captum_focalogic.answer",
@@ -23,6 +34,7 @@ _HOMES = {
     "MaskedModel": "captum_focalogic.masked_model",
     "explain_image": "captum_focalogic.answer",
     "explain_images": "captum_focalogic.answer",
+    "serve": "captum_focalogic.live",
     "table": "captum_focalogic.summary",
 }
 

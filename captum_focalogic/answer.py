@@ -31,7 +31,7 @@ from captum_focalogic.levels import with_shared
 from captum_focalogic.logic import symbol
 from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for, drive
 from captum_focalogic.masked_model import search as run_searches
-from captum_focalogic.oracle import AnyCriterion
+from captum_focalogic.oracle import AnyCriterion, Batching
 from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Prediction, Removal
 from captum_focalogic.search import Reading, Strategy
@@ -336,7 +336,7 @@ def explain_images(
     list of Answer
         One an image, in order.
     """
-    classifier, place = _classifier(model, preprocess, Normalisation.stated(mean, std), labels, device)
+    classifier, place = classifier_of(model, preprocess, Normalisation.stated(mean, std), labels, device)
     sessions = []
     for number, image in enumerate(images):
         title = Path(image).name if isinstance(image, str | Path) else "image" if number == 0 else f"image {number + 1}"
@@ -347,6 +347,7 @@ def explain_images(
 def explain_sessions(
     sessions: Sequence[Session],
     *,
+    models: Sequence[MaskedModel] | None = None,
     removal: Removal = "fill",
     search: str | Strategy = "auto",
     reading: Reading = "smallest",
@@ -362,6 +363,8 @@ def explain_sessions(
     show_progress: bool = False,
 ) -> list[Answer]:
     """Explain what is open, in full batches; parameters as for :func:`explain_image`.
+
+    ``models`` are what :func:`masked_models` made of the sessions before, with what they remember.
 
     Raises
     ------
@@ -381,7 +384,8 @@ def explain_sessions(
         seeded = isinstance(search, str) and is_dataclass(found) and hasattr(found, "seed")
         return replace(found, seed=seed) if seeded else found  # type: ignore[type-var]
 
-    models = _masked_models(sessions, criterion, outputs, target, removal, perturbations_per_eval)
+    if models is None:
+        models = masked_models(sessions, criterion, outputs, target, removal, perturbations_per_eval)
     shares = [shares_of(max_evaluations, model.num_regions) for model in models]
     with tqdm(desc="FocaLogic attribution", mininterval=0.5, disable=not show_progress) as bar:
         budgets = [coarse_budget(share.search) if zoom else share.search for share in shares]
@@ -459,11 +463,11 @@ def _second_fill(session: Session) -> tuple[str, Tensor]:
 
 def decision_text(session: Session) -> str:
     """What the model says to the whole image, in words."""
-    (model,) = _masked_models([session], "top1", "auto", None, "fill", "auto")
+    (model,) = masked_models([session], "top1", "auto", None, "fill", "auto")
     return _said(model.references.outputs[model.row], _named(model.prediction, session.classifier))
 
 
-def _classifier(
+def classifier_of(
     model: Any, preprocess: Any, normalisation: Normalisation | None, labels: Any, device: str | torch.device
 ) -> tuple[Classifier, torch.device]:
     """The model as a classifier, where it runs."""
@@ -473,7 +477,7 @@ def _classifier(
         classifier = named.to(place)
     else:
         classifier = as_classifier(model)
-        place = _place_of(classifier.forward) if str(device) == "auto" else find_device(str(device))
+        place = place_of(classifier.forward) if str(device) == "auto" else find_device(str(device))
         if str(device) != "auto" and isinstance(classifier.forward, nn.Module):
             classifier.forward.to(place)
     if preprocess is not None or normalisation is not None:
@@ -487,18 +491,19 @@ def _on(forward: Any, place: torch.device) -> Any:
     return forward.to(place) if isinstance(forward, nn.Module) else forward
 
 
-def _place_of(forward: Any) -> torch.device:
+def place_of(forward: Any) -> torch.device:
+    """Where a model's weights are."""
     weights = next(forward.parameters(), None) if isinstance(forward, nn.Module) else None
     return torch.device("cpu") if weights is None else weights.device
 
 
-def _masked_models(
+def masked_models(
     sessions: Sequence[Session],
     criterion: str | AnyCriterion,
     outputs: Outputs,
     target: int | str | None,
     removal: Removal,
-    perturbations_per_eval: RowsPerCall,
+    perturbations_per_eval: RowsPerCall | Batching,
 ) -> list[MaskedModel]:
     """One model an image; references of images of one size are asked in shared calls."""
     if not sessions:

@@ -648,8 +648,10 @@ def batching_for(
     Raises
     ------
     InputError
-        If ``perturbations_per_eval`` is neither a positive int nor "auto".
+        If ``perturbations_per_eval`` is neither a positive int nor "auto", nor made for the purpose.
     """
+    if isinstance(perturbations_per_eval, AutoBatching | FixedBatching):
+        return perturbations_per_eval
     if perturbations_per_eval == "auto":
         device = inputs[0].device
         key = (id(forward_func), device, tuple((tensor.shape[1:], tensor.dtype) for tensor in inputs))

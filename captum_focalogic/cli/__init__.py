@@ -16,6 +16,7 @@ from captum_focalogic.cli.explain import demo, explain
 from captum_focalogic.cli.logic import app as logic
 from captum_focalogic.cli.report import report
 from captum_focalogic.cli.segment import segment
+from captum_focalogic.cli.serve import serve
 from captum_focalogic.cli.study import study
 from captum_focalogic.cli.verify import verify
 
@@ -33,6 +34,7 @@ app.command()(segment)
 app.command()(verify)
 app.command()(compare)
 app.command()(report)
+app.command()(serve)
 app.add_typer(logic)
 app.add_typer(study, name="study")
 app.command()(experiment)

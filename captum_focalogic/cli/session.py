@@ -178,14 +178,22 @@ def _example(classifier: Classifier, seed: int) -> SeenImage:
 
         face = Image.fromarray(example_image())
         return SeenImage("the astronaut Eileen Collins", image_tensor(face), face.size, segmenter=Grid(4, 3))
-    if classifier.name.startswith("efficientnet-lite"):
-        from skimage import data
-
-        cat: Any = data
-        return sessions.see_image(Image.fromarray(cat.chelsea()), classifier, "chelsea, the cat of scikit-image")
+    photo = example_photo(classifier.name)
+    if photo is not None:
+        return sessions.see_image(photo[0], classifier, photo[1])
     raise CommandError(
         f"{classifier.name} has no example of its own; name an image: focalogic explain IMAGE --model ..."
     )
+
+
+def example_photo(model: str) -> tuple[Image.Image, str] | None:
+    """The photograph that belongs to a model of ImageNet's classes, and what it is called; None for other models."""
+    if not model.startswith("efficientnet-lite"):
+        return None
+    from skimage import data
+
+    cat: Any = data
+    return Image.fromarray(cat.chelsea()), "chelsea, the cat of scikit-image"
 
 
 def _scene(seed: int) -> SeenImage:

@@ -124,6 +124,8 @@ class Entry:
     command: str | None = None
     seed: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    asks: str | None = None
+    """Address where the model is asked about a selection; only on a page that a server gives."""
 
 
 def write_report(path: str | Path, entries: Sequence[Entry], title: str | None = None) -> Path:
@@ -159,12 +161,20 @@ def render_report(entries: Sequence[Entry], title: str | None = None) -> str:
     """The report as text; arguments and errors as :func:`write_report`."""
     if not entries:
         raise InputError("a report needs at least one explanation; got none")
-    sections = [_Section.of(number, entry) for number, entry in enumerate(entries)]
+    title = title or (entries[0].title if len(entries) == 1 else "What the model looked at")
+    return render_entries(title, entries)
+
+
+def render_entries(title: str, entries: Sequence[Entry], live: Any = None) -> str:
+    """The page of any number of entries; ``live`` is what it shows beside them where a server gives it."""
     return render_page(
         "report",
-        title=title or (entries[0].title if len(entries) == 1 else "What the model looked at"),
-        sections=sections,
+        further=() if live is None else ("live",),
+        asks=live is not None,
+        title=title,
+        sections=[_Section.of(number, entry) for number, entry in enumerate(entries)],
         versions=_versions(),
+        live=live,
     )
 
 

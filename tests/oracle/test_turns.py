@@ -33,7 +33,9 @@ class Slow:
 
 
 def masked(model: Slow) -> MaskedModel:
-    return MaskedModel(model, torch.ones(1, REGIONS), feature_mask=torch.arange(REGIONS)[None], perturbations_per_eval=4)
+    return MaskedModel(
+        model, torch.ones(1, REGIONS), feature_mask=torch.arange(REGIONS)[None], perturbations_per_eval=4
+    )
 
 
 def test_an_urgent_caller_waits_for_one_batch_of_a_search() -> None:

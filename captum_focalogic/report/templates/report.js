@@ -32,6 +32,8 @@
       this.shared = this.kept.map((_, column) => this.states.length > 0 && this.states.every((row) => bit(row, column)));
       this.groups();
       this.listen();
+      this.root.addEventListener("answered", ({ detail }) => this.learn(detail.kept, detail.answer));
+      this.root.addEventListener("keep", ({ detail }) => this.keep([...detail]));
       this.root.querySelector("[data-verdict]").hidden = false;
       const more = this.root.querySelector(".show-more");
       if (more) more.hidden = false;
@@ -140,6 +142,14 @@
       });
     }
 
+    // Where a server gave the page: selections that were not asked are told outside, and what comes back is learnt.
+    learn(kept, answer) {
+      const row = this.packed(kept);
+      const top = answer.top.map(({ index, name, share }) => ({ index, name, share }));
+      this.further.set(keyOf(row), { valid: answer.valid, top });
+      if (keyOf(row) === keyOf(this.packed())) this.show();
+    }
+
     withColumns(text) {
       const columns = new Set(text.split(" "));
       return this.kept.map((_, column) => columns.has(String(column)));
@@ -187,9 +197,9 @@
 
     // ---- what holds for the regions that are left
 
-    packed() {
+    packed(kept = this.kept) {
       const row = new Uint8Array(this.width);
-      this.kept.forEach((kept, column) => { if (kept) row[column >> 3] |= 1 << (column & 7); });
+      kept.forEach((kept, column) => { if (kept) row[column >> 3] |= 1 << (column & 7); });
       return row;
     }
 
@@ -306,6 +316,10 @@
 
     model(box, row, holds) {
       const answer = this.answerTo(row);
+      if (this.root.dataset.asks && !this.further.has(keyOf(row))) {
+        if (answer.valid === null) answer.words = "being asked …";
+        this.root.dispatchEvent(new CustomEvent("unasked", { detail: [...this.kept], bubbles: true }));
+      }
       const remark = box.querySelector("[data-remark]");
       remark.hidden = true;
       const cell = box.querySelector("[data-model]");

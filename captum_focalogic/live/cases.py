@@ -1,0 +1,385 @@
+"""What is open on the live page: an image, a model and a search that its readers watch, stop and ask beside."""
+
+import secrets
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from captum_focalogic.answer import CRITERION, MAX_EVALUATIONS, Answer, explain_sessions, masked_models, place_of
+from captum_focalogic.arrays import Labels
+from captum_focalogic.baselines import baseline_from_text
+from captum_focalogic.classifier import Classifier, find_classifier
+from captum_focalogic.criteria import Over, class_number
+from captum_focalogic.errors import FocaLogicError, FocaLogicWarning, InputError, SearchInterrupt
+from captum_focalogic.oracle import AutoBatching, Turns
+from captum_focalogic.provenance import Removal
+from captum_focalogic.search import Reading
+from captum_focalogic.search import states as st
+from captum_focalogic.segmenters import segmenter_from_text
+from captum_focalogic.session import BASELINE, SEGMENTER, Session, open_session
+
+LONGEST_BATCH = 0.15
+"""Seconds that a batch of a search may take: what somebody waits who clicks meanwhile."""
+
+MOST_CASES = 8
+"""Cases that one reader has open; the oldest is closed for a further one."""
+
+MOST_ASKED = 64
+"""Region sets in one question."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an image is explained; the arguments of :func:`~captum_focalogic.answer.explain_image` by their names."""
+
+    model: str
+    segmenter: str = SEGMENTER
+    baseline: str = BASELINE
+    removal: Removal = "fill"
+    reading: Reading = "smallest"
+    criterion: str = CRITERION
+    target: str | None = None
+    against: str | None = None
+    max_evaluations: int = MAX_EVALUATIONS
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What readers may choose among; they never name code.
+
+    Attributes
+    ----------
+    models : mapping of str to Classifier or None
+        By name; None is found by its name when it is first asked.
+    segmenters, baselines, removals : sequence of str
+        By name; the first is used unless a reader chooses another.
+    device : torch.device
+        Where models found by name run.
+    """
+
+    models: Mapping[str, Classifier | None]
+    segmenters: Sequence[str] = (SEGMENTER,)
+    baselines: Sequence[str] = (BASELINE,)
+    removals: Sequence[Removal] = ("fill",)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def settings(self, chosen: Mapping[str, Any], before: Settings | None = None) -> Settings:
+        """Settings that somebody chose, the rest as before.
+
+        Raises
+        ------
+        InputError
+            If something chosen is not on offer, or no setting.
+        """
+        start = before or Settings(next(iter(self.models)), self.segmenters[0], self.baselines[0], self.removals[0])
+        changes: dict[str, Any] = {}
+        offered = {
+            "model": self.models,
+            "segmenter": self.segmenters,
+            "baseline": self.baselines,
+            "removal": self.removals,
+            "reading": ("smallest", "minimal", "irreducible"),
+        }
+        for name, value in chosen.items():
+            if name in offered:
+                if value not in offered[name]:
+                    raise InputError(f"{name} {value!r} is not on offer; choose one of {', '.join(offered[name])}")
+                changes[name] = value
+            elif name in ("criterion", "target", "against"):
+                if not isinstance(value, str | None) or len(value or "") > 200:
+                    raise InputError(f"{name} must be a short text; got {type(value).__name__}")
+                changes[name] = (value or "").strip() or (CRITERION if name == "criterion" else None)
+            elif name == "max_evaluations":
+                if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100_000:
+                    raise InputError(f"max_evaluations must be a number from 1 to 100,000; got {value!r}")
+                changes[name] = value
+            else:
+                raise InputError(f"there is no setting {name[:40]!r}")
+        return replace(start, **changes)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a search is."""
+
+    state: str
+    asked: int
+    best: list[bool] | None
+    regions: int
+    share: float
+    probability: float | None
+
+
+class Case:
+    """One image under one model, in one partition: what was found, and the model to ask.
+
+    Parameters
+    ----------
+    settings : Settings
+        How it is explained.
+    session : Session
+        What is open.
+    turns : Turns
+        Shared by all who ask models here.
+    picture : PIL.Image.Image
+        The image as it came, for another model to look at.
+
+    Raises
+    ------
+    InputError
+        If a setting does not fit the model. What the model raises passes through.
+    """
+
+    def __init__(self, settings: Settings, session: Session, turns: Turns, picture: Image.Image) -> None:
+        self.key = secrets.token_urlsafe(9)
+        self.settings, self.session, self.picture = settings, session, picture
+        self.beside: Case | None = None
+        self.state, self.message = "searching", ""
+        self._turns = turns
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        classifier = session.classifier
+        criterion: Any = settings.criterion
+        if settings.against is not None:
+            if criterion != CRITERION:
+                raise InputError("against and criterion both say what is enough; give one of them")
+            criterion = Over(class_number(settings.against, classifier.labels))
+        batching = AutoBatching(on_cpu=session.device.type == "cpu", layouts=True, longest=LONGEST_BATCH)
+        with turns.urgent():
+            (self.model,) = masked_models([session], criterion, "auto", settings.target, settings.removal, batching)
+        self.answer = self._first()
+
+    @property
+    def model_name(self) -> str:
+        """What the model is called."""
+        return self.settings.model
+
+    def start(self) -> None:
+        """Search in a thread of its own."""
+        self._thread = threading.Thread(target=self._search, name=f"search {self.key}", daemon=True)
+        self._thread.start()
+
+    def stop(self, wait: bool = False) -> None:
+        """End the search with what it has."""
+        self._stopped.set()
+        if wait and self._thread is not None:
+            self._thread.join()
+
+    def ask(self, states: Any) -> list[dict[str, Any]]:
+        """What the model says with these regions kept, before any search goes on.
+
+        Parameters
+        ----------
+        states : list of list of bool
+            One row a region set, one column a region.
+
+        Returns
+        -------
+        list of dict
+            For each: ``valid``, ``probability`` of the explained class, and ``top``: class, name and probability.
+
+        Raises
+        ------
+        InputError
+            If the states are none. What the model raises passes through.
+        """
+        if not isinstance(states, list) or not 1 <= len(states) <= MOST_ASKED:
+            raise InputError(f"ask about 1 to {MOST_ASKED} region sets at once")
+        rows = [row for row in states if isinstance(row, list) and len(row) == self.model.num_regions]
+        if len(rows) < len(states) or not all(isinstance(kept, bool) for row in rows for kept in row):
+            raise InputError(f"a region set is a list of {self.model.num_regions} booleans, one a region")
+        with self._turns.urgent():
+            answers = self.model.ask(np.array(rows, dtype=np.bool_))
+        label_of = self.session.classifier.label_of
+        return [
+            {
+                "valid": bool(answers.valid[row]),
+                "probability": _number(answers.probability[row]),
+                "top": [
+                    {"index": index, "name": label_of(index) or f"class {index}", "share": _number(share)}
+                    for index, share in zip(
+                        answers.top[row, :3].tolist(), answers.top_probability[row, :3].tolist(), strict=True
+                    )
+                ],
+            }
+            for row in range(len(rows))
+        ]
+
+    def progress(self) -> Progress:
+        """How far the search is, with the best set that was seen so far."""
+        model = self.model
+        valid = model.memory.valid_states(model.key)
+        if not len(valid):
+            return Progress(self.state, len(model.memory), None, 0, 0.0, None)
+        kept = st.unpack(valid, model.num_regions)
+        areas = kept @ model.areas
+        best = int(np.lexsort((areas, kept.sum(axis=1)))[0])
+        answers = model.answers(valid[best : best + 1])
+        return Progress(
+            self.state,
+            len(model.memory),
+            kept[best].tolist(),
+            int(kept[best].sum()),
+            float(areas[best]),
+            _number(answers.probability[0]),
+        )
+
+    def _search(self) -> None:
+        try:
+            with self._turns.patient(self._stopped):
+                (self.answer,) = self._explain(self.settings.max_evaluations)
+            self.state = "done"
+        except SearchInterrupt as interrupt:
+            (self.answer,) = interrupt.found
+            self.state = "stopped"
+        except Exception as error:
+            self.message, self.state = told(error), "failed"
+
+    def _first(self) -> Answer:
+        """What is known before anything but the whole image was asked."""
+        with self._turns.urgent(), warnings.catch_warnings():
+            # Nothing was searched yet; what there is to warn of is said when it was.
+            warnings.simplefilter("ignore", FocaLogicWarning)
+            (answer,) = self._explain(1)
+        return answer
+
+    def _explain(self, most: int) -> list[Answer]:
+        how: dict[str, Any] = {"reading": self.settings.reading, "max_evaluations": most}
+        return explain_sessions([self.session], models=[self.model], **how)
+
+
+class Reader:
+    """One person's cases, one search at a time."""
+
+    def __init__(self) -> None:
+        self.key = secrets.token_urlsafe(9)
+        self._cases: OrderedDict[str, Case] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getitem__(self, key: str) -> Case:
+        with self._lock:
+            return self._cases[key]
+
+    def add(self, case: Case) -> None:
+        """Open a case; whatever was searched for before is stopped."""
+        with self._lock:
+            for other in self._cases.values():
+                other.stop()
+            self._cases[case.key] = case
+            while len(self._cases) > MOST_CASES:
+                self._cases.popitem(last=False)
+        case.start()
+        if case.beside is not None:
+            case.beside.start()
+
+    def close(self) -> None:
+        """Stop everything."""
+        with self._lock:
+            for case in self._cases.values():
+                case.stop()
+                if case.beside is not None:
+                    case.beside.stop()
+
+
+class Desk:
+    """Opens cases with what is on offer; models are found once, and one thread at a time asks any of them."""
+
+    def __init__(self, choices: Choices) -> None:
+        self.choices = choices
+        self.turns = Turns()
+        self._found = {name: given for name, given in choices.models.items() if given is not None}
+        self._lock = threading.Lock()
+
+    def classifier(self, name: str) -> Classifier:
+        """A model on offer; one that was given stays as it is and where it is.
+
+        Raises
+        ------
+        InputError
+            If it fails to load.
+        """
+        with self._lock:
+            if name not in self._found:
+                self._found[name] = replace(find_classifier(name), name=name).to(self.choices.device)
+            return self._found[name]
+
+    def check(self) -> None:
+        """Find everything that is on offer, so that what is misspelt is told before anybody comes.
+
+        Raises
+        ------
+        InputError
+            If something cannot be found.
+        """
+        for name in self.choices.segmenters:
+            segmenter_from_text(name)
+        for name in self.choices.baselines:
+            baseline_from_text(name)
+        for name in self.choices.models:
+            self.classifier(name)
+
+    def open(self, picture: Image.Image, settings: Settings, title: str) -> Case:
+        """A case about an image.
+
+        Raises
+        ------
+        InputError
+            If something does not fit. What the model raises passes through.
+        """
+        return self._case(picture, settings, title, settings.segmenter)
+
+    def again(self, case: Case, settings: Settings) -> Case:
+        """The same image under other settings."""
+        return self.open(case.picture, settings, case.session.image.title)
+
+    def set_beside(self, case: Case, model: str) -> Case:
+        """The same image and regions under two models.
+
+        Raises
+        ------
+        InputError
+            If the models do not see the same part of the image in the same size, so that regions have no counterpart.
+        """
+        first, other = self.classifier(case.settings.model), self.classifier(model)
+        one = self._case(case.picture, case.settings, case.session.image.title, case.session.label_map)
+        regions = one.session.label_map
+        seen = other.preprocess(case.picture).shape[-2:]
+        if first.preprocess is not other.preprocess and tuple(seen) != regions.shape:
+            regions = _resized(regions, (int(seen[0]), int(seen[1])))
+        settings = replace(case.settings, model=model, target=None)
+        one.beside = self._case(case.picture, settings, case.session.image.title, regions)
+        return one
+
+    def _case(self, picture: Image.Image, settings: Settings, title: str, regions: str | Labels) -> Case:
+        classifier = self.classifier(settings.model)
+        device = self.choices.device if self.choices.models[settings.model] is None else place_of(classifier.forward)
+        session = open_session(classifier, picture, regions, settings.baseline, device, title=title)
+        return Case(settings, session, self.turns, picture)
+
+
+def told(error: BaseException) -> str:
+    """An exception in a sentence for whoever reads the page."""
+    if isinstance(error, FocaLogicError):
+        return str(error)
+    return (
+        f"the model raised {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    )
+
+
+def _resized(label_map: Labels, size: tuple[int, int]) -> Labels:
+    """A label map in another size: each pixel as the nearest one says."""
+    rows = (np.arange(size[0]) + 0.5) * label_map.shape[0] / size[0]
+    columns = (np.arange(size[1]) + 0.5) * label_map.shape[1] / size[1]
+    resized: Labels = label_map[rows.astype(int)[:, None], columns.astype(int)[None]]
+    return resized
+
+
+def _number(value: Any) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)
