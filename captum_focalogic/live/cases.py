@@ -20,7 +20,7 @@ from captum_focalogic.criteria import Over, class_number
 from captum_focalogic.errors import FocaLogicError, FocaLogicWarning, InputError, SearchInterrupt
 from captum_focalogic.oracle import AutoBatching, Turns
 from captum_focalogic.provenance import Removal
-from captum_focalogic.search import Reading
+from captum_focalogic.search import READINGS, Reading
 from captum_focalogic.search import states as st
 from captum_focalogic.segmenters import segmenter_from_text
 from captum_focalogic.session import BASELINE, SEGMENTER, Session, open_session
@@ -35,6 +35,10 @@ MOST_ASKED = 64
 """Region sets in one question."""
 
 
+_NUMBERS = {"zoom": (0, 6), "max_evaluations": (1, 100_000)}
+"""The least and the most of settings that are numbers."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """How an image is explained; the arguments of :func:`~captum_focalogic.answer.explain_image` by their names."""
@@ -47,6 +51,7 @@ class Settings:
     criterion: str = CRITERION
     target: str | None = None
     against: str | None = None
+    zoom: int = 0
     max_evaluations: int = MAX_EVALUATIONS
 
 
@@ -85,7 +90,7 @@ class Choices:
             "segmenter": self.segmenters,
             "baseline": self.baselines,
             "removal": self.removals,
-            "reading": ("smallest", "minimal", "irreducible"),
+            "reading": READINGS,
         }
         for name, value in chosen.items():
             if name in offered:
@@ -96,9 +101,10 @@ class Choices:
                 if not isinstance(value, str | None) or len(value or "") > 200:
                     raise InputError(f"{name} must be a short text; got {type(value).__name__}")
                 changes[name] = (value or "").strip() or (CRITERION if name == "criterion" else None)
-            elif name == "max_evaluations":
-                if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100_000:
-                    raise InputError(f"max_evaluations must be a number from 1 to 100,000; got {value!r}")
+            elif name in _NUMBERS:
+                least, most = _NUMBERS[name]
+                if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                    raise InputError(f"{name} must be a whole number from {least} to {most:,}; got {value!r}")
                 changes[name] = value
             else:
                 raise InputError(f"there is no setting {name[:40]!r}")
@@ -251,8 +257,8 @@ class Case:
         return answer
 
     def _explain(self, most: int) -> list[Answer]:
-        how: dict[str, Any] = {"reading": self.settings.reading, "max_evaluations": most}
-        return explain_sessions([self.session], models=[self.model], **how)
+        how: dict[str, Any] = {"reading": self.settings.reading, "zoom": 0 if most == 1 else self.settings.zoom}
+        return explain_sessions([self.session], models=[self.model], max_evaluations=most, **how)
 
 
 class Reader:

@@ -16,6 +16,7 @@ from captum_focalogic.logic import difference, to_graphviz, to_networkx
 from captum_focalogic.logic.formats import FORMATS
 from captum_focalogic.report.html import data_uri
 from captum_focalogic.report.page import Entry, render_entries
+from captum_focalogic.search import READINGS
 from captum_focalogic.search.certificate import percent
 
 STATES = {
@@ -30,7 +31,6 @@ _LABELS = {
     "segmenter": "Regions",
     "baseline": "Dropped regions become",
     "removal": "Removal",
-    "reading": "Sets shown",
 }
 
 
@@ -69,6 +69,7 @@ class _Live:
     message: str
     settings: Settings
     choices: list[_Choice]
+    readings: tuple[str, ...]
     classes: list[str]
     others: list[str]
     saves: list[_Saves]
@@ -84,9 +85,10 @@ def start_page(here: str, choices: Choices) -> str:
 def case_page(addresses: dict[str, str], choices: Choices, case: Case) -> str:
     """The page of a case; ``addresses`` says where each case that is shown is found."""
     cases = [case] if case.beside is None else [case, case.beside]
+    # Where the search is comes first: an answer is there before its search is called done.
+    live = _live(addresses[case.key], choices, case.settings, case, addresses)
     entries = [entry_of(one, addresses[one.key]) for one in cases]
-    title = case.session.image.title
-    return render_entries(title, entries, _live(addresses[case.key], choices, case.settings, case, addresses))
+    return render_entries(case.session.image.title, entries, live)
 
 
 def static_page(case: Case) -> str:
@@ -182,7 +184,6 @@ def _live(here: str, choices: Choices, settings: Settings, case: Case | None, ad
         "segmenter": list(choices.segmenters),
         "baseline": list(choices.baselines),
         "removal": list(choices.removals),
-        "reading": ["smallest", "minimal", "irreducible"],
     }
     shown = [
         _Choice(_LABELS[name], name, values, getattr(settings, name))
@@ -199,6 +200,7 @@ def _live(here: str, choices: Choices, settings: Settings, case: Case | None, ad
         message="",
         settings=settings,
         choices=shown,
+        readings=READINGS,
         classes=[] if prediction is None else [name for _, name, _ in prediction.top if name],
         others=[name for name in choices.models if name != settings.model],
         saves=[

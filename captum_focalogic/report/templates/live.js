@@ -38,7 +38,7 @@
 
   const chosen = () => {
     const fields = Object.fromEntries(new FormData(form));
-    return { ...fields, max_evaluations: Number(fields.max_evaluations) };
+    return { ...fields, zoom: Number(fields.zoom), max_evaluations: Number(fields.max_evaluations) };
   };
 
   // ---- an image
