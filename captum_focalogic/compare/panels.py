@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from captum_focalogic.compare.comparison import Comparison, MethodResult
 from captum_focalogic.errors import InputError
@@ -19,15 +20,20 @@ _MARKS = {True: "#176b2c", False: "#b3261e"}
 
 _SIDE = 320
 
+_GRAIN = 40
+"""Sides of an image over the width that finer heat maps are smoothed by."""
+
+HeatMap = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+
 
 def panel(comparison: Comparison, result: MethodResult) -> Image.Image:
     """The regions that one method is judged on, as the headline shows them: in their own colours, the rest dimmed.
 
-    FocaLogic's are its strongest set; those of a heat map its highest ones. The pixels of a finer heat map that are
-    highest, as many as the regions have, are outlined.
+    FocaLogic's are its strongest set; those of a heat map its highest ones. Of a finer heat map, smoothed a little, a
+    line goes around the pixels that are highest, as many as the regions have.
     """
     decision, attribution = comparison.decision, result.attribution
-    finer = None if attribution.over_regions else top_pixels(attribution.heat_map, result.measures.area)
+    finer = None if attribution.over_regions else top_pixels(smoothed(attribution.heat_map), result.measures.area)
     return evidence_image(
         comparison.image, decision.label_map, decision.region_ids, result.chosen, marked=finer, side=_SIDE
     )
@@ -43,9 +49,13 @@ def verdict(result: MethodResult) -> str:
     return word if measured.explanations < 2 else f"{word}, 1 of {measured.explanations} ways"
 
 
-def top_pixels(
-    heat_map: np.ndarray[tuple[int, ...], np.dtype[np.float64]], area: float
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def smoothed(heat_map: HeatMap) -> HeatMap:
+    """A heat map without its grain, of which nothing could be seen but dots."""
+    blurred: HeatMap = ndimage.gaussian_filter(heat_map, max(heat_map.shape) / _GRAIN)
+    return blurred
+
+
+def top_pixels(heat_map: HeatMap, area: float) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """The highest pixels of a heat map, as many as make up a share of it; ties to the first in reading order."""
     count = max(1, round(area * heat_map.size))
     top = np.zeros(heat_map.size, dtype=np.bool_)

@@ -64,7 +64,7 @@ def picture() -> None:
     for title, load in PHOTOS.items():
         image = classifier.preprocess(open_image(load()))
         rows.append(compare(classifier.forward, image, SHOWN, equal_budget=True, title=title))
-    save_figure(figure(rows), PICTURE, dpi=110)
+    save_figure(figure(rows), PICTURE, dpi=90)
     for row in rows:
         print(f"{row.title}: {row.equal_budget} evaluations each")
         print(_table(row))

@@ -201,7 +201,7 @@ def measure(args: argparse.Namespace) -> None:
         net, preprocess = nets[name]
         image = preprocess(Image.open(path))
         labels = cut(args.memory / f"{path.stem}@{name}@{wanted}.npy", image, wanted)
-        if net is None:
+        if net is None or (args.exact and labels.max() + 1 != wanted):
             continue
         fill, areas = image.mean((1, 2))[:, None, None], np.bincount(labels.ravel()) / labels.size
 
@@ -267,6 +267,7 @@ def main() -> None:
     asking.add_argument("--networks", nargs="+", default=["mobilenet", "lite0"])
     asking.add_argument("--every", type=int, default=1, help="take every so manieth photograph")
     asking.add_argument("--testing", action="store_true", help="photographs that no setting was chosen on")
+    asking.add_argument("--exact", action="store_true", help="those that have exactly as many regions as asked for")
     asking.add_argument("--rivals", action="store_true", help="run other strategies, too")
     asking.add_argument("--cut", action="store_true", help="only cut the photographs, ask nothing")
     asking.add_argument("--quick", action="store_true", help="ask through ONNX Runtime")

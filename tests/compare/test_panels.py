@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy import ndimage
 from tiny_models import LABELS, Cells, Rule
 
 from captum_focalogic.compare import Comparison, compare, figure, panel, save_figure, verdict
-from captum_focalogic.compare.panels import top_pixels
+from captum_focalogic.compare.panels import smoothed, top_pixels
 from captum_focalogic.errors import InputError
 
 
@@ -19,6 +20,14 @@ def test_top_pixels() -> None:
     assert top_pixels(heat, 0.5).tolist() == [[False, True], [True, False]]
     assert top_pixels(heat, 0.25).tolist() == [[False, True], [False, False]]
     assert top_pixels(heat, 0.0).sum() == 1
+
+
+def test_smoothing_joins_dots_and_keeps_the_mass() -> None:
+    heat = np.zeros((80, 80))
+    heat[20:40:2, 20:40:2] = 1.0
+    blurred = smoothed(heat)
+    assert blurred.sum() == pytest.approx(heat.sum(), rel=0.01)
+    assert ndimage.label(top_pixels(blurred, 0.05))[1] == 1 < ndimage.label(top_pixels(heat, 100 / 6400))[1]
 
 
 def test_the_set_that_is_judged_is_shown_in_its_own_colours() -> None:
@@ -45,7 +54,7 @@ def test_a_finer_heat_map_shows_its_regions_and_outlines_its_pixels() -> None:
     result = compared["IntegratedGradients"]
     image = np.asarray(panel(compared, result)).astype(int)
     size = image.shape[0] // 4
-    top = top_pixels(result.attribution.heat_map, result.measures.area)
+    top = top_pixels(smoothed(result.attribution.heat_map), result.measures.area)
     assert top.any()
     assert not top.all()
     yellow = (image[..., 0] > 200) & (image[..., 2] < 60)
