@@ -2,6 +2,7 @@
 
 Run with ``pytest tests/benchmarks/test_removal.py -s``; FOCALOGIC_IMAGES says how many images, ten unless told. Weights
 are random, head included, which costs what trained ones do. Each image is timed under both, one right after the other.
+FOCALOGIC_LAYERS=3 takes three of the twelve layers, so that all that is spent beside them weighs four times as much.
 It takes half an hour on one thread: with FOCALOGIC_TIMES=FILE what was timed is kept there, and images that FILE has
 are not timed again.
 """
@@ -40,11 +41,14 @@ EVALUATIONS = 120
 
 @pytest.fixture(scope="module")
 def vit() -> torch.nn.Module:
-    """ViT-B/16 with random weights whose answers depend on its patches."""
+    """ViT-B/16, or the first layers of it, with random weights whose answers depend on its patches."""
     import torchvision
 
     torch.manual_seed(0)
-    model = torchvision.models.vit_b_16(weights=None, num_classes=10)
+    layers = int(os.environ.get("FOCALOGIC_LAYERS", "12"))
+    model = torchvision.models.VisionTransformer(
+        224, 16, layers, num_heads=12, hidden_dim=768, mlp_dim=3072, num_classes=10
+    )
     torch.nn.init.normal_(model.heads.head.weight, std=0.3)
     torch.nn.init.normal_(model.conv_proj.weight, std=0.2)
     model = model.eval().requires_grad_(False).to(DEVICE)
