@@ -18,7 +18,8 @@ PHOTOS is a folder of ``.jpg`` or ``.JPEG`` files, a network a classifier's name
 ``preprocess(image)``, MASKS a folder with a ``.png`` by a photo's stem where the object is known, cut as the networks
 see it, at any size. Rows are written as they come; what the file has is not asked again.
 
-- *size*: regions of the smallest sets found. *precision*, *recall*: of these sets, by area, against the object.
+- *proved*: share of the images on which no set is smaller. *size*: regions of the smallest sets found.
+- *precision*, *recall*: of these sets, by area, against the object.
 - *rule*: the smallest sets found are exactly those of the scene's rule. *one*: one of them is one of the rule's.
 - *sound*, *covers*: P(model | formula) and P(formula | model) on random region sets; *constant*: what "always" reaches.
 - *holds with*: share of the smallest sets that keep the answer under another removal too.
@@ -41,8 +42,9 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional
 
-from captum_focalogic import MaskedModel, explain_image
+from captum_focalogic import MaskedModel
 from captum_focalogic.classifier import Classifier, find_classifier
+from captum_focalogic.cli.allocator import keep_freed_memory
 from captum_focalogic.demo.batches import SceneSet, occlude
 from captum_focalogic.demo.rules import CLASS_NAMES, RULE_KINDS, RULES
 from captum_focalogic.demo.scenes import draw_scene
@@ -50,14 +52,26 @@ from captum_focalogic.demo.train import FIRST_TRAINING_SEED
 from captum_focalogic.focus import Focus
 from captum_focalogic.ground_truth import as_ground_truth, match_regions
 from captum_focalogic.integrations.vision_transformers import TokenRemoval
+from captum_focalogic.masked_model import search
 from captum_focalogic.metrics import focus_precision, focus_recall
 from captum_focalogic.regions import snap_to_patches
+from captum_focalogic.search.strategies import strategy_for
+from captum_focalogic.trust import draw_sample, measure
 
 CRITERION = "top1+0.5"
 FILLS = ("black", "mean", "blur")
 MEASURES = ("size", "precision", "recall", "rule", "one", "sound", "covers", "constant")
 REMOVALS = (*FILLS, "tokens")
-FIELDS = ("image", "network", "removal", "regions", "evaluations", *MEASURES, *(f"with {name}" for name in REMOVALS))
+FIELDS = (
+    "image",
+    "network",
+    "removal",
+    "regions",
+    "evaluations",
+    "smallest",
+    *MEASURES,
+    *(f"with {name}" for name in REMOVALS),
+)
 NAN = float("nan")
 WIDTH = 48
 """Of the transformer."""
@@ -219,38 +233,44 @@ class Asked:
     rule: frozenset[frozenset[int]] | None = None
 
 
-def rows_of(asked: Asked, removals: Sequence[str], budget: int) -> Iterator[dict[str, Any]]:
+def rows_of(asked: Asked, removals: Sequence[str], budget: int, sample: int) -> Iterator[dict[str, Any]]:
     """What is measured under each removal."""
-    focuses, models = {}, {}
-    for name in removals:
-        how: dict[str, Any] = {"removal": "tokens"} if name == "tokens" else {"baseline": name}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            answer = explain_image(
-                asked.model, asked.image, segmenter=asked.label_map, outputs="logits", max_evaluations=budget,
-                perturbations_per_eval=8, **how,
-            )  # fmt: skip
-            focuses[name] = answer.focus
-            models[name] = MaskedModel(
-                asked.model, asked.image[None], None if name == "tokens" else name, outputs="logits",
-                feature_mask=asked.label_map[None, None], criterion=CRITERION, perturbations_per_eval=8,
-                removal="tokens" if name == "tokens" else "fill",
-            )  # fmt: skip
-    for name, focus in focuses.items():
-        across = {f"with {other}": float(model.ask(focus.final_states).valid.mean()) for other, model in models.items()}
-        trust = focus.trust
+    models = {name: asked_by(asked, name) for name in removals}
+    for name, model in models.items():
+        (result,) = search([model], lambda count, most: strategy_for("auto", "smallest", count, most), budget)
+        focus = model.focus(result, "smallest")
+        drawn = draw_sample(focus.final_states, sample)
+        sound, covers, constant = measure(drawn, model.ask(drawn.states).valid)
+        across = {f"with {other}": float(each.ask(focus.final_states).valid.mean()) for other, each in models.items()}
         yield {
             "removal": name,
             "regions": focus.num_regions,
-            "evaluations": focus.evaluated.total,
+            "evaluations": result.certificate.evaluations,
+            "smallest": result.certificate.smallest,
             "size": float(focus.final_states.sum(1).mean()),
             **_against_truth(asked, focus),
             **_against_rule(asked, focus),
-            "sound": NAN if trust is None else trust.soundness.share,
-            "covers": NAN if trust is None else trust.coverage.share,
-            "constant": NAN if trust is None else trust.constant,
+            "sound": sound.share,
+            "covers": covers.share,
+            "constant": constant,
             **across,
         }
+
+
+def asked_by(asked: Asked, removal: str) -> MaskedModel:
+    """The model of one image under one removal."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return MaskedModel(
+            asked.model,
+            asked.image[None],
+            None if removal == "tokens" else removal,
+            feature_mask=asked.label_map[None, None],
+            criterion=CRITERION,
+            outputs="logits",
+            removal="tokens" if removal == "tokens" else "fill",
+            perturbations_per_eval=4,
+        )
 
 
 def _against_truth(asked: Asked, focus: Focus) -> dict[str, float]:
@@ -270,10 +290,12 @@ def _against_rule(asked: Asked, focus: Focus) -> dict[str, float]:
     return {"rule": float(found == asked.rule), "one": float(bool(found & asked.rule))}
 
 
-def write(out: Path, images: Iterator[Asked], removals: Sequence[str], budget: int, seconds: float) -> None:
+def write(
+    out: Path, images: Iterator[Asked], removals: Sequence[str], budget: int, sample: int, seconds: float
+) -> None:
     """Write the rows of each image that the file does not have, until the time is over."""
     start = time.monotonic()
-    known = {(row["image"], row["network"]) for row in read(out)} if out.exists() else set()
+    known = done(out)
     with out.open("a", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, restval=NAN)
         if not known:
@@ -284,7 +306,7 @@ def write(out: Path, images: Iterator[Asked], removals: Sequence[str], budget: i
                 return
             if (asked.name, asked.network) in known:
                 continue
-            rows = list(rows_of(asked, removals, budget))
+            rows = list(rows_of(asked, removals, budget, sample))
             writer.writerows({"image": asked.name, "network": asked.network, **row} for row in rows)
             file.flush()
             print(
@@ -320,8 +342,10 @@ def scenes(weights: Sequence[Path], count: int) -> Iterator[Asked]:
             )
 
 
-def photos(folder: Path, networks: Sequence[str], masks: Path | None, count: int) -> Iterator[Asked]:
-    """Photographs, those first whose object is known, in 12 regions."""
+def photos(
+    folder: Path, networks: Sequence[str], masks: Path | None, count: int, regions: int, known: set[tuple[str, str]]
+) -> Iterator[Asked]:
+    """Photographs, those first whose object is known, of SLIC; without those that are known."""
     from captum_focalogic.segmenters import Slic
 
     paths = sorted([*folder.glob("*.jpg"), *folder.glob("*.JPEG")])
@@ -329,26 +353,45 @@ def photos(folder: Path, networks: Sequence[str], masks: Path | None, count: int
         paths.sort(key=lambda path: not (masks / f"{path.stem}.png").exists())
     for name, network, preprocess in map(load, networks):
         for path in paths[:count]:
+            if (path.stem, name) in known:
+                continue
             image = preprocess(Image.open(path).convert("RGB"))
             mask = None if masks is None else masks / f"{path.stem}.png"
             truth = None
             if mask is not None and mask.exists():
                 size = (image.shape[2], image.shape[1])
                 truth = np.asarray(Image.open(mask).convert("L").resize(size, Image.Resampling.NEAREST)) > 0
-            yield Asked(path.stem, name, network, image, np.asarray(Slic(12)(image)), truth)
+            yield Asked(path.stem, name, network, image, np.asarray(Slic(regions)(image)), truth)
+
+
+class ChannelsLast(nn.Module):
+    """A network in the layout in which convolutions take the least time on a processor."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """What the network says."""
+        return self.network(images.contiguous(memory_format=torch.channels_last))
 
 
 def load(name: str) -> tuple[str, Any, Callable[[Image.Image], torch.Tensor]]:
     """A network by name or by the path of a module: its name, itself, its preprocessing."""
     if not name.endswith(".py"):
         classifier: Classifier = find_classifier(name)
-        return name, classifier.forward, classifier.preprocess
+        return name, ChannelsLast(classifier.forward), classifier.preprocess
     spec = importlib.util.spec_from_file_location("network", name)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return Path(name).stem, module.load(), module.preprocess
+    return Path(name).stem, ChannelsLast(module.load()), module.preprocess
+
+
+def done(path: Path) -> set[tuple[str, str]]:
+    """Images and networks of which a file has rows."""
+    return {(row["image"], row["network"]) for row in read(path)} if path.exists() else set()
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -368,10 +411,12 @@ def tables(path: Path) -> str:
         for name in (*MEASURES, *across)
         if any(np.isfinite(float(row[name])) for rows in groups.values() for row in rows)
     ]
-    heads = ["network", "removal", "images", "evaluations", *shown]
+    heads = ["network", "removal", "images", "evaluations", "proved", *shown]
     lines = [heads, ["---"] * len(heads)]
     for (network, removal), rows in groups.items():
-        cells = [network, removal, str(len(rows)), f"{np.mean([float(row['evaluations']) for row in rows]):.0f}"]
+        proved = np.mean([row["smallest"] != "open" for row in rows])
+        asked = np.mean([float(row["evaluations"]) for row in rows])
+        cells = [network, removal, str(len(rows)), f"{asked:.0f}", f"{proved:.2f}"]
         for name in shown:
             values = np.array([float(row[name]) for row in rows])
             cells.append(f"{np.nanmean(values):.2f}" if np.isfinite(values).any() else "-")
@@ -399,18 +444,30 @@ def main() -> None:
     taken.add_argument("--networks", nargs="+", required=True)
     taken.add_argument("--masks", type=Path)
     taken.add_argument("--count", type=int, default=12)
+    taken.add_argument("--regions", type=int, default=8)
     for part in (drawn, taken):
-        part.add_argument("--budget", type=int, default=400)
+        part.add_argument("--budget", type=int, default=256)
+        part.add_argument("--sample", type=int, default=60)
         part.add_argument("--seconds", type=float, default=450)
     work.add_parser("tables").add_argument("out", type=Path)
     options = parser.parse_args()
+    keep_freed_memory()
     if options.work == "train":
         train(options.out, options.taught, options.steps, options.seconds, options.scenes)
     elif options.work == "scenes":
-        write(options.out, scenes(options.weights, options.count), REMOVALS, options.budget, options.seconds)
+        write(
+            options.out,
+            scenes(options.weights, options.count),
+            REMOVALS,
+            options.budget,
+            options.sample,
+            options.seconds,
+        )
     elif options.work == "photos":
-        found = photos(options.photos, options.networks, options.masks, options.count)
-        write(options.out, found, FILLS, options.budget, options.seconds)
+        found = photos(
+            options.photos, options.networks, options.masks, options.count, options.regions, done(options.out)
+        )
+        write(options.out, found, FILLS, options.budget, options.sample, options.seconds)
     else:
         print(tables(options.out))
 
