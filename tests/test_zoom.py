@@ -260,6 +260,29 @@ def test_a_coarse_state_is_known_in_the_finer_partition():
     assert len(masked.memory) == len(fine.memory) - 2
 
 
+def test_a_transformer_s_parts_are_whole_patches():
+    patches = torch.arange(36).reshape(6, 6).repeat_interleave(4, 0).repeat_interleave(4, 1)
+
+    class Leaves(Needs):
+        """Leaves patches out by itself: what is not there is not white."""
+
+        def forward_masked(self, images, kept):
+            return self.forward(torch.where(kept[:, None], images, torch.zeros_like(images)))
+
+        def patches(self, size):
+            assert size == (SIZE, SIZE)
+            return patches
+
+    mask = mask_of([(2, 3), (20, 20)])
+    focus, _ = zoomed(Leaves(mask), quarters(), levels=3, removal="tokens")
+    assert focus.zoom.second == "black"
+    assert len(focus.zoom.levels) >= 2
+    for level in focus.zoom.levels:
+        parts = level.focus.label_map
+        assert all(len(np.unique(parts[patches.numpy() == patch])) == 1 for patch in range(36))
+        assert level.focus.region_sets() == [cover(parts, mask)]
+
+
 def test_a_partition_that_is_not_finer_is_refused():
     image = torch.ones(1, 3, SIZE, SIZE)
     mask = torch.from_numpy(quarters())[None, None]

@@ -221,10 +221,11 @@ def scenes(out: Path, count: int) -> None:
     """The same for embedded scenes, whose objects are known."""
     classifier = demo("")
     with writing(out) as (writer, known):
+        # Of the class "other" nothing in the scene is the reason.
         for seed in range(count):
             if (f"scene {seed}", "demo") in known:
                 continue
-            scene = draw_scene(seed)
+            scene = draw_scene(seed, label=1 + seed % 2)
             image = torch.from_numpy(np.array(scene.image))
             image = image if image.shape[0] == 3 else image.permute(2, 0, 1).float() / 255
             # What decides is on its objects; which of them do, the rule says.

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("CONTRIBUTING.md", "docs/how-it-works.md", "docs/glossary.md", "docs/removal.md", "SECURITY.md")
+PAGES = (
+    "CONTRIBUTING.md",
+    "docs/how-it-works.md",
+    "docs/glossary.md",
+    "docs/removal.md",
+    "docs/zoom.md",
+    "SECURITY.md",
+)
 
 
 @pytest.mark.parametrize("page", PAGES)
