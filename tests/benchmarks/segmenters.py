@@ -1,0 +1,302 @@
+"""Compare segmenters on photographs: how well regions can say an object, and what they do to answers.
+
+    python tests/benchmarks/segmenters.py masks PHOTOS MASKS DEEPLAB.tflite
+    python tests/benchmarks/segmenters.py regions PHOTOS MASKS OUT.csv [--networks efficientnet-lite0 PATH/mobilenet.py]
+                                                                       [--photos judged]
+    python tests/benchmarks/segmenters.py answers PHOTOS MASKS OUT.csv [--networks …]
+    python tests/benchmarks/segmenters.py tables REGIONS.csv [ANSWERS.csv]
+
+PHOTOS has the JPEG files named below, of https://github.com/EliSchwartz/imagenet-sample-images: those of every
+sixteenth class (the 8th, the 24th, …) in which a semantic segmenter of Pascal VOC's classes finds an object of 5 to 85
+percent of the image whose mask follows it, as judged by eye before anything was measured. The settings of
+:class:`captum_focalogic.features.Features` were chosen on TUNED (masks with faults included) and are judged on JUDGED.
+MASKS gets, or has, a ``.png`` by a photo's stem, as the networks see it. A network is a classifier's name, or a module
+with ``load()`` and ``preprocess(image)``; ``answers`` needs two. Rows are written as they come and those that the file
+has are skipped, so a run can be broken off.
+
+- *IoU*: of the object with the union of regions that overlaps it best. *recall*: share of the object's border within 2
+  pixels of a border of regions; *length*: share of pixels on a border of regions, since longer borders meet more.
+- ``superpixels, colour`` joins the superpixels of ``features`` by colour alone: the rest is what the network adds.
+- Answers: ``explain_image`` with its defaults. ``features, other`` cuts by the other network's features: if regions of
+  a network's own flatter it, they make its answers look better than those do.
+- *size*: regions of the smallest sets; *area*, *precision*, *recall*: of the strongest, its share of the image, the
+  share of it on the object, the share of the object in it. *soundness*, *coverage*, *second fill*: see
+  ``docs/reliability.md``.
+"""
+
+import argparse
+import csv
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from math import nan
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.ndimage import distance_transform_edt
+from skimage.segmentation import find_boundaries
+from torch import nn
+from weightings import interval, load, read
+
+from captum_focalogic import explain_image
+from captum_focalogic.adjacency import join_alike
+from captum_focalogic.answer import Answer
+from captum_focalogic.errors import FocaLogicWarning
+from captum_focalogic.features import Features
+from captum_focalogic.images import image_tensor, open_image, resize_image, resize_labels
+from captum_focalogic.integrations.annotations import VOC_CLASSES
+from captum_focalogic.integrations.tflite import TfliteRunner
+from captum_focalogic.segmenters import Felzenszwalb, Grid, Quickshift, Slic, Watershed
+
+TUNED = (
+    *("n01677366_common_iguana", "n02013706_limpkin", "n02101388_Brittany_spaniel", "n02113023_Pembroke"),
+    *("n02443484_black-footed_ferret", "n02701002_ambulance", "n03623198_knee_pad", "n04136333_sarong"),
+    *("n02133161_American_black_bear", "n02817516_bearskin", "n03208938_disk_brake", "n04005630_prison"),
+    "n03690938_lotion",
+)
+JUDGED = (
+    *("n01514668_cock", "n01817953_African_grey", "n01873310_platypus", "n02089973_English_foxhound"),
+    *("n02093859_Kerry_blue_terrier", "n02106030_collie", "n02109525_Saint_Bernard", "n02120079_Arctic_fox"),
+    *("n02317335_starfish", "n02488702_colobus", "n02536864_coho", "n02791124_barber_chair"),
+    *("n03062245_cocktail_shaker", "n03916031_perfume", "n04069434_reflex_camera", "n04204347_shopping_cart"),
+    *("n04366367_suspension_bridge", "n04483307_trimaran", "n04532106_vestment", "n04584207_wig"),
+)
+
+COUNTS = (12, 24)
+NEAR = 2
+"""Pixels within which a border is found."""
+
+Cut = Callable[[torch.Tensor], np.ndarray]
+Known = set[tuple[str, ...]]
+"""Rows of a photo that the file has: network, segmenter and, of regions, how many were asked."""
+
+REGION_FIELDS = ("photo", "network", "segmenter", "asked", "regions", "iou", "recall", "length")
+ANSWER_FIELDS = (
+    *("photo", "network", "segmenter", "regions", "sets", "size", "area", "precision", "recall"),
+    *("soundness", "coverage", "second_fill", "evaluations"),
+)
+ANSWERS_BETTER = {"size": -1, "area": -1, "precision": 1, "recall": 1, "soundness": 1, "coverage": 1, "second_fill": 1}
+OTHER = "features, other"
+
+
+def blind(count: int) -> dict[str, Cut]:
+    """Segmenters that look at the image alone."""
+    fine = Features(count)
+    return {
+        "grid": Grid(*{12: (3, 4), 24: (4, 6)}[count]),
+        "slic": Slic(count),
+        "quickshift": Quickshift(count),
+        "watershed": Watershed(count),
+        "felzenszwalb": Felzenszwalb(count),
+        "superpixels, colour": lambda image: fine._cut(image, join_alike),
+    }
+
+
+def best_iou(label_map: np.ndarray, truth: np.ndarray) -> float:
+    """IoU of the object with the best union of regions: those in which it has the largest share, up to some share."""
+    regions = np.unique(label_map, return_inverse=True)[1].reshape(-1)
+    sizes = np.bincount(regions)
+    inside = np.bincount(regions, weights=truth.reshape(-1))
+    order = np.argsort(-inside / sizes, kind="stable")
+    return float((np.cumsum(inside[order]) / (truth.sum() + np.cumsum((sizes - inside)[order]))).max())
+
+
+def border_recall(label_map: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
+    """Share of the object's border near one of the regions, and the share of the image that the latter take."""
+    borders = find_boundaries(label_map, mode="thick")
+    sought = find_boundaries(truth, mode="thick")
+    near = distance_transform_edt(~borders) <= NEAR
+    return float(near[sought].mean()), float(borders.mean())
+
+
+def make_masks(photos: Path, masks: Path, segmenter: Path) -> None:
+    """Write the mask of the largest Pascal object in each photo, as networks see it (the middle 224 x 224 of 256)."""
+    runner = TfliteRunner(segmenter)
+    masks.mkdir(parents=True, exist_ok=True)
+    for name in (*TUNED, *JUDGED):
+        seen = _middle(Image.open(photos / f"{name}.JPEG").convert("RGB"))
+        found = runner(image_tensor(resize_image(open_image(seen), *runner.size))[None])[0]
+        classes = resize_labels(found.argmax(axis=-1) if found.ndim == 3 else found, 224, 224)
+        counts = np.bincount(classes.reshape(-1), minlength=len(VOC_CLASSES))
+        largest = int(counts[1:].argmax()) + 1
+        Image.fromarray(np.where(classes == largest, 255, 0).astype(np.uint8)).save(masks / f"{name}.png")
+
+
+def _middle(image: Image.Image) -> Image.Image:
+    scale = 256 / min(image.size)
+    width, height = (max(224, round(side * scale)) for side in image.size)
+    left, top = (width - 224) // 2, (height - 224) // 2
+    return image.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + 224, top + 224))
+
+
+def measure_regions(
+    image: torch.Tensor, truth: np.ndarray, networks: dict[str, nn.Module], known: Known
+) -> Iterator[dict[str, object]]:
+    """What the regions of each segmenter are worth, on one photo."""
+    for count in COUNTS:
+        cuts = {(name, "-"): cut for name, cut in blind(count).items()}
+        cuts |= {("features", name): Features(count, model=network) for name, network in networks.items()}
+        for (name, network), cut in cuts.items():
+            if (network, name, str(count)) in known:
+                continue
+            label_map = np.asarray(cut(image))
+            recall, length = border_recall(label_map, truth)
+            yield {
+                "network": network,
+                "segmenter": name,
+                "asked": count,
+                "regions": len(np.unique(label_map)),
+                "iou": best_iou(label_map, truth),
+                "recall": recall,
+                "length": length,
+            }
+
+
+def measure_answers(
+    image: torch.Tensor, truth: np.ndarray, networks: dict[str, nn.Module], known: Known
+) -> Iterator[dict[str, object]]:
+    """What is answered by regions of several segmenters, on one photo."""
+    for name, network in networks.items():
+        (other,) = (found for found in networks if found != name)
+        cuts = {
+            "slic": Slic(12),
+            "felzenszwalb": Felzenszwalb(12),
+            "features": Features(12, model=network),
+            OTHER: Features(12, model=networks[other]),
+        }
+        for cut_name, cut in cuts.items():
+            if (name, cut_name) in known:
+                continue
+            label_map = np.asarray(cut(image))
+            answer = explain_image(network, image, segmenter=label_map)
+            yield {"network": name, "segmenter": cut_name, **_answer_row(answer, label_map, truth)}
+
+
+def _answer_row(answer: Answer, label_map: np.ndarray, truth: np.ndarray) -> dict[str, object]:
+    focus, trust = answer.focus, answer.trust
+    row = {"regions": focus.num_regions, "sets": len(focus.final_states), "evaluations": focus.evaluated.total}
+    if not len(focus.final_states):
+        return row | dict.fromkeys(ANSWERS_BETTER, nan)
+    kept = np.isin(label_map, focus.region_ids[focus.strongest[0]])
+    return row | {
+        "size": int(focus.final_states.sum(axis=1).min()),
+        "area": kept.mean(),
+        "precision": truth[kept].mean() if kept.any() else nan,
+        "recall": kept[truth].mean(),
+        "soundness": nan if trust is None else trust.soundness.share,
+        "coverage": nan if trust is None else trust.coverage.share,
+        "second_fill": nan if trust is None or trust.second_fill is None else float(trust.second_fill.holds[0]),
+    }
+
+
+def measure(mode: str, photos: Path, masks: Path, out: Path, names: list[str], which: tuple[str, ...]) -> None:
+    """Write the rows of each photo."""
+    fields = REGION_FIELDS if mode == "regions" else ANSWER_FIELDS
+    rows = read(out) if out.exists() else []
+    loaded = {name: (network, preprocess) for name, network, preprocess in map(load, names)}
+    networks = {name: network.eval() for name, (network, _) in loaded.items()}
+    preprocess = next(iter(loaded.values()))[1]
+    with out.open("a", newline="") as file:
+        writer = csv.DictWriter(file, fields)
+        if not rows:
+            writer.writeheader()
+        for photo in which:
+            keys = ("network", "segmenter", "asked")[: 3 if mode == "regions" else 2]
+            known = {tuple(row[key] for key in keys) for row in rows if row["photo"] == photo}
+            # Both networks see the same middle of the photo, so that all segmenters cut the same pixels.
+            image = preprocess(Image.open(photos / f"{photo}.JPEG").convert("RGB"))
+            image = (image * 255).round() / 255
+            truth = np.asarray(Image.open(masks / f"{photo}.png")) > 0
+            measured = measure_regions if mode == "regions" else measure_answers
+            for row in measured(image, truth, networks, known):
+                writer.writerow({"photo": photo, **row})
+                file.flush()
+            print(photo, flush=True)
+
+
+def region_tables(rows: list[dict[str, str]]) -> str:
+    """Means by segmenter, the gain over SLIC with its 95 % interval, and figures for each photo."""
+    values: dict[str, dict[str, dict[str, dict[str, float]]]] = {
+        field: defaultdict(lambda: defaultdict(dict)) for field in REGION_FIELDS[5:]
+    }
+    for row in rows:
+        name = row["segmenter"] if row["network"] == "-" else f"features, {row['network']}"
+        for field, found in values.items():
+            found[name][row["asked"]][row["photo"]] = float(row[field])
+    photos = sorted({row["photo"] for row in rows})
+    lines = [f"{len(photos)} photos", ""]
+    heads = [f"{field}, {count}" for count in COUNTS for field in ("IoU", "over SLIC", "recall", "length")]
+    lines += [_line(["segmenter", *heads]), _line(["---"] * (1 + len(heads)))]
+    for name in values["iou"]:
+        cells = []
+        for count in map(str, COUNTS):
+            means = {field: np.mean(list(found[name][count].values())) for field, found in values.items()}
+            over = [[values["iou"][name][count][photo] - values["iou"]["slic"][count][photo]] for photo in photos]
+            cells += [f"{means['iou']:.3f}", interval(over), f"{means['recall']:.2f}", f"{means['length']:.2f}"]
+        lines.append(_line([name, *cells]))
+    chosen = [name for name in values["iou"] if name in ("slic", "felzenszwalb") or name.startswith("features")]
+    heads = [f"{name}, {count}" for count in COUNTS for name in chosen]
+    lines += ["", _line(["IoU", *heads]), _line(["---"] * (1 + len(heads)))]
+    for photo in photos:
+        cells = [f"{values['iou'][name][str(count)][photo]:.2f}" for count in COUNTS for name in chosen]
+        lines.append(_line([photo.partition("_")[2].replace("_", " "), *cells]))
+    return "\n".join(lines)
+
+
+def answer_tables(rows: list[dict[str, str]]) -> str:
+    """Means by network and segmenter, and the differences from SLIC and from the other network's features."""
+    by_cut: dict[str, dict[tuple[str, str], dict[str, float]]] = defaultdict(dict)
+    for row in rows:
+        by_cut[row["segmenter"]][row["photo"], row["network"]] = {name: float(row[name]) for name in ANSWERS_BETTER}
+    pairs = set.intersection(*(set(found) for found in by_cut.values()))
+    photos = sorted({photo for photo, _ in pairs})
+    lines = [f"{len(photos)} photos, {len(pairs)} pairs of photo and network", ""]
+    lines += [_line(["network", "segmenter", *ANSWERS_BETTER]), _line(["---"] * (2 + len(ANSWERS_BETTER)))]
+    for network in sorted({network for _, network in pairs}):
+        for name, found in by_cut.items():
+            means = [
+                np.nanmean([found[pair][field] for pair in pairs if pair[1] == network]) for field in ANSWERS_BETTER
+            ]
+            lines.append(_line([network, name, *(f"{mean:.2f}" for mean in means)]))
+    lines += ["", _line(["difference", *ANSWERS_BETTER]), _line(["---"] * (1 + len(ANSWERS_BETTER)))]
+    for one, other in (("features", "slic"), ("features", "felzenszwalb"), ("features", OTHER)):
+        cells = []
+        for field in ANSWERS_BETTER:
+            found = [
+                [by_cut[one][pair][field] - by_cut[other][pair][field] for pair in sorted(pairs) if pair[0] == photo]
+                for photo in photos
+            ]
+            cells.append(interval(found))
+        lines.append(_line([f"{one} less {other}", *cells]))
+    return "\n".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Make masks, measure, or print the tables of what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mode", choices=["masks", "regions", "answers", "tables"])
+    parser.add_argument("paths", nargs="+", type=Path)
+    parser.add_argument("--networks", nargs="+", default=["efficientnet-lite0"])
+    parser.add_argument("--photos", choices=["tuned", "judged"], default="judged")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", FocaLogicWarning)
+    if given.mode == "masks":
+        make_masks(*given.paths)
+    elif given.mode == "tables":
+        print(region_tables(read(given.paths[0])))
+        if len(given.paths) > 1:
+            print("\n" + answer_tables(read(given.paths[1])))
+    else:
+        which = TUNED if given.photos == "tuned" else JUDGED
+        measure(given.mode, *given.paths, given.networks, which)
+
+
+if __name__ == "__main__":
+    main()
