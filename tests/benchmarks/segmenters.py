@@ -17,8 +17,9 @@ has are skipped, so a run can be broken off.
 - *IoU*: of the object with the union of regions that overlaps it best. *recall*: share of the object's border within 2
   pixels of a border of regions; *length*: share of pixels on a border of regions, since longer borders meet more.
 - ``superpixels, colour`` joins the superpixels of ``features`` by colour alone: the rest is what the network adds.
-- Answers: ``explain_image`` with its defaults. ``features, other`` cuts by the other network's features: if regions of
-  a network's own flatter it, they make its answers look better than those do.
+- Answers: the smallest sets as ``explain_image`` finds them (mean colour, half of the probability, 12 regions), for at
+  most 200 evaluations, and 16 region sets of either kind for trust. ``features, other`` cuts by the other network's
+  features: if regions of a network's own flatter it, they make its answers look better than those do.
 - *size*: regions of the smallest sets; *area*, *precision*, *recall*: of the strongest, its share of the image, the
   share of it on the object, the share of the object in it. *soundness*, *coverage*, *second fill*: see
   ``docs/reliability.md``.
@@ -34,21 +35,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from photographs import Remembering, interval, line, load, read
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 from skimage.segmentation import find_boundaries
 from torch import nn
-from weightings import interval, load, read
 
-from captum_focalogic import explain_image
+from captum_focalogic import MaskedModel
 from captum_focalogic.adjacency import join_alike
-from captum_focalogic.answer import Answer
 from captum_focalogic.errors import FocaLogicWarning
 from captum_focalogic.features import Features
 from captum_focalogic.images import image_tensor, open_image, resize_image, resize_labels
 from captum_focalogic.integrations.annotations import VOC_CLASSES
 from captum_focalogic.integrations.tflite import TfliteRunner
+from captum_focalogic.masked_model import search
+from captum_focalogic.search.strategies import strategy_for
 from captum_focalogic.segmenters import Felzenszwalb, Grid, Quickshift, Slic, Watershed
+from captum_focalogic.trust import draw_sample
+from captum_focalogic.trust import measure as trusted
 
 TUNED = (
     *("n01677366_common_iguana", "n02013706_limpkin", "n02101388_Brittany_spaniel", "n02113023_Pembroke"),
@@ -65,6 +69,7 @@ JUDGED = (
 )
 
 COUNTS = (12, 24)
+BUDGET, SAMPLE = 200, 16
 NEAR = 2
 """Pixels within which a border is found."""
 
@@ -155,43 +160,54 @@ def measure_regions(
 
 
 def measure_answers(
-    image: torch.Tensor, truth: np.ndarray, networks: dict[str, nn.Module], known: Known
+    image: torch.Tensor, truth: np.ndarray, networks: dict[str, nn.Module], known: Known, ways: tuple[str, ...]
 ) -> Iterator[dict[str, object]]:
     """What is answered by regions of several segmenters, on one photo."""
     for name, network in networks.items():
         (other,) = (found for found in networks if found != name)
-        cuts = {
-            "slic": Slic(12),
-            "felzenszwalb": Felzenszwalb(12),
-            "features": Features(12, model=network),
-            OTHER: Features(12, model=networks[other]),
-        }
-        for cut_name, cut in cuts.items():
-            if (name, cut_name) in known:
-                continue
-            label_map = np.asarray(cut(image))
-            answer = explain_image(network, image, segmenter=label_map)
-            yield {"network": name, "segmenter": cut_name, **_answer_row(answer, label_map, truth)}
+        asked = Remembering(network).eval()
+        cuts = {"slic": Slic(12), "features": Features(12, model=network), OTHER: Features(12, model=networks[other])}
+        for way in ways:
+            if (name, way) not in known:
+                label_map = np.asarray(cuts[way](image))
+                yield {"network": name, "segmenter": way, **_answer_row(asked, image, label_map, truth)}
 
 
-def _answer_row(answer: Answer, label_map: np.ndarray, truth: np.ndarray) -> dict[str, object]:
-    focus, trust = answer.focus, answer.trust
+def _answer_row(network: nn.Module, image: torch.Tensor, label_map: np.ndarray, truth: np.ndarray) -> dict[str, object]:
+    mask = torch.from_numpy(label_map)[None, None]
+    models = {
+        fill: MaskedModel(network, image[None], fill, feature_mask=mask, criterion="top1+0.5", perturbations_per_eval=8)
+        for fill in ("mean", "black")
+    }
+    (result,) = search([models["mean"]], lambda count, most: strategy_for("auto", "smallest", count, most), BUDGET)
+    focus = models["mean"].focus(result, "smallest")
     row = {"regions": focus.num_regions, "sets": len(focus.final_states), "evaluations": focus.evaluated.total}
     if not len(focus.final_states):
         return row | dict.fromkeys(ANSWERS_BETTER, nan)
-    kept = np.isin(label_map, focus.region_ids[focus.strongest[0]])
+    strongest = focus.final_states[focus.strongest[:1]]
+    kept = np.isin(label_map, focus.region_ids[strongest[0]])
+    sample = draw_sample(focus.final_states, SAMPLE)
+    soundness, coverage, _ = trusted(sample, models["mean"].ask(sample.states).valid)
     return row | {
         "size": int(focus.final_states.sum(axis=1).min()),
         "area": kept.mean(),
         "precision": truth[kept].mean() if kept.any() else nan,
         "recall": kept[truth].mean(),
-        "soundness": nan if trust is None else trust.soundness.share,
-        "coverage": nan if trust is None else trust.coverage.share,
-        "second_fill": nan if trust is None or trust.second_fill is None else float(trust.second_fill.holds[0]),
+        "soundness": soundness.share,
+        "coverage": coverage.share,
+        "second_fill": float(models["black"].ask(strongest).valid[0]),
     }
 
 
-def measure(mode: str, photos: Path, masks: Path, out: Path, names: list[str], which: tuple[str, ...]) -> None:
+def measure(
+    mode: str,
+    photos: Path,
+    masks: Path,
+    out: Path,
+    names: list[str],
+    which: tuple[str, ...],
+    ways: tuple[str, ...] = (),
+) -> None:
     """Write the rows of each photo."""
     fields = REGION_FIELDS if mode == "regions" else ANSWER_FIELDS
     rows = read(out) if out.exists() else []
@@ -209,8 +225,8 @@ def measure(mode: str, photos: Path, masks: Path, out: Path, names: list[str], w
             image = preprocess(Image.open(photos / f"{photo}.JPEG").convert("RGB"))
             image = (image * 255).round() / 255
             truth = np.asarray(Image.open(masks / f"{photo}.png")) > 0
-            measured = measure_regions if mode == "regions" else measure_answers
-            for row in measured(image, truth, networks, known):
+            args = (image, truth, networks, known)
+            for row in measure_regions(*args) if mode == "regions" else measure_answers(*args, ways):
                 writer.writerow({"photo": photo, **row})
                 file.flush()
             print(photo, flush=True)
@@ -228,20 +244,20 @@ def region_tables(rows: list[dict[str, str]]) -> str:
     photos = sorted({row["photo"] for row in rows})
     lines = [f"{len(photos)} photos", ""]
     heads = [f"{field}, {count}" for count in COUNTS for field in ("IoU", "over SLIC", "recall", "length")]
-    lines += [_line(["segmenter", *heads]), _line(["---"] * (1 + len(heads)))]
+    lines += [line(["segmenter", *heads]), line(["---"] * (1 + len(heads)))]
     for name in values["iou"]:
         cells = []
         for count in map(str, COUNTS):
             means = {field: np.mean(list(found[name][count].values())) for field, found in values.items()}
             over = [[values["iou"][name][count][photo] - values["iou"]["slic"][count][photo]] for photo in photos]
             cells += [f"{means['iou']:.3f}", interval(over), f"{means['recall']:.2f}", f"{means['length']:.2f}"]
-        lines.append(_line([name, *cells]))
+        lines.append(line([name, *cells]))
     chosen = [name for name in values["iou"] if name in ("slic", "felzenszwalb") or name.startswith("features")]
     heads = [f"{name}, {count}" for count in COUNTS for name in chosen]
-    lines += ["", _line(["IoU", *heads]), _line(["---"] * (1 + len(heads)))]
+    lines += ["", line(["IoU", *heads]), line(["---"] * (1 + len(heads)))]
     for photo in photos:
         cells = [f"{values['iou'][name][str(count)][photo]:.2f}" for count in COUNTS for name in chosen]
-        lines.append(_line([photo.partition("_")[2].replace("_", " "), *cells]))
+        lines.append(line([photo.partition("_")[2].replace("_", " "), *cells]))
     return "\n".join(lines)
 
 
@@ -253,15 +269,15 @@ def answer_tables(rows: list[dict[str, str]]) -> str:
     pairs = set.intersection(*(set(found) for found in by_cut.values()))
     photos = sorted({photo for photo, _ in pairs})
     lines = [f"{len(photos)} photos, {len(pairs)} pairs of photo and network", ""]
-    lines += [_line(["network", "segmenter", *ANSWERS_BETTER]), _line(["---"] * (2 + len(ANSWERS_BETTER)))]
+    lines += [line(["network", "segmenter", *ANSWERS_BETTER]), line(["---"] * (2 + len(ANSWERS_BETTER)))]
     for network in sorted({network for _, network in pairs}):
         for name, found in by_cut.items():
             means = [
                 np.nanmean([found[pair][field] for pair in pairs if pair[1] == network]) for field in ANSWERS_BETTER
             ]
-            lines.append(_line([network, name, *(f"{mean:.2f}" for mean in means)]))
-    lines += ["", _line(["difference", *ANSWERS_BETTER]), _line(["---"] * (1 + len(ANSWERS_BETTER)))]
-    for one, other in (("features", "slic"), ("features", "felzenszwalb"), ("features", OTHER)):
+            lines.append(line([network, name, *(f"{mean:.2f}" for mean in means)]))
+    lines += ["", line(["difference", *ANSWERS_BETTER]), line(["---"] * (1 + len(ANSWERS_BETTER)))]
+    for one, other in (("features", "slic"), (OTHER, "slic"), ("features", OTHER)):
         cells = []
         for field in ANSWERS_BETTER:
             found = [
@@ -269,12 +285,8 @@ def answer_tables(rows: list[dict[str, str]]) -> str:
                 for photo in photos
             ]
             cells.append(interval(found))
-        lines.append(_line([f"{one} less {other}", *cells]))
+        lines.append(line([f"{one} less {other}", *cells]))
     return "\n".join(lines)
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -295,7 +307,11 @@ def main() -> None:
             print("\n" + answer_tables(read(given.paths[1])))
     else:
         which = TUNED if given.photos == "tuned" else JUDGED
-        measure(given.mode, *given.paths, given.networks, which)
+        if given.mode == "regions":
+            measure(given.mode, *given.paths, given.networks, which, ())
+        # What is asked of the most photos first.
+        for ways in (("slic", "features"), (OTHER,)) if given.mode == "answers" else ():
+            measure(given.mode, *given.paths, given.networks, which, ways)
 
 
 if __name__ == "__main__":
