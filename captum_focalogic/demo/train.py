@@ -90,7 +90,7 @@ def draw_training_set(config: TrainingConfig, show_progress: bool = False) -> Sc
 def train(
     config: TrainingConfig,
     scenes: SceneSet | None = None,
-    show_progress: bool = False,
+    show_progress: bool | str = False,
     network: Callable[[], nn.Module] = SceneNetwork,
     on_epoch: OnEpoch | None = None,
     progress: TrainingProgress | None = None,
@@ -102,8 +102,8 @@ def train(
     config : TrainingConfig
     scenes : SceneSet, optional
         The training set; drawn as the configuration says if not given.
-    show_progress : bool
-        Show a bar for the drawing and one for the steps.
+    show_progress : bool or str
+        Show a bar for the drawing and one for the steps; a text is what the latter begins with.
     network : callable
         Makes the network, whose initial weights the seed then fixes: images (N, 3, H, W) in [0, 1] to logits. The
         embedded architecture by default.
@@ -124,7 +124,7 @@ def train(
     InputError
         If there are fewer scenes than a batch holds.
     """
-    scenes = scenes or draw_training_set(config, show_progress)
+    scenes = scenes or draw_training_set(config, bool(show_progress))
     if len(scenes) < config.batch_size:
         raise InputError(f"{len(scenes)} scenes do not fill a batch of {config.batch_size}: give more scenes")
     generator = torch.Generator().manual_seed(config.seed)
@@ -148,7 +148,7 @@ def fit(
     losses_of_a_pass: Callable[[], Iterator[Tensor]],
     steps: int,
     config: TrainingConfig,
-    show_progress: bool = False,
+    show_progress: bool | str = False,
     on_epoch: OnEpoch | None = None,
     generator: torch.Generator | None = None,
     progress: TrainingProgress | None = None,
@@ -165,8 +165,8 @@ def fit(
         Batches of a pass.
     config : TrainingConfig
         Its epochs and learning rate are used.
-    show_progress : bool
-        Show a bar.
+    show_progress : bool or str
+        Show a bar; a text is what it begins with.
     on_epoch : callable, optional
         See :func:`train`.
     generator : torch.Generator, optional
@@ -194,7 +194,8 @@ def fit(
         # as if it had been told of every step: the next one is of this number
         schedule.load_state_dict({**schedule.state_dict(), "last_epoch": done * steps - 1, "_step_count": done * steps})
         schedule.step()
-    with tqdm(total=total, initial=done * steps, desc="training", unit="step", disable=not show_progress) as bar:
+    title = f"{show_progress}, training" if isinstance(show_progress, str) else "training"
+    with tqdm(total=total, initial=done * steps, desc=title, unit="step", disable=not show_progress) as bar:
         for epoch in range(done + 1, config.epochs + 1):
             for loss in losses_of_a_pass():
                 optimiser.zero_grad()

@@ -11,7 +11,18 @@ import numpy as np
 
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.demo.network import load_model
-from captum_focalogic.experiments.findings import Estimate, by_seed, change, moves, saved, stays_under_all
+from captum_focalogic.experiments.findings import (
+    Estimate,
+    about,
+    by_seed,
+    change,
+    mean_estimate,
+    moves,
+    saved,
+    stays_under_all,
+    untestable,
+    within,
+)
 from captum_focalogic.experiments.framework import (
     EVERY_SIZE,
     FEWEST,
@@ -159,7 +170,11 @@ def _conclude(config: Config, results: Sequence[Result]) -> Conclusion:
         f"stopped: share of the images whose search ended at its budget, {BUDGET:,} evaluations up to "
         f"{EXHAUSTIVE_REGIONS} regions and half as many above."
     )
-    findings = [*_costs(by), *_changes(by)]
+    findings = [
+        *about("pruned", _costs(by)),
+        *about("unchanged", _changes(by)),
+        *about("linear", [_linear(by)]),
+    ]
     return Conclusion([measure_table(measured, caption, "search", facts)], _figure(by), findings, _notes(config))
 
 
@@ -205,6 +220,12 @@ def _costs(by: Mapping[Pruning, Result]) -> list[Finding]:
                 claim = f"{pruning.beam} saves evaluations with {off.regions} regions (share)"
                 findings.append(moves(claim, "", evaluations_saved(by[off], by[pruning])))
     offs = [pruning for pruning in by if pruning.width is None]
+    most = max(offs, key=lambda pruning: pruning.regions, default=None)
+    width = int(BEAM.low)
+    if most is not None and replace(most, width=width) in by:
+        found = evaluations_saved(by[most], by[replace(most, width=width)])
+        claim = f"a beam of {width} saves an order of magnitude with {most.regions} regions (share)"
+        findings.append(within(claim, "", found, low=ORDER))
     for fewer, more in pairwise(offs):
         claim = f"{fewer.regions} regions in place of {more.regions} save evaluations without a beam (share)"
         findings.append(moves(claim, "", evaluations_saved(by[more], by[fewer])))
@@ -223,6 +244,36 @@ def _changes(by: Mapping[Pruning, Result]) -> list[Finding]:
                 claim = f"a beam leaves {measure} as it is, {off.regions} regions"
                 findings.append(stays_under_all(claim, reading, changes))
     return findings
+
+
+ORDER = 0.9
+"""Share of the evaluations from which on a beam saves an order of magnitude."""
+
+LINEAR = (0.75, 1.25)
+"""Exponents of the growth with the regions that count as about linear."""
+
+
+def _linear(by: Mapping[Pruning, Result]) -> Finding:
+    """Whether evaluations grow about linearly with the regions at the paper's beam: the slope of their logarithms."""
+    width = int(BEAM.low)
+    claim = f"evaluations grow about linearly with the regions at a beam of {width} (exponent)"
+    beams = [result for pruning, result in by.items() if pruning.width == width and pruning.scope == "state"]
+    if len(beams) < 2:
+        return untestable(claim, "", f"a beam of {width} was not tried with two numbers of regions")
+    return within(claim, "", by_seed(beams, _exponent), *LINEAR)
+
+
+def _exponent(results: Sequence[Result]) -> Estimate | None:
+    """Mean over images of the slope of log evaluations on log regions, by least squares."""
+    columns = [{row["id"]: row for row in result.rows.to_pylist()} for result in results]
+    slopes = []
+    for name in columns[0]:
+        rows = [column.get(name) for column in columns]
+        pairs = np.array([(row["num_regions"], row["evaluations"]) for row in rows if row and row["evaluations"]])
+        if len(pairs) == len(results) and len(set(pairs[:, 0])) > 1:
+            logs = np.log(pairs)
+            slopes.append(np.polyfit(logs[:, 0], logs[:, 1], 1)[0])
+    return mean_estimate(np.array(slopes))
 
 
 def _figure(by: Mapping[Pruning, Result]) -> Any:
@@ -295,6 +346,12 @@ def _notes(config: Config) -> list[str]:
 
 
 EXPERIMENT = Experiment(
-    "Efficiency", "figure 11 and section 3.6", _conditions, _conclude, sizes=EVERY_SIZE, images=_count
+    "Efficiency",
+    "figure 11 and section 3.6",
+    _conditions,
+    _conclude,
+    sizes=EVERY_SIZE,
+    images=_count,
+    judges=("pruned", "unchanged", "linear"),
 )
 """The experiment by name "efficiency"."""

@@ -1,7 +1,7 @@
 """How the paper's findings are held against what was measured: changes, stability, savings, rank correlations."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
 from typing import Any
@@ -63,6 +63,10 @@ class Estimate:
         return min(1.0, 2 * (beyond + 1) / (len(self.draws) + 1))
 
 
+ClaimTest = Callable[[str, str, Estimate | None], Finding]
+"""What makes a verdict of a claim, a reading of the final states and an estimate."""
+
+
 def over_seeds(estimates: Sequence[Estimate | None]) -> Estimate | None:
     """The mean of an estimate over seeds, with Student's interval; None unless two seeds have it or more."""
     known = [estimate for estimate in estimates if estimate is not None]
@@ -107,11 +111,15 @@ def change(first: Result, second: Result, column: str) -> Estimate | None:
 
 
 def _change(first: Result, second: Result, column: str) -> Estimate | None:
-    apart = _differences(first, second, "correct" if column == "accuracy" else column)
-    if len(apart) < FEWEST:
+    return mean_estimate(_differences(first, second, "correct" if column == "accuracy" else column))
+
+
+def mean_estimate(values: Floats) -> Estimate | None:
+    """The mean of values of as many images, with its bootstrap interval; None below :data:`FEWEST`."""
+    if len(values) < FEWEST:
         return None
-    low, high, draws = resampled(apart, confidence=0.95, resamples=10_000, seed=0)
-    return Estimate(float(apart.mean()), low, high, len(apart), draws)
+    low, high, draws = resampled(values, confidence=0.95, resamples=10_000, seed=0)
+    return Estimate(float(values.mean()), low, high, len(values), draws)
 
 
 def _differences(first: Result, second: Result, column: str) -> NDArray[np.float64]:
@@ -124,6 +132,11 @@ def _differences(first: Result, second: Result, column: str) -> NDArray[np.float
     values = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
     apart = values[:, 1] - values[:, 0]
     return np.asarray(apart[~np.isnan(apart)])
+
+
+def about(source: str, findings: Iterable[Finding]) -> list[Finding]:
+    """Findings that are about one of the paper's."""
+    return [replace(finding, source=source) for finding in findings]
 
 
 def falls(claim: str, reading: str, found: Estimate | None) -> Finding:
@@ -164,7 +177,18 @@ def _decided(claim: str, reading: str, found: Estimate | None, holds: bool, chan
 
 
 def stays_under_all(claim: str, reading: str, changes: Mapping[str, Estimate | None]) -> Finding:
-    """Confirmed if a measure stays under every condition that could be tested; the evidence says under which it does.
+    """Confirmed if a measure stays under every condition that could be tested; see :func:`holds_for_all`."""
+    return holds_for_all(claim, reading, changes, stays, "stays under")
+
+
+def holds_for_all(
+    claim: str,
+    reading: str,
+    changes: Mapping[str, Estimate | None],
+    test: ClaimTest,
+    holds: str = "holds against",
+) -> Finding:
+    """Confirmed if a test passes under every condition that could be tested; the evidence says under which it does.
 
     Parameters
     ----------
@@ -172,18 +196,22 @@ def stays_under_all(claim: str, reading: str, changes: Mapping[str, Estimate | N
         See :class:`~captum_focalogic.experiments.findings.Finding`.
     changes : mapping of str to Estimate
         The change by condition; None where too few images define it.
+    test : callable
+        Of one change, such as :func:`stays`.
+    holds : str
+        What the evidence says of the conditions that pass.
     """
-    found = {name: stays(claim, reading, change) for name, change in changes.items()}
+    found = {name: test(claim, reading, change) for name, change in changes.items()}
     tested = [name for name, finding in found.items() if finding.verdict != "not testable here"]
     if not tested:
         why = next((finding.evidence for finding in found.values()), "there is nothing to compare with")
         return untestable(claim, reading, why)
     held = [name for name in tested if found[name].verdict == "confirmed"]
-    parts = [f"stays under {len(held)} of {len(tested)}{_names(held)}"]
+    parts = [f"{holds} {len(held)} of {len(tested)}{_names(held)}"]
     parts += [f"{name} {changes[name]}" for name in tested if name not in held]
     parts += [f"{name}: {finding.evidence}" for name, finding in found.items() if name not in tested]
     chances = [found[name].chance for name in tested]
-    # all have to stay, so that the least certain decides
+    # all have to pass, so that the least certain decides
     chance = max((each for each in chances if each is not None), default=None)
     return Finding(claim, reading, "confirmed" if held == tested else "not confirmed", "; ".join(parts), chance)
 
@@ -209,11 +237,7 @@ def saved(before: NDArray[np.generic], after: NDArray[np.generic]) -> Estimate |
     """
     first, second = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
     some = first > 0
-    shares = 1 - second[some] / first[some]
-    if len(shares) < FEWEST:
-        return None
-    low, high, draws = resampled(shares, confidence=0.95, resamples=10_000, seed=0)
-    return Estimate(float(shares.mean()), low, high, len(shares), draws)
+    return mean_estimate(1 - second[some] / first[some])
 
 
 def saves(claim: str, found: Estimate | None, published: Published) -> Finding:

@@ -197,7 +197,7 @@ def fit_images(
     dataset: ItemDataset,
     how: FineTuning,
     what: str,
-    show_progress: bool,
+    show_progress: bool | str,
     epochs: range | None = None,
 ) -> None:
     """Train a module on images.
@@ -210,8 +210,8 @@ def fit_images(
     how : FineTuning
     what : str
         What the bar says.
-    show_progress : bool
-        Show a bar.
+    show_progress : bool or str
+        Show a bar; a text is what it begins with.
     epochs : range, optional
         Which of the passes to make, counted from 0, for a training in several stages; all by default.
     """
@@ -231,7 +231,8 @@ def fit_images(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: (1 + math.cos(math.pi * min(1.0, (before + step) / steps))) / 2
     )
-    for _ in tqdm(passes, desc=what, unit="epoch", disable=not show_progress):
+    title = f"{show_progress}, {what}" if isinstance(show_progress, str) else what
+    for _ in tqdm(passes, desc=title, unit="epoch", disable=not show_progress):
         for images, labels in loader:
             mirrored = torch.rand(len(images), generator=generator) < 0.5
             images[mirrored] = hflip(images[mirrored])

@@ -230,13 +230,13 @@ class Workspace:
         The experiment's own.
     engine : Engine, optional
         Who explains images; this process by default.
-    show_progress : bool
-        Show progress bars on standard error.
+    show_progress : bool or str
+        Show progress bars on standard error; a text is what they begin with.
     """
 
     folder: Path
     engine: Engine | None = None
-    show_progress: bool = False
+    show_progress: bool | str = False
 
     def study(self, name: str, plan: StudySettings, items: Sequence[Item]) -> "pa.Table":
         """The rows of a study in a subfolder of this name, made or completed."""
@@ -471,6 +471,8 @@ class Finding:
     chance : float, optional
         The p-value of its test (two-sided: it is 0.05 where the interval's bound is the claim's), on pages corrected
         for the number of findings; None where nothing was tested, or on every single image.
+    source : str
+        Which of the paper's findings it is about, a key of :data:`~captum_focalogic.experiments.published.FINDINGS`.
     """
 
     claim: str
@@ -478,6 +480,7 @@ class Finding:
     verdict: Verdict
     evidence: str
     chance: float | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -522,6 +525,9 @@ class Experiment:
         The sizes it has.
     images : callable
         How many images every condition explains at most.
+    judges : sequence of str
+        The paper's findings that it comes to a verdict about, or says why not: keys of
+        :data:`~captum_focalogic.experiments.published.FINDINGS`.
     """
 
     title: str
@@ -531,6 +537,7 @@ class Experiment:
     trains: bool = False
     sizes: Sequence[str] = ("embedded", "imagenet")
     images: Callable[[Config], int] = attrgetter("images")
+    judges: Sequence[str] = ()
 
     def check_size(self, config: Config) -> None:
         """Refuse a size that the experiment does not have.

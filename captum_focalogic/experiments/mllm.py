@@ -9,7 +9,7 @@ import torch
 
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.demo.rules import CLASS_NAMES
-from captum_focalogic.experiments.findings import untestable
+from captum_focalogic.experiments.findings import about, untestable
 from captum_focalogic.experiments.framework import (
     Conclusion,
     Condition,
@@ -214,7 +214,7 @@ def _findings(config: Config) -> list[Finding]:
     else:
         why = f"at most {IMAGES} images were asked about, and the paper has no numbers to hold them against"
     claim = "what multimodal language models look at (figure 10)"
-    return [untestable(claim, reading, why) for reading in READINGS]
+    return about("multimodal", (untestable(claim, reading, why) for reading in READINGS))
 
 
 def _notes(config: Config) -> list[str]:
@@ -233,5 +233,7 @@ def _notes(config: Config) -> list[str]:
     return notes
 
 
-EXPERIMENT = Experiment("Multimodal language models", "figure 10", _conditions, _conclude, images=_count)
+EXPERIMENT = Experiment(
+    "Multimodal language models", "figure 10", _conditions, _conclude, images=_count, judges=("multimodal",)
+)
 """The experiment by name "mllm"."""

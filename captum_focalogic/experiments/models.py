@@ -18,9 +18,14 @@ from captum_focalogic.demo.train import FIRST_TRAINING_SEED, TrainingConfig, dra
 from captum_focalogic.experiments import networks, published
 from captum_focalogic.experiments.findings import (
     FEWEST_MODELS,
+    ClaimTest,
+    about,
     accuracy_correlation,
     by_seed,
     chance_of_order,
+    change,
+    falls,
+    holds_for_all,
     matrices,
     rises,
     untestable,
@@ -41,7 +46,7 @@ from captum_focalogic.experiments.framework import (
 )
 from captum_focalogic.experiments.networks import Contrastive, train_contrastive, zero_shot
 from captum_focalogic.experiments.scenes import accuracy_on, fresh_scenes, scene_items, scene_plan, trained
-from captum_focalogic.experiments.tables import READINGS, error_bars, measure_table, new_figure
+from captum_focalogic.experiments.tables import READINGS, error_bars, legend_below, measure_table, new_figure
 from captum_focalogic.study import MEASURES
 from captum_focalogic.study.settings import setting_text
 from captum_focalogic.tables import Table
@@ -155,7 +160,11 @@ def _conclude(config: Config, results: Sequence[Result]) -> Conclusion:
         facts=facts,
         published={"the paper, Table 3": published.ARCHITECTURES},
     )
-    findings = [_finding(results, reading, whole) for whole in (True, False) for reading in READINGS]
+    findings = [
+        *about("accurate", (_finding(results, reading, whole) for whole in (True, False) for reading in READINGS)),
+        *_transformer(results),
+        *_zero_shot(results),
+    ]
     return Conclusion([table, _published()], _figure(results), findings, _notes(config, results))
 
 
@@ -184,6 +193,63 @@ def _finding(results: Sequence[Result], reading: str, whole: bool) -> Finding:
     return replace(finding, evidence=evidence)
 
 
+TRANSFORMERS = ("vit", "deit", "swin", "beit")
+"""Parts of the names of vision transformers."""
+
+ZERO_SHOT = ("zero-shot", "clip")
+"""Parts of the names of models that were never shown a class."""
+
+
+def _named(results: Sequence[Result], parts: Sequence[str]) -> list[Result]:
+    return [result for result in results if any(part in result.name.lower() for part in parts)]
+
+
+def _transformer(results: Sequence[Result]) -> list[Finding]:
+    """Whether a vision transformer trained on labels has the highest divergence of all models."""
+    zero_shot = _named(results, ZERO_SHOT)
+    found = [result for result in _named(results, TRANSFORMERS) if result not in zero_shot]
+    claim = "the vision transformer has a higher divergence than any other model"
+    return about("transformer", _against(claim, found, results, "divergence", rises))
+
+
+def _zero_shot(results: Sequence[Result]) -> list[Finding]:
+    """Whether a zero-shot model is less precise than those that were trained on labels, and diverges more."""
+    found = _named(results, ZERO_SHOT)
+    labelled = [result for result in results if result not in found]
+    convolutional = [result for result in labelled if result not in _named(results, TRANSFORMERS)]
+    precise = "the zero-shot model is less precise than any model trained on labels"
+    diverging = "the zero-shot model has a higher divergence than any convolutional network"
+    return about(
+        "zero-shot",
+        [
+            *_against(precise, found, labelled, "precision", falls),
+            *_against(diverging, found, convolutional, "divergence", rises),
+        ],
+    )
+
+
+def _against(
+    claim: str,
+    chosen: Sequence[Result],
+    others: Sequence[Result],
+    measure: str,
+    test: ClaimTest,
+) -> list[Finding]:
+    """Whether a measure differs between the first of the chosen and each other model, on the same images."""
+    others = [other for other in others if other not in chosen]
+    if not chosen or not others:
+        return [untestable(claim, reading, "there is no such model among these") for reading in READINGS]
+    return [
+        holds_for_all(
+            claim,
+            reading,
+            {other.name: change(other, chosen[0], f"{reading}_{measure}") for other in others},
+            test,
+        )
+        for reading in READINGS
+    ]
+
+
 def _right_and_precise(results: Sequence[Result], reading: str, whole: bool) -> tuple[NDArray[np.bool_], Floats]:
     """Whether each model is right about each image, and its precision; only where all are right, unless whole."""
     right, precision = matrices(results, f"{reading}_precision")
@@ -199,8 +265,7 @@ def _figure(results: Sequence[Result]) -> Any:
                 _mark(panel, result, f"{reading}_{measure}", place, reading == "smallest")
         panel.set_xlabel("accuracy")
         panel.set_title(measure, fontsize=9)
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    legend_below(figure, panels[0])
     return figure
 
 
@@ -245,5 +310,13 @@ def _notes(config: Config, results: Sequence[Result]) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment("Architectures", "Table 3 and figure 8", _conditions, _conclude, trains=True, sizes=EVERY_SIZE)
+EXPERIMENT = Experiment(
+    "Architectures",
+    "Table 3 and figure 8",
+    _conditions,
+    _conclude,
+    trains=True,
+    sizes=EVERY_SIZE,
+    judges=("accurate", "transformer", "zero-shot"),
+)
 """Several architectures, one line each."""

@@ -168,7 +168,7 @@ class Contrastive(nn.Module):
 def train_contrastive(
     config: TrainingConfig,
     scenes: Iterable[Scene],
-    show_progress: bool = False,
+    show_progress: bool | str = False,
     progress: TrainingProgress | None = None,
 ) -> Contrastive:
     """Train on scenes and captions of their objects; images lose regions as those of the classifiers do.
@@ -179,8 +179,8 @@ def train_contrastive(
         What is said of an image that lost regions is always about what is left.
     scenes : iterable of Scene
         May be a generator.
-    show_progress : bool
-        Show a bar.
+    show_progress : bool or str
+        Show a bar; a text is what it begins with.
     progress : TrainingProgress, optional
         Where a training goes on that was broken off.
 

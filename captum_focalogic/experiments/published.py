@@ -81,6 +81,61 @@ MATCHING_IOU = Published(0.7, 0.7, "section 3.4")
 MATCHED_IOU = Published(0.95, 1.0, "section 3.4")
 """Intersection over union of most regions that were matched."""
 
+
+@dataclass(frozen=True)
+class PublishedFinding:
+    """What the paper concludes in words.
+
+    Attributes
+    ----------
+    section : str
+        Where.
+    says : str
+        What, in our words.
+    """
+
+    section: str
+    says: str
+
+
+FINDINGS: Mapping[str, PublishedFinding] = {
+    name: PublishedFinding(section, says)
+    for name, section, says in (
+        ("alternatives", "4.2", "several final states, joined by AND and OR, say more than highlighted regions"),
+        ("decisive", "3.2", "the regions of a final state keep the prediction, and none of them can be dropped"),
+        ("black box", "2.2", "outputs are enough"),
+        ("aligned", "4.2", "the focus lies on the object more precisely than that of GradCAM and of LIME"),
+        ("sensitive", "4.3", "a model's errors show in its focus, where GradCAM and LIME still point at the object"),
+        ("biased", "4.3", "biased training: precision and recall fall"),
+        ("perturbed", "4.3", "noise: precision falls a little, recall and divergence rise"),
+        ("attacked", "4.3", "attack: precision falls, recall stays, divergence rises"),
+        ("diverging", "4.4", "the specialised model's divergence grows in training, the broad one's does not"),
+        ("concentrating", "4.4 and C.1", "both models' focus becomes more precise in training"),
+        ("recall in training", "C.1", "recall is high from the start of training on"),
+        (
+            "specialised",
+            "4.4",
+            "the specialised model is more accurate than the broad one, but less precise, with less recall",
+        ),
+        ("accurate", "4.5", "more accurate models are more precise"),
+        ("transformer", "4.5", "the vision transformer has the highest divergence"),
+        (
+            "zero-shot",
+            "4.5",
+            "zero-shot models are less precise, with a divergence above that of the convolutional network",
+        ),
+        ("stable", "4.6", "focuses are alike under several settings of the segmenter"),
+        ("finer", "4.6", "finer segmentation refines focuses more"),
+        ("blind", "4.6", "a grid that is blind to the image changes focuses"),
+        ("multimodal", "4.6", "multimodal language models can be explained alike"),
+        ("pruned", "4.6", "a beam saves time by orders of magnitude"),
+        ("unchanged", "4.6", "a beam leaves the measures as they are"),
+        ("linear", "4.6", "at a beam of 10, cost grows about linearly with the regions"),
+        ("fewer", "3.6", "coarser segmentation and merging save 20 to 40 % of the regions"),
+    )
+}
+"""The qualitative findings, by a name that the findings of experiments refer to."""
+
 EPOCHS = Published(50, 50, "figures 6 and 7")
 """Epochs over which training is followed."""
 

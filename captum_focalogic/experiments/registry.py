@@ -13,6 +13,7 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.experiments.findings import corrected
 from captum_focalogic.experiments.framework import (
     Conclusion,
+    Condition,
     Config,
     Embedded,
     Experiment,
@@ -92,10 +93,7 @@ def run_experiment(
     folder = Path(out)
     places = _runs(config, folder, seeds)
     experiment.warn_of_few(config)
-    results = [
-        [condition.run(Workspace(place, engine, show_progress)) for condition in experiment.conditions(seeded)]
-        for place, seeded in places
-    ]
+    results = [_run_conditions(experiment.conditions(seeded), place, engine, show_progress) for place, seeded in places]
     outcome = experiment.conclude(config, [_pooled(runs) for runs in zip(*results, strict=True)])
     notes = [*outcome.notes, *(_SEEDS if seeds > 1 else ())]
     outcome = replace(outcome, findings=corrected(outcome.findings), notes=notes)
@@ -119,6 +117,17 @@ def _runs(config: Config, folder: Path, seeds: int) -> list[tuple[Path, Config]]
         )
     numbers = range(config.seed, config.seed + seeds)
     return [(folder / f"seed-{number}", replace(config, seed=number)) for number in numbers]
+
+
+def _run_conditions(
+    conditions: Sequence[Condition[Any]], folder: Path, engine: Engine | None, show_progress: bool
+) -> list[Any]:
+    """What each condition gives; its bars say which of how many it is."""
+    bars = [f"{number} of {len(conditions)}, {one.name}" for number, one in enumerate(conditions, start=1)]
+    return [
+        condition.run(Workspace(folder, engine, bar if show_progress else False))
+        for condition, bar in zip(conditions, bars, strict=True)
+    ]
 
 
 def _pooled(runs: Sequence[Any]) -> Any:

@@ -1,6 +1,7 @@
 """Models that look at the wrong thing: trained on biased images, shown noise, or attacked."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from itertools import cycle
 from pathlib import Path
@@ -13,7 +14,7 @@ from captum_focalogic.demo.rules import ObjectKind
 from captum_focalogic.demo.scenes import SceneConfig, draw_scene
 from captum_focalogic.demo.train import FIRST_TRAINING_SEED, TrainingConfig
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments.findings import Estimate, change, falls, falls_a_little, rises, stays, untestable
+from captum_focalogic.experiments.findings import ClaimTest, change, falls, falls_a_little, rises, stays, untestable
 from captum_focalogic.experiments.finetuning import FineTuning, class_folders, fine_tuned
 from captum_focalogic.experiments.framework import (
     Conclusion,
@@ -39,7 +40,7 @@ from captum_focalogic.experiments.perturbations import (
     imagenet_categories,
     perturbed_condition,
 )
-from captum_focalogic.experiments.published import ATTACK_SUCCESS, SCENARIOS, PublishedLine
+from captum_focalogic.experiments.published import ATTACK_SUCCESS, PROMPTS, SCENARIOS, UNBIASED_CLASSES, PublishedLine
 from captum_focalogic.experiments.scenes import accuracy_on, fresh_scenes, scene_items, scene_plan, trained
 from captum_focalogic.experiments.tables import READINGS, measure_bars, measure_table
 from captum_focalogic.ground_truth import MaskFiles
@@ -47,7 +48,7 @@ from captum_focalogic.metrics import DEFAULT_THRESHOLDS
 from captum_focalogic.study import StudySettings, image_folder
 from captum_focalogic.tables import Table
 
-ExpectedFinding = tuple[str, str, str, Callable[[str, str, Estimate | None], Finding]]
+ExpectedFinding = tuple[str, str, str, ClaimTest]
 """The condition, the measure, what the paper found in words, and how it is tested."""
 
 Conditions = list[Condition[Result] | Condition[Result | MissingResult]]
@@ -83,6 +84,9 @@ MASKED_SHARE = 0.5
 """Share of the embedded training images that lose regions while their class stays (random erasing)."""
 
 _EMBEDDED_NOTES = [
+    f"The paper biases three of ten classes of ImageNet: {', '.join(PROMPTS)} among {', '.join(UNBIASED_CLASSES)}. The "
+    "embedded size has scenes of two rules in their place, both biased, for three networks with one of the paper's "
+    "kinds of bias each: on the object's colour, on the background, on an accompanying object.",
     "Biases of the embedded scenes. Colour: colours of the rules' objects are on nothing else. Background: scenes of "
     "class 1 are on sand, those of class 2 on slate, no others are. Companion: scenes of class 1 also show a white "
     "star, those of class 2 a teal disc, no others do. The rule holds in every training scene all the same, so that a "
@@ -245,7 +249,11 @@ def _conclude(config: Config, results: Sequence[Result | MissingResult]) -> Conc
     facts = {name: form for name, form in shown.items() if any(name in result.facts for result in done)}
     title = "Means with 95 % intervals (bootstrap over images); the paper's are of ResNet18 on photographs."
     table = measure_table(done, title, "scenario", facts, _published())
-    findings = [finding_of(results, claim, reading) for claim in CLAIMS for reading in READINGS]
+    findings = [
+        replace(finding_of(results, claim, reading), source=_source(claim[0]))
+        for claim in CLAIMS
+        for reading in READINGS
+    ]
     return Conclusion([table, _answers(done)], measure_bars(done), findings, _notes(config, results))
 
 
@@ -271,6 +279,11 @@ def finding_of(results: Sequence[Result | MissingResult], claim: ExpectedFinding
     if isinstance(against, MissingResult):
         return untestable(says, reading, against.why)
     return test(says, reading, change(against, found, f"{reading}_{measure}"))
+
+
+def _source(condition: str) -> str:
+    """Which of the paper's findings a condition is about."""
+    return condition.partition("-")[0]
 
 
 def _answers(results: Sequence[Result]) -> Table:
@@ -315,4 +328,11 @@ def _capped(results: Sequence[Result | MissingResult]) -> str:
     return f"{shares[0]:.0%} of the images keep their class even there." if shares else ""
 
 
-EXPERIMENT = Experiment("Biased, perturbed and attacked", "Table 2 and figure 5", _conditions, _conclude, trains=True)
+EXPERIMENT = Experiment(
+    "Biased, perturbed and attacked",
+    "Table 2 and figure 5",
+    _conditions,
+    _conclude,
+    trains=True,
+    judges=("biased", "perturbed", "attacked"),
+)

@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.scenes import SceneConfig
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments.findings import Estimate, change, moves, saved, saves, stays, stays_under_all
+from captum_focalogic.experiments.findings import (
+    Estimate,
+    about,
+    change,
+    holds_for_all,
+    moves,
+    rises,
+    saved,
+    saves,
+    stays,
+    stays_under_all,
+)
 from captum_focalogic.experiments.framework import (
     EVERY_SIZE,
     Conclusion,
@@ -39,7 +50,7 @@ from captum_focalogic.experiments.segmentations import (
     merging_steps,
     savings_table,
 )
-from captum_focalogic.experiments.tables import READINGS, draw_bars, measure_table, new_figure
+from captum_focalogic.experiments.tables import READINGS, draw_bars, legend_below, measure_table, new_figure
 from captum_focalogic.ground_truth import Match
 from captum_focalogic.logic import absorb
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Thresholds, behaviour, focus_precision, focus_recall
@@ -210,7 +221,7 @@ def _conclude(config: Config, results: Sequence[Any]) -> Conclusion:
         _threshold_table(shown),
         savings_table(counts, "Regions of an image, before and after.", REGIONS_SAVED),
     ]
-    findings = [*_stability(ways, by_name), *_saving(counts)]
+    findings = [*_stability(ways, by_name), *_finer(ways, by_name), *about("fewer", _saving(counts))]
     return Conclusion(tables, _figure(studies, shown), findings, _notes(config, counts))
 
 
@@ -230,13 +241,31 @@ def _stability(ways: Sequence[Segmentation], by_name: Mapping[str, Result]) -> l
         for measure in MEASURES if chosen else ():
             for reading in READINGS:
                 changes = _changes(chosen, by_name, f"{reading}_{measure}")
-                findings.append(stays_under_all(f"{measure} stays {when}", reading, changes))
+                findings += about("stable", [stays_under_all(f"{measure} stays {when}", reading, changes)])
     for way in (way for way in ways if way.kind == "stress"):
         for measure in MEASURES:
             for reading in READINGS:
                 found = change(by_name[way.against], by_name[way.name], f"{reading}_{measure}")
-                findings.append(moves(f"{measure} does not stay under stress ({way.name})", reading, found))
+                claim = f"{measure} does not stay under stress ({way.name})"
+                findings += about("blind", [moves(claim, reading, found)])
     return findings
+
+
+def _finer(ways: Sequence[Segmentation], by_name: Mapping[str, Result]) -> list[Finding]:
+    """Whether precision rises where the same segmenter makes more regions."""
+
+    def regions(name: str) -> float:
+        return by_name[name].mean("num_regions").value
+
+    finer = [way for way in ways if way.kind == "setting" and regions(way.name) > regions(way.against)]
+    claim = "precision rises where the same segmenter cuts more finely"
+    return about(
+        "finer",
+        (
+            holds_for_all(claim, reading, _changes(finer, by_name, f"{reading}_precision"), rises, "rises under")
+            for reading in READINGS
+        ),
+    )
 
 
 def _saving(counts: Counts) -> list[Finding]:
@@ -326,7 +355,6 @@ def _figure(studies: Sequence[Result], shown: Sequence[Result]) -> Any:
     panels[3].axvline(MATCHING_IOU.low, color="#333", lw=0.8, ls=":")
     panels[3].set_xlabel("IoU of regions on the object")
     panels[3].set_ylabel("share of them up to here")
-    panels[3].legend(frameon=False, fontsize=6)
     for panel, measure in zip(panels[4:], MEASURES[:2], strict=True):
         for result in shown:
             for kind, dashes in (("iou", "-"), ("coverage", "--")):
@@ -336,7 +364,7 @@ def _figure(studies: Sequence[Result], shown: Sequence[Result]) -> Any:
         panel.set_ylim(0, 1.02)
         panel.set_xlabel("threshold")
         panel.set_title(f"{measure}, smallest", fontsize=9)
-    panels[4].legend(frameon=False, fontsize=6)
+    legend_below(figure, panels[0], *panels[3:5])
     return figure
 
 
@@ -363,6 +391,11 @@ def _notes(config: Config, counts: Counts) -> list[str]:
 
 
 EXPERIMENT = Experiment(
-    "Stability under segmentation", "figure 9 and section 3.6", _conditions, _conclude, sizes=EVERY_SIZE
+    "Stability under segmentation",
+    "figure 9 and section 3.6",
+    _conditions,
+    _conclude,
+    sizes=EVERY_SIZE,
+    judges=("stable", "finer", "blind", "fewer"),
 )
 """The experiment by name "stability"."""

@@ -89,13 +89,23 @@ def new_figure(columns: int, width: float = 9.0, height: float = 3.0, rows: int 
 
 def measure_bars(results: Sequence[Result]) -> Any:
     """Precision, recall and divergence of each condition, one bar a reading, with intervals."""
-    figure, panels = new_figure(len(MEASURES), height=0.9 + 0.42 * len(results))
+    figure, panels = new_figure(len(MEASURES), height=1.2 + 0.42 * len(results))
     draw_bars(panels, results)
+    legend_below(figure, panels[0])
     return figure
 
 
+def legend_below(figure: Any, *panels: Any) -> None:
+    """One legend for all panels, under them, where it hides nothing; each name once."""
+    named: dict[str, Any] = {}
+    for panel in panels:
+        for handle, name in zip(*panel.get_legend_handles_labels(), strict=True):
+            named.setdefault(name, handle)
+    figure.legend(list(named.values()), list(named), loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+
+
 def draw_bars(panels: Sequence[Any], results: Sequence[Result]) -> None:
-    """What :func:`measure_bars` shows, in panels of another figure, one a measure."""
+    """What :func:`measure_bars` shows, in panels of another figure, one a measure; without a legend."""
     for panel, measure in zip(panels, MEASURES, strict=True):
         for shift, reading in zip((-0.2, 0.2), READINGS, strict=True):
             means = [result.mean(f"{reading}_{measure}") for result in results]
@@ -107,7 +117,6 @@ def draw_bars(panels: Sequence[Any], results: Sequence[Result]) -> None:
         panel.set_yticks(range(len(results)), [result.name for result in results] if panel is panels[0] else [])
         panel.invert_yaxis()
         panel.set_xlabel(measure)
-    panels[0].legend(frameon=False, fontsize=7)
 
 
 def error_bars(means: Sequence[Mean]) -> list[list[float]]:

@@ -16,7 +16,7 @@ from captum_focalogic.demo.network import SceneNetwork
 from captum_focalogic.demo.scenes import SceneConfig, draw_scene
 from captum_focalogic.demo.train import FIRST_TRAINING_SEED, TrainingConfig, train
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments.findings import Estimate, change, rises, untestable
+from captum_focalogic.experiments.findings import ClaimTest, Estimate, about, change, falls, rises, stays, untestable
 from captum_focalogic.experiments.finetuning import (
     HELD_OUT,
     CheckpointedTraining,
@@ -42,7 +42,7 @@ from captum_focalogic.experiments.framework import (
 )
 from captum_focalogic.experiments.published import EPOCHS
 from captum_focalogic.experiments.scenes import ALL_CLASSES, accuracy_on, fresh_scenes, scene_items, scene_plan
-from captum_focalogic.experiments.tables import READINGS, error_bars, measure_table, new_figure
+from captum_focalogic.experiments.tables import READINGS, error_bars, legend_below, measure_table, new_figure
 from captum_focalogic.integrations.weights import RANDOM
 from captum_focalogic.study import MEASURES, Item, data_from_text
 from captum_focalogic.study.settings import setting_text
@@ -80,11 +80,15 @@ MOST_TESTED = 5_000
 
 _SCENES = SceneConfig(size=64)
 
-_CLAIMS = (
-    (SPECIALISED, "divergence", "specialised model: divergence grows in training"),
-    (SPECIALISED, "precision", "specialised model: focus becomes more precise in training"),
-    (BROAD, "precision", "broad model: focus becomes more precise in training"),
+_CLAIMS: tuple[tuple[str, str, str, str, ClaimTest], ...] = (
+    ("diverging", SPECIALISED, "divergence", "specialised model: divergence grows in training", rises),
+    ("diverging", BROAD, "divergence", "broad model: divergence stays in training", stays),
+    ("concentrating", SPECIALISED, "precision", "specialised model: focus becomes more precise in training", rises),
+    ("concentrating", BROAD, "precision", "broad model: focus becomes more precise in training", rises),
+    ("recall in training", SPECIALISED, "recall", "specialised model: recall stays in training", stays),
+    ("recall in training", BROAD, "recall", "broad model: recall stays in training", stays),
 )
+"""The paper's finding, the model, the measure, what is claimed, and how it is tested."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -353,15 +357,46 @@ def _conclude(config: Config, results: Sequence[Result]) -> Conclusion:
         facts={RIGHT: ".1%"},
     )
     findings = [
-        _finding(followed[name], measure, claim, reading, followed[BROAD] if measure == "divergence" else None)
-        for name, measure, claim in _CLAIMS
+        replace(
+            _finding(followed[name], measure, claim, reading, _beside(followed, name, measure), test), source=source
+        )
+        for source, name, measure, claim, test in _CLAIMS
         for reading in READINGS
     ]
+    findings += about("specialised", _last(*(followed[name].results[-1] for name in (BROAD, SPECIALISED))))
     return Conclusion([table, _changes(followed)], _figure(followed), findings, _notes(config, followed))
 
 
+def _beside(followed: Mapping[str, TrainingCurve], name: str, measure: str) -> TrainingCurve | None:
+    """The other training, which stands beside the specialised one's divergence."""
+    return followed[BROAD] if (name, measure) == (SPECIALISED, "divergence") else None
+
+
+def _last(broad: Result, specialised: Result) -> list[Finding]:
+    """The specialised model against the broad one, each as it is in the end."""
+    more = "in the end the specialised model is more accurate than the broad one"
+    accuracy = rises(more, "", change(broad, specialised, "accuracy"))
+    return [
+        accuracy,
+        *(
+            falls(
+                f"in the end the specialised model has a lower {measure} than the broad one",
+                reading,
+                change(broad, specialised, f"{reading}_{measure}"),
+            )
+            for measure in ("precision", "recall")
+            for reading in READINGS
+        ),
+    ]
+
+
 def _finding(
-    followed: TrainingCurve, measure: str, claim: str, reading: str, beside: TrainingCurve | None = None
+    followed: TrainingCurve,
+    measure: str,
+    claim: str,
+    reading: str,
+    beside: TrainingCurve | None = None,
+    test: ClaimTest = rises,
 ) -> Finding:
     start = followed.start()
     if start is None:
@@ -369,7 +404,7 @@ def _finding(
     if start == len(followed.results) - 1:
         return untestable(claim, reading, "only the last checkpoint is sufficiently trained")
     column = f"{reading}_{measure}"
-    finding = rises(claim, reading, followed.change(column))
+    finding = test(claim, reading, followed.change(column))
     evidence = f"{finding.evidence}, {followed.span()}, right in both"
     later = followed.change(column, share=LATER)
     if later is not None and followed.start(LATER) != start:
@@ -438,7 +473,7 @@ def _figure(followed: Mapping[str, TrainingCurve]) -> Any:
         panel.set_xticks(epochs, [str(epoch) for epoch in epochs])
         panel.minorticks_off()
         panel.set_xlabel("epochs")
-    panels[0].legend(frameon=False, fontsize=7)
+    legend_below(figure, panels[0])
     return figure
 
 
@@ -466,5 +501,12 @@ def _notes(config: Config, followed: Mapping[str, TrainingCurve]) -> list[str]:
     ]
 
 
-EXPERIMENT = Experiment("Focus in training", "figures 6, 7, 12 and 13", _conditions, _conclude, trains=True)
+EXPERIMENT = Experiment(
+    "Focus in training",
+    "figures 6, 7, 12 and 13",
+    _conditions,
+    _conclude,
+    trains=True,
+    judges=("diverging", "concentrating", "recall in training", "specialised"),
+)
 """Checkpoints of a broad and of a specialised model."""

@@ -118,13 +118,16 @@ def run_items(
     out: str | Path,
     *,
     engine: Engine | None = None,
-    show_progress: bool = False,
+    show_progress: bool | str = False,
     shard_rows: int = 256,
     shard_seconds: float = 10.0,
     retry: bool = True,
     redo_changed: bool = False,
 ) -> "pa.Table":
-    """Explain items under settings that are made; see :func:`run_study` for everything else."""
+    """Explain items under settings that are made; see :func:`run_study` for everything else.
+
+    ``show_progress`` may be a text, which the bar then begins with.
+    """
     check_items(items)
     kept: dict[str, Any] = {"shard_rows": shard_rows, "shard_seconds": shard_seconds, "retry": retry}
     with open_store(out, settings.record(items), **kept) as store:
@@ -177,16 +180,17 @@ class Progress:
     ----------
     total, done : int
         Images of the study, and those finished by earlier runs.
-    shown : bool
-        Whether to show anything.
+    shown : bool or str
+        Whether to show anything; a text is what the bar begins with.
     """
 
-    def __init__(self, total: int, done: int, shown: bool) -> None:
+    def __init__(self, total: int, done: int, shown: bool | str) -> None:
         self.evaluations = 0
         self.errors = 0
         self._start = time.monotonic()
         # rate and time left are about this run: smoothing=0 averages over it, since groups come in bursts
-        self._bar = tqdm(total=total, initial=done, unit="image", desc="study", smoothing=0, disable=not shown)
+        title = shown if isinstance(shown, str) else "study"
+        self._bar = tqdm(total=total, initial=done, unit="image", desc=title, smoothing=0, disable=not shown)
 
     def judged(self, count: int) -> None:
         """So many more states were evaluated."""

@@ -4,13 +4,15 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from makers import draw_photo_masks, draw_photos
 from scipy import stats
 from studies import TINY, tiny_imagenet
 
-from captum_focalogic.compare import characteristics, figure, summarise
+from captum_focalogic.compare import Measures, Method, MethodResult, characteristics, figure, summarise
 from captum_focalogic.demo.network import load_model
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import InputError
@@ -132,6 +134,7 @@ def test_the_embedded_size_runs_and_continues(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(baselines, "compare", lambda *_, **__: pytest.fail("everything was there"))
     again, _ = run_experiment("baselines", config, tmp_path)
     assert [table.rows for table in again.tables] == [table.rows for table in outcome.tables]
+    assert {found.source for found in outcome.findings} == set(baselines.EXPERIMENT.judges)
     verdicts = {(found.claim, found.reading): found.verdict for found in outcome.findings}
     assert verdicts["FocaLogic's regions keep the prediction", "irreducible"] == "confirmed"
     assert verdicts["none of FocaLogic's regions can be dropped", "smallest"] == "confirmed"
@@ -154,3 +157,25 @@ def test_the_imagenet_size_runs(tmp_path: Path) -> None:
     assert [result["name"] for result in fields["results"]] == list(methods)
     assert all(result["measures"]["precision"] is not None for result in fields["results"])
     assert "compared on fewer than 10 images" in (out / "baselines.md").read_text()
+
+
+def _measured(name: str, explanations: int, precision: float) -> MethodResult:
+    measures = Measures(1, 0.0, 0.1, True, True, True, explanations, 0.5, 0.5, precision=precision)
+    return MethodResult(Method(name, lambda _: None), None, np.zeros(1, dtype=bool), measures)
+
+
+def test_alternatives_and_precision_are_compared_image_by_image() -> None:
+    def series(ours: float, gradcam: float) -> Series:
+        results = [
+            _measured("FocaLogic", 3, ours),
+            _measured("GradCAM", 1, gradcam),
+            _measured("LIME", 2, 0.5),
+        ]
+        return Series("own budget", [SimpleNamespace(results=results)] * 12, {})
+
+    several = baselines._several(series(0.9, 0.4), "FocaLogic", "irreducible")
+    assert (several.verdict, several.evidence) == ("confirmed", "+1.000 [+1.000, +1.000], 12 images")
+    assert baselines._aligned(series(0.9, 0.4), "FocaLogic", "irreducible").verdict == "confirmed"
+    worse = baselines._aligned(series(0.9, 0.95), "FocaLogic", "irreducible")
+    assert worse.verdict == "not confirmed"
+    assert worse.evidence == "holds against 1 of 2 (LIME); GradCAM -0.050 [-0.050, -0.050]"

@@ -71,6 +71,7 @@ def test_a_beam_as_wide_as_the_image_changes_nothing_and_a_narrow_one_saves(smal
     folder, outcome, *_ = small
     wide, off = (read_rows(folder / "runs" / f"6 regions, {name}").to_pylist() for name in ("beam 20", "off"))
     assert [row["final_states"] for row in wide] == [row["final_states"] for row in off]
+    assert {found.source for found in outcome.findings} == set(efficiency.EXPERIMENT.judges)
     verdicts = {(found.claim, found.reading): found.verdict for found in outcome.findings}
     assert verdicts["beam 20 saves evaluations with 6 regions (share)", ""] == "not confirmed"
     assert verdicts["4 regions in place of 6 save evaluations without a beam (share)", ""] == "confirmed"
@@ -93,3 +94,34 @@ def test_the_imagenet_size_runs(tmp_path: Path) -> None:
     assert [row["error"] for row in rows] == [None, None]
     assert all(row["num_regions"] == 3 and row["evaluations"] <= 8 for row in rows)
     assert "defined for fewer than 10 images" in (out / "efficiency.md").read_text()
+
+
+def _searched(regions: list[int], evaluations: list[int], width: int | None) -> Result:
+    ids = [f"{number}" for number in range(len(regions))]
+    return Result(f"{width}", table_of({"id": ids, "num_regions": regions, "evaluations": evaluations}))
+
+
+@pytest.mark.parametrize(("power", "verdict"), [(1, "confirmed"), (2, "not confirmed")])
+def test_growth_with_the_regions_is_an_exponent(power: int, verdict: str) -> None:
+    """Evaluations are 3 M^power for M regions: the slope of their logarithms is the power."""
+    by = {Pruning(count, 10): _searched([count] * 12, [3 * count**power] * 12, 10) for count in (6, 8, 12)}
+    found = efficiency._linear(by)
+    assert found.verdict == verdict
+    assert float(found.evidence.split()[0]) == pytest.approx(power, abs=1e-3)
+
+
+def test_an_order_of_magnitude_is_nine_tenths() -> None:
+    def saved(after: int) -> str:
+        by = {
+            Pruning(8, None): _searched([8] * 12, [1_000] * 12, None),
+            Pruning(8, 10): _searched([8] * 12, [after] * 12, 10),
+        }
+        verdicts = {found.claim: found.verdict for found in efficiency._costs(by)}
+        return verdicts["a beam of 10 saves an order of magnitude with 8 regions (share)"]
+
+    assert (saved(50), saved(150)) == ("confirmed", "not confirmed")
+
+
+def test_growth_is_not_told_from_one_number_of_regions() -> None:
+    found = efficiency._linear({Pruning(6, 10): _searched([6] * 12, [20] * 12, 10)})
+    assert found.verdict == "not testable here"

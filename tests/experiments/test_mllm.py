@@ -52,6 +52,7 @@ def test_the_embedded_size_runs_and_continues(tmp_path: Path, monkeypatch: pytes
     header, (line, *_) = outcome.tables[0].header, outcome.tables[0].rows
     assert line[header.index("empty")] == f"{empty / 2:.0%}"
     assert {found.verdict for found in outcome.findings} == {"not testable here"}
+    assert {found.source for found in outcome.findings} == set(mllm.EXPERIMENT.judges)
     assert "random" in outcome.findings[0].evidence
     monkeypatch.setattr(mllm, "random_chat", lambda *_: pytest.fail("everything was there"))
     again, _ = run_experiment("mllm", config, tmp_path)

@@ -10,9 +10,10 @@ pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("filelock", reason="needs filelock (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
 from makers import run_command, save_half_objects
-from studies import TINY
+from studies import TINY, table_of
 
 from captum_focalogic.experiments import Embedded, ImageNet, models, networks, run_experiment
+from captum_focalogic.experiments.framework import Result
 from captum_focalogic.experiments.networks import ARCHITECTURES
 from captum_focalogic.study import StudyError
 
@@ -81,7 +82,8 @@ def test_named_models_on_a_folder_of_images(images: Path, tmp_path: Path) -> Non
     for name, parameters in (("torchvision:resnet18", "11,689,512"), ("torchvision:squeezenet1_1", "1,235,496")):
         row = rows[name, "smallest"]
         assert (row["images"], row["parameters"]) == ("2", parameters)
-    assert [found.verdict for found in outcome.findings] == ["not testable here"] * 4
+    assert [found.verdict for found in outcome.findings] == ["not testable here"] * 10
+    assert {found.source for found in outcome.findings} == set(models.EXPERIMENT.judges)
     assert "2 models" in outcome.findings[0].evidence
     # two of the six cells are wholly in the left half, and two by half, which counts: at most 4 of 6 regions
     settings = json.loads((tmp_path / "out/runs/torchvision-resnet18/settings.json").read_text())
@@ -105,3 +107,35 @@ def test_dry_runs_say_what_would_be_done(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_the_scenes_have_the_side_that_the_networks_are_made_for() -> None:
     assert models._SCENES.size == networks.SIDE
+
+
+def _result(name: str, precision: float, divergence: float) -> Result:
+    ids = [f"{number}" for number in range(12)]
+    values = {
+        f"{reading}_{measure}": [value] * 12
+        for reading in ("irreducible", "smallest")
+        for measure, value in (("precision", precision), ("divergence", divergence))
+    }
+    return Result(name, table_of({"id": ids, "correct": [True] * 12, **values}))
+
+
+def test_transformers_and_zero_shot_models_are_held_against_each_other_model() -> None:
+    results = [_result("small ResNet", 0.7, 0.04), _result("small ViT", 0.7, 0.08), _result("zero-shot", 0.6, 0.05)]
+    said = {
+        (found.claim, found.reading): found for found in (*models._transformer(results), *models._zero_shot(results))
+    }
+    assert len(said) == 6
+    assert {found.verdict for found in said.values()} == {"confirmed"}
+    diverging = said["the vision transformer has a higher divergence than any other model", "smallest"]
+    assert diverging.evidence == "holds against 2 of 2 (small ResNet, zero-shot)"
+    # as precise as the others, and no more divergent than the convolutional network
+    alike = models._zero_shot([*results[:2], _result("open_clip:ViT-B-32@imagenet", 0.7, 0.03)])
+    assert {found.verdict for found in alike} == {"not confirmed"}
+    assert "small ResNet -0.010" in alike[-1].evidence
+
+
+def test_without_such_a_model_there_is_no_verdict() -> None:
+    results = [_result("small ResNet", 0.7, 0.04), _result("small DenseNet", 0.7, 0.04)]
+    found = [*models._transformer(results), *models._zero_shot(results)]
+    assert {each.verdict for each in found} == {"not testable here"}
+    assert {each.evidence for each in found} == {"there is no such model among these"}

@@ -1,6 +1,8 @@
 """What the paper published, held against values typed by hand from its tables and sections."""
 
-from captum_focalogic.experiments import published
+from pathlib import Path
+
+from captum_focalogic.experiments import NAMES, find_experiment, published
 from captum_focalogic.experiments.efficiency import prunings
 from captum_focalogic.experiments.framework import ImageNet
 from captum_focalogic.experiments.segmentations import embedded_segmentations, merging_steps
@@ -71,3 +73,24 @@ def test_the_settings_that_are_tried_are_the_papers() -> None:
     assert list(merging_steps("sam:vit_h"))[::2] == ["15 points a side", "9 points"]
     assert published.BEAM.low in {pruning.width for pruning in prunings()}
     assert published.EPOCHS.low == ImageNet.epochs
+
+
+def test_no_finding_of_the_paper_is_left_unjudged() -> None:
+    judged = {name: find_experiment(name).judges for name in NAMES}
+    assert {source for sources in judged.values() for source in sources} == set(published.FINDINGS)
+    assert all(judged.values())
+
+
+def test_the_findings_are_those_of_sections_4_2_to_4_6_and_what_they_rest_on() -> None:
+    sections = {finding.section for finding in published.FINDINGS.values()}
+    assert {"4.2", "4.3", "4.4", "4.5", "4.6"} <= sections
+    assert len({finding.says for finding in published.FINDINGS.values()}) == len(published.FINDINGS)
+
+
+def test_the_page_of_experiments_says_where_each_finding_is_judged() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("|")]
+    for name in NAMES:
+        for source in find_experiment(name).judges:
+            finding = published.FINDINGS[source]
+            assert f"| {finding.says} | {finding.section} | [{name}](results/{name}.md) |" in lines

@@ -8,14 +8,16 @@ import pytest
 
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 pytest.importorskip("matplotlib", reason="needs matplotlib (the study extra)")
-from studies import TINY
+from studies import GRID, TINY, patch_items
+from tiny_models import Brightest
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.experiments import Embedded, ImageNet, run_experiment
 from captum_focalogic.experiments.baselines import Series
-from captum_focalogic.experiments.framework import MissingResult, Result
-from captum_focalogic.experiments.registry import _pooled, how
+from captum_focalogic.experiments.framework import Condition, MissingResult, Result, Workspace
+from captum_focalogic.experiments.registry import _pooled, _run_conditions, how
 from captum_focalogic.study import read_rows
+from captum_focalogic.study.settings import StudySettings, model_factory
 
 
 def test_the_command_is_told_that_was_run() -> None:
@@ -76,3 +78,15 @@ def test_seeds_are_for_scenes() -> None:
         run_experiment("models", ImageNet("nowhere", images=20), "nowhere", seeds=2)
     with pytest.raises(InputError, match="seeds must be"):
         run_experiment("models", SMALL, "nowhere", seeds=0)
+
+
+def test_bars_say_which_of_how_many_conditions_they_are_of(tmp_path: Path) -> None:
+    bars = [Condition(name, "", lambda workspace: workspace.show_progress) for name in ("vanilla", "biased")]
+    assert _run_conditions(bars, tmp_path, None, True) == ["1 of 2, vanilla", "2 of 2, biased"]
+    assert _run_conditions(bars, tmp_path, None, False) == [False, False]
+
+
+def test_a_studys_bar_begins_with_what_it_is_called(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = StudySettings(model_factory(Brightest()), GRID, False)
+    Workspace(tmp_path, show_progress="3 of 9, biased").study("a", settings, patch_items(2))
+    assert "3 of 9, biased: 100%" in capsys.readouterr().err

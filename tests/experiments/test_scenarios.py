@@ -42,6 +42,7 @@ def column(rows, name):
 def test_every_finding_is_tested_on_the_rows(embedded):
     folder, outcome, _ = embedded
     assert len(outcome.findings) == 2 * len(CLAIMS) == 24
+    assert {found.source for found in outcome.findings} == set(EXPERIMENT.judges)
     runs = {path.name: read_rows(path) for path in (folder / "runs").iterdir()}
     measured = 0
     for finding, (condition, measure, says, _) in zip(

@@ -76,6 +76,7 @@ def test_every_kind_of_change_is_decided_for_both_readings(small) -> None:
     _, outcome, *_ = small
     claims = [(found.claim, found.reading) for found in outcome.findings]
     assert ("precision stays when the same segmenter is set otherwise", "smallest") in claims
+    assert {found.source for found in outcome.findings} == set(stability.EXPERIMENT.judges)
     assert ("recall does not stay under stress (grid 3x3)", "irreducible") in claims
     stays = {
         found.claim: found.verdict

@@ -255,6 +255,7 @@ def test_a_named_model_on_images_goes_on_from_the_last_checkpoint(images: Path, 
         f"{name}, epoch {epoch}" for name in ("broad", "specialised") for epoch in (1, 2)
     ]
     assert {row["images"] for row in rows} == {"1"}
+    assert {found.source for found in outcome.findings} == set(training.EXPERIMENT.judges)
     assert {found.verdict for found in outcome.findings} == {"not testable here"}
     made = tmp_path / "out/made"
     first, last = (load_file(made / f"broad, epoch {epoch}.safetensors") for epoch in (1, 2))
@@ -280,3 +281,15 @@ def test_what_cannot_be_trained_is_said(images: Path, tmp_path: Path) -> None:
     curve = training.image_trainings(on_images(images))[1]
     with pytest.raises(InputError, match="has 1; give a folder of ImageNet"):
         curve.setup(Workspace(tmp_path / "out"), 1)
+
+
+def test_the_trainings_are_held_against_each_other_as_they_end() -> None:
+    broad = result("broad, epoch 4", 0.9, [True] * 12, [0.1] * 12)
+    worse = broad.mapped(
+        lambda rows: rows.set_column(
+            rows.column_names.index("smallest_recall"), "smallest_recall", pa.array([0.3] * 12, pa.float64())
+        )
+    )
+    verdicts = {(found.claim, found.reading): found.verdict for found in training._last(broad, worse)}
+    assert verdicts["in the end the specialised model has a lower recall than the broad one", "smallest"] == "confirmed"
+    assert sorted(verdicts.values()) == ["confirmed", *["not confirmed"] * 4]
