@@ -142,7 +142,9 @@ def run_items(
     return read_rows(out)
 
 
-def _work(settings: StudySettings, items: Sequence[Item], store: Store, engine: Engine, show_progress: bool) -> None:
+def _work(
+    settings: StudySettings, items: Sequence[Item], store: Store, engine: Engine, show_progress: bool | str
+) -> None:
     """Have the groups explained in which some image is not done."""
     groups = settings.groups(items, store.done)
     if not groups:
