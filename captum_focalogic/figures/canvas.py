@@ -147,13 +147,27 @@ def print_ids(image: Image.Image, canvas: Canvas, region_ids: Ints, names: Mappi
         where = canvas.covers(np.array([region]))
         if not where.any():
             continue
-        depth = ndimage.distance_transform_edt(np.pad(where, 1))[1:-1, 1:-1]
-        y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+        x, y, _ = widest(where)
         name = "" if names is None else names.get(region, "")
         # With a name below it, the number moves up by half a line.
         haloed(draw, (float(x), float(y)), str(region), font, "md" if name else "mm")
         if name:
             haloed(draw, (float(x), float(y)), name, small, "ma")
+
+
+def depth_of(mask: Bools) -> NDArray[np.float64]:
+    """Distance of every pixel of an area from its border, that of the image included, (H, W)."""
+    return np.asarray(ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1])
+
+
+def widest(mask: Bools) -> tuple[int, int, float]:
+    """Where an area is widest, x and y, and how far from its border that is; no pixel outside its box is nearer."""
+    (box,) = ndimage.find_objects(mask.astype(np.int8)) or [None]
+    if box is None:
+        return 0, 0, 0.0
+    depth = depth_of(mask[box])
+    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    return int(x) + box[1].start, int(y) + box[0].start, float(depth[y, x])
 
 
 def haloed(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, font: Any, anchor: str) -> None:

@@ -15,7 +15,18 @@ from scipy import ndimage
 
 from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import InputError
-from captum_focalogic.figures.canvas import INK, PAGE, Canvas, Colour, Ints, backdrop, font_of, wrapped
+from captum_focalogic.figures.canvas import (
+    INK,
+    PAGE,
+    Canvas,
+    Colour,
+    Ints,
+    backdrop,
+    depth_of,
+    font_of,
+    widest,
+    wrapped,
+)
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import Shrink, resize_image, resize_labels
 from captum_focalogic.levels import part_names
@@ -317,9 +328,8 @@ def _print_numbers(
             rows, columns = np.ogrid[: free.shape[0], : free.shape[1]]
             free = free & ((rows - y) ** 2 + (columns - x) ** 2 > (radius + 2) ** 2)
     for region in [region for region in region_ids[~state].tolist() if region not in names]:
-        depth = _depth(canvas.covers(np.array([region])) & free)
-        y, x = (int(each) for each in np.unravel_index(int(depth.argmax()), depth.shape))
-        if depth[y, x] > 0.45 * max(small.size, small.getlength(str(region))):
+        x, y, depth = widest(canvas.covers(np.array([region])) & free)
+        if depth > 0.45 * max(small.size, small.getlength(str(region))):
             draw.text((x, y), str(region), fill=_QUIET, font=small, anchor="mm")
 
 
@@ -330,7 +340,7 @@ def _place_beside(
     if not mask.any():
         return None
     away, nearest = ndimage.distance_transform_edt(~mask, return_indices=True)
-    room = _depth(free) > radius + 2
+    room = depth_of(free) > radius + 2
     if not room.any():
         return None
     y, x = (int(each) for each in np.unravel_index(int(np.where(room, away, np.inf).argmin()), mask.shape))
@@ -343,8 +353,3 @@ def _place_beside(
     met = int(mask[line[:, 0], line[:, 1]].argmax())
     last = line[max(0, met - 1)]
     return (x, y), (int(last[1]), int(last[0]))
-
-
-def _depth(mask: Bools) -> NDArray[np.float64]:
-    """Distance of every pixel of an area from its border, that of the image included."""
-    return np.asarray(ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1])

@@ -8,6 +8,7 @@ from scipy import ndimage
 
 from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import InputError
+from captum_focalogic.figures.canvas import widest
 
 Point = tuple[int, int]
 
@@ -83,10 +84,9 @@ def outlines(label_map: ArrayLike, region_ids: ArrayLike) -> Outlines:
 
 
 def _outline(mask: Bools, left: int, top: int) -> Outline:
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    x, y, _ = widest(mask)
     path = "".join(_path(loop, 2 * left, 2 * top) for loop in _loops(mask))
-    return Outline(path, (2 * (int(x) + left) + 1, 2 * (int(y) + top) + 1))
+    return Outline(path, (2 * (x + left) + 1, 2 * (y + top) + 1))
 
 
 def _loops(mask: Bools) -> list[list[Point]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.figures.canvas import Canvas, backdrop, with_caption
+from captum_focalogic.figures.canvas import Canvas, backdrop, widest, with_caption
 
 LABELS = np.repeat(np.repeat([[-2, 0], [5, 9]], 10, axis=0), 10, axis=1)
 GREY = np.full((3, 20, 20), 0.5)
@@ -37,3 +37,21 @@ def test_without_an_image_regions_are_told_apart() -> None:
 def test_long_captions_are_broken() -> None:
     image = backdrop(None, LABELS).resize((200, 200))
     assert with_caption(image, "word " * 60).height > with_caption(image, "word").height > image.height
+
+
+def test_an_area_is_widest_where_its_border_is_farthest() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        mask = np.zeros((9, 12), dtype=np.bool_)
+        rows, columns = np.sort(rng.integers(0, (10, 13), (2, 2)), axis=0).T
+        mask[slice(*rows), slice(*columns)] = rng.random((np.ptp(rows), np.ptp(columns))) < 0.8
+        # Every pixel outside, those around the image included.
+        outside = np.argwhere(~np.pad(mask, 1)) - 1
+        far = [min((np.hypot(*(outside - pixel).T)).tolist()) for pixel in np.argwhere(mask)]
+        x, y, depth = widest(mask)
+        if far:
+            assert mask[y, x]
+            assert depth == pytest.approx(max(far))
+            assert min(np.hypot(*(outside - (y, x)).T)) == pytest.approx(max(far))
+        else:
+            assert depth == 0
