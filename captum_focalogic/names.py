@@ -85,6 +85,8 @@ TABLE: dict[NamedKind, dict[str, str]] = {
     },
     "ground truth": {
         "masks:FOLDER": "captum_focalogic.ground_truth:MaskFiles.from_text",
+        "coco:FILE.json": "captum_focalogic.integrations.annotated:CocoTruth.from_text",
+        "voc:FOLDER": "captum_focalogic.integrations.annotated:VocTruth.from_text",
         "grounded-sam[:DETECTOR]": "captum_focalogic.integrations.grounding:GroundedSam.from_text",
         "sam3[:MODEL]": "captum_focalogic.integrations.grounding:Sam3Truth.from_text",
         "PATH/MODULE.py:NAME": "captum_focalogic.integrations.user_module:FromFile.from_text",
@@ -96,7 +98,10 @@ TABLE: dict[NamedKind, dict[str, str]] = {
 }
 """How a name is written (what stands in brackets may be left out), and what makes the thing."""
 
-ADOPTED = {"transformers": "captum_focalogic.integrations.transformers:adopted"}
+ADOPTED = {
+    "timm": "captum_focalogic.integrations.timm:adopted",
+    "transformers": "captum_focalogic.integrations.transformers:adopted",
+}
 """Packages whose models bring what belongs to a classifier with them, and what makes one of such an object."""
 
 GROUPS: dict[NamedKind, str] = {

@@ -159,8 +159,8 @@ Truth = Annotated[
     typer.Option(
         metavar="NAME",
         help="Where the object is: own (what the data says), none, masks:FOLDER (for a/b.jpg the mask "
-        "FOLDER/a/b.png), grounded-sam or sam3 (found by the class's name), PATH/MODULE.py:NAME, a function of "
-        "(item, image) that returns masks.",
+        "FOLDER/a/b.png), coco:FILE.json, voc:FOLDER, grounded-sam or sam3 (found by the class's name), "
+        "PATH/MODULE.py:NAME, a function of (image, label, name) that returns masks.",
     ),
 ]
 Progress = Annotated[bool, typer.Option("--progress/--no-progress", help="Show a progress bar on standard error.")]

@@ -208,6 +208,15 @@ class CocoAnnotations:
     def __len__(self) -> int:
         return len(self._images)
 
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """What the objects are called."""
+        return tuple(self._categories.values())
+
+    def has(self, image: int | str) -> bool:
+        """Whether there is such an image, as for :meth:`truth`."""
+        return (self._id(image) if isinstance(image, str) else image) in self._images
+
     def truth(self, image: int | str) -> GroundTruth:
         """The objects of an image, given by its id, its file name or its path.
 

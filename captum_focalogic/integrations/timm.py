@@ -45,15 +45,31 @@ def load_classifier(name: str, weights: str | Path | None = None, labels: Sequen
         model: Any = _create(timm, name, published=True)
     else:
         model, _ = load_with_head(partial(_create, timm, name), weights, labels, name)
+    return _classifier(timm, model.eval().requires_grad_(False), name, labels)
+
+
+def adopted(model: Any) -> Classifier | None:
+    """The classifier of a model of timm as it is, with its preprocessing and names; None where it says neither."""
+    settings = getattr(model, "pretrained_cfg", None)
+    if not settings or not int(getattr(model, "num_classes", 0) or 0):
+        return None
+    return _classifier(_timm(), model, settings.get("architecture") or type(model).__name__)
+
+
+def _classifier(timm: Any, model: Any, name: str, labels: Sequence[str] | None = None) -> Classifier:
     settings = timm.data.resolve_model_data_config(model)
-    if settings["input_size"][0] != 3:
-        raise InputError(f"{name} takes {settings['input_size'][0]} channels; this needs a model of colour images")
-    return Classifier.fitted(
-        Normalised(model, list(settings["mean"]), list(settings["std"])).eval().requires_grad_(False),
-        _fit(timm, settings),
-        known_labels(labels, _labels(timm, model), int(model.num_classes), name),
-        f"timm:{name}",
-    )
+    first = next((layer for layer in model.modules() if isinstance(layer, nn.Conv2d)), None)
+    channels = settings["input_size"][0] if first is None else first.in_channels
+    if channels not in (1, 3):
+        raise InputError(f"{name} takes {channels} channels; this needs a model of images in colour or grey")
+    mean, std = list(settings["mean"]), list(settings["std"])
+    if channels == 1:
+        # timm sums the weights of the three channels, and is normalised by the mean of theirs.
+        mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
+    normalised = Normalised(model, mean, std)
+    normalised.training = model.training
+    known = known_labels(labels, _labels(timm, model), int(model.num_classes), name)
+    return Classifier.fitted(normalised, _fit(timm, settings), known, f"timm:{name}")
 
 
 def classifier_from_text(text: str, weights: str | Path | None = None) -> Classifier:

@@ -54,8 +54,13 @@ class Local:
     def run(self, settings: StudySettings, groups: Sequence[Group], on_judged: OnJudged) -> Iterator[list[Row]]:
         """See :meth:`Engine.run`."""
         explainer = Explainer(settings)
-        for prepared in self._prepared(explainer, groups):
-            yield explainer.rows(prepared, on_judged)
+        for number, prepared in enumerate(self._prepared(explainer, groups)):
+            if not number:
+                explainer.check_first(prepared)
+            rows = explainer.rows(prepared, on_judged)
+            if not number:
+                explainer.check_labels([item for group in groups for _, item in group])
+            yield rows
 
     def _prepared(self, explainer: Explainer, groups: Sequence[Group]) -> Iterator[list[Prepared | Row]]:
         if not self.loaders:

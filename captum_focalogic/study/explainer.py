@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from captum_focalogic.arrays import Labels
 from captum_focalogic.classifier import Classifier
-from captum_focalogic.errors import BrokenModelError, InputError
+from captum_focalogic.errors import BrokenModelError, InputError, warn
 from captum_focalogic.focus import Focus
 from captum_focalogic.ground_truth import GroundTruth, MatchedRegions, as_ground_truth, match_regions
 from captum_focalogic.masked_model import MaskedModel, search
@@ -26,7 +26,7 @@ from captum_focalogic.segmenters import ForwardPass, Grid, LabelMapFile, Segment
 from captum_focalogic.study.items import Item, Sample
 from captum_focalogic.study.probes import answers_to
 from captum_focalogic.study.rows import Row, error_row, row_of
-from captum_focalogic.study.settings import Group, StudySettings
+from captum_focalogic.study.settings import Group, StudySettings, setting_text
 
 OnJudged = Callable[[int], object]
 
@@ -129,17 +129,19 @@ class Explainer:
         self._takes_channels_last: bool | None = None
         self._first: torch.Tensor | None = None
         self._answers: dict[torch.Size, list[float] | None] = {}
+        self._misfits: dict[int, Exception] = {}
 
     def prepare(self, index: int, item: Item) -> Prepared | Row:
         """Read and cut an image; what goes wrong becomes the image's row. Safe to call from several threads."""
         start = time.perf_counter()
-        label = item.label
+        label, seen = item.label, False
         try:
             sample = item.read()
             label = item.label if sample.label is None else sample.label
             image = sample.image if isinstance(sample.image, Tensor) else self.model.preprocess(sample.image)
             if image.dim() != 3:
                 raise InputError(f"an image must be (3, H, W); got shape {tuple(image.shape)}")
+            seen = True
             if self.settings.segmenter is None and sample.label_map is not None:
                 label_map = fit_labels(sample.label_map, sample.image, image, self.model)
             else:
@@ -153,8 +155,62 @@ class Explainer:
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
+            if seen:
+                self._misfits[index] = error
             return {**error_row(index, item.id, label, error), "load_seconds": time.perf_counter() - start}
         return Prepared(index, item.id, label, image, label_map, lost, truth, matched, time.perf_counter() - start)
+
+    def check_first(self, prepared: Sequence[Prepared | Row]) -> None:
+        """Tell of what fits none of the first images before anything is asked about them.
+
+        Raises
+        ------
+        InputError
+            If each of them was read, and the regions, masks or names of classes that belong to it do not fit.
+        """
+        ready = [image for image in prepared if isinstance(image, Prepared)]
+        number = len(prepared)
+        if number < _FEW:
+            return
+        misfits = [self._misfits.get(row["index"]) for row in prepared if not isinstance(row, Prepared)]
+        if not ready and misfits[0] is not None and all(misfits):
+            raise InputError(
+                f"nothing was asked yet: each of the first {number} images was read, but what belongs to it does not "
+                f"fit: {misfits[0]}"
+            ) from misfits[0]
+        if ready and callable(self.settings.truth):
+            self._warn_of_truth(ready)
+
+    def _warn_of_truth(self, first: Sequence[Prepared]) -> None:
+        truths = [image.matched for image in first if image.matched is not None]
+        if not truths:
+            warn(
+                f"none of the first {len(first)} images has ground truth by {setting_text(self.settings.truth)}, as "
+                f"{first[0].id!r} has none: without it there is no precision and no recall"
+            )
+        elif not any(matched.regions.any() for matched in truths):
+            warn(
+                f"in the first {len(first)} images no region matches the ground truth by {self.settings.match}, so "
+                "that there is no recall; cut finer regions, or match by coverage:0.5"
+            )
+
+    def check_labels(self, items: Sequence[Item]) -> None:
+        """Tell of classes that the model does not have, as soon as it has answered once.
+
+        Raises
+        ------
+        InputError
+            If an image's class has a number beyond the model's.
+        """
+        if self._first is None or self._first.dim() != 2 or self._first.shape[1] < 2:
+            return
+        classes = self._first.shape[1]
+        beyond = [item for item in items if item.label is not None and item.label >= classes]
+        if beyond:
+            raise InputError(
+                f"the model has {classes} classes, 0 to {classes - 1}, but {len(beyond)} image(s) are of others, as "
+                f"{beyond[0].id!r} is of class {beyond[0].label}; number the data's classes as the model does"
+            )
 
     def rows(self, prepared: Sequence[Prepared | Row], on_judged: OnJudged = lambda _: None) -> list[Row]:
         """Explain a group of images.
@@ -294,6 +350,9 @@ class Explainer:
         focuses = [model.focus(result, settings.reading) for model, result in zip(models, results, strict=True)]
         return [model.with_image(focus) for model, focus in zip(models, focuses, strict=True)]
 
+
+_FEW = 4
+"""Images from which on what fits none of them fits none at all."""
 
 _HOPELESS = 8
 """Images a model must fail on, all of a group, for it to count as broken."""

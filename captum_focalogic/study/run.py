@@ -14,10 +14,11 @@ from captum_focalogic.errors import OtherModelError, StudyError
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.oracle.removal import remover
 from captum_focalogic.segmenters import Segmenter
+from captum_focalogic.study.data import data_from_text
 from captum_focalogic.study.engines import Engine, Local
 from captum_focalogic.study.items import Item, ModelFactory, check_items
 from captum_focalogic.study.probes import check_answers
-from captum_focalogic.study.settings import StudySettings, model_factory
+from captum_focalogic.study.settings import StudySettings, model_factory, segmenter_from_text, truth_from_text
 from captum_focalogic.study.store import Store, open_store, read_rows
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 
 
 def run_study(
-    items: Sequence[Item],
-    model: Callable[[Tensor], Any] | Classifier | ModelFactory,
-    segmenter: Segmenter | None = None,
-    truth: GroundTruthSource | bool = True,
+    items: Sequence[Item] | str | Path,
+    model: Callable[[Tensor], Any] | Classifier | ModelFactory | str,
+    segmenter: Segmenter | str | None = None,
+    truth: GroundTruthSource | bool | str = True,
     out: str | Path = "focalogic-study",
     *,
     match: Match | str = DEFAULT_MATCH,
@@ -44,15 +45,17 @@ def run_study(
 
     Parameters
     ----------
-    items : sequence of Item
-        The images; see :mod:`captum_focalogic.study.data` for those of folders, lists and the embedded scenes.
-    model : callable, Classifier or ModelFactory
-        Who is studied: a module or a function of images (N, 3, H, W) in [0, 1].
-    segmenter : callable, optional
+    items : sequence of Item, str or Path
+        The images; see :mod:`captum_focalogic.study.data` for those of folders, lists and the embedded scenes. Or what
+        the command line takes: "scenes:100", a folder, a list.
+    model : callable, Classifier, ModelFactory or str
+        Who is studied: a module or a function of images (N, 3, H, W) in [0, 1], a classifier with its preprocessing and
+        names of classes, or a name such as "torchvision:resnet18".
+    segmenter : callable or str, optional
         Cuts images; by default each item's own regions, and SLIC with 12 regions for items without.
-    truth : callable or bool
-        A :data:`~captum_focalogic.ground_truth.GroundTruthSource`, ``(image, label, name) -> GroundTruth``; True for
-        each item's own, False for none.
+    truth : callable, bool or str
+        A :data:`~captum_focalogic.ground_truth.GroundTruthSource`, ``(image, label, name) -> GroundTruth``, or a name
+        such as "masks:FOLDER" or "coco:FILE.json"; True for each item's own, False for none.
     out : str or Path
         The run's folder.
     match : Match or str
@@ -91,11 +94,17 @@ def run_study(
     >>> from captum_focalogic.demo import load_model
     >>> from captum_focalogic.study import read_rows, run_study, scenes
     >>> rows = run_study(scenes(32), load_model(), out="run")  # doctest: +SKIP
+    >>> rows = run_study("photos/val", "torchvision:resnet18", "slic:12", "masks:photos/masks")  # doctest: +SKIP
     >>> rows.to_pandas()[["id", "formula", "irreducible_precision"]]  # doctest: +SKIP
     """
+    factory = model_factory(model)
+    if isinstance(items, str | Path):
+        items = data_from_text(str(items), factory.make().labels)
     check_items(items)
     matching = Match.from_text(match) if isinstance(match, str) else match
-    settings = StudySettings(model_factory(model), segmenter, truth, matching, **how)
+    cut = segmenter_from_text(segmenter) if isinstance(segmenter, str) else segmenter
+    where = truth_from_text(truth, factory.make()) if isinstance(truth, str) else truth
+    settings = StudySettings(factory, cut, where, matching, **how)
     if not isinstance(model, ModelFactory):
         # Before the folder is made for a model that cannot.
         remover(settings.removal, settings.model.make().forward)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from captum_focalogic import __version__, names, segmenters
 from captum_focalogic.baselines import baseline_from_text
-from captum_focalogic.classifier import Classifier, as_classifier
+from captum_focalogic.classifier import Classifier, as_classifier, find_classifier
 from captum_focalogic.criteria import Criterion, Outputs, check_outputs
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
@@ -175,10 +175,12 @@ def truth_from_text(text: str, model: Classifier) -> GroundTruthSource | bool:
 _BY_LABEL = ("grounded-sam", "sam3")
 
 
-def model_factory(model: Callable[[Tensor], Any] | Classifier | ModelFactory) -> ModelFactory:
-    """A factory of a model that is at hand."""
+def model_factory(model: Callable[[Tensor], Any] | Classifier | ModelFactory | str) -> ModelFactory:
+    """A factory of a model that is at hand, or has a name."""
     if isinstance(model, ModelFactory):
         return model
+    if isinstance(model, str):
+        model = find_classifier(model)
     if not callable(model) and not isinstance(model, Classifier):
         raise InputError(f"model must be a module, a function of images, a Classifier or a ModelFactory; got {model!r}")
     made = as_classifier(model)

@@ -202,23 +202,31 @@ def read_settings(run: str | Path) -> dict[str, Any]:
 
 
 def _agree(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Note the settings, or hold them against those of the rows that are there."""
+    """Note the settings where there is no row yet, or hold them against those of the rows that are there."""
     wanted = json.loads(json.dumps(settings))
+    rows = bool(_shards(folder))
     if not (folder / SETTINGS).exists():
-        if _shards(folder):
+        if rows:
             raise StudyError(f"{folder} holds Parquet files but no {SETTINGS}; choose another folder")
-        sealed = {**wanted, "checksums": {name: checksum(value) for name, value in wanted.items()}}
-        text = json.dumps(sealed, indent=1, ensure_ascii=False) + "\n"
-        try:
-            write_bytes(folder / SETTINGS, encode_text(text), durable=True)
-        except OSError as error:
-            raise StudyError(f"the folder {folder} cannot be written: {error.strerror or error}") from error
+        _note(folder, wanted)
         return
     there = read_settings(folder)
     apart = sorted(name for name in {*there, *wanted} if there.get(name) != wanted.get(name))
-    if apart:
+    if apart and rows:
         told = "; ".join(f"{name} was {there.get(name)!r} and is now {wanted.get(name)!r}" for name in apart)
         raise StudyError(f"{folder} holds a study with other settings ({told}); choose another folder, or empty it")
+    if apart:
+        # Of a study that was stopped before its first row there is nothing to keep.
+        _note(folder, wanted)
+
+
+def _note(folder: Path, settings: Mapping[str, Any]) -> None:
+    sealed = {**settings, "checksums": {name: checksum(value) for name, value in settings.items()}}
+    text = json.dumps(sealed, indent=1, ensure_ascii=False) + "\n"
+    try:
+        write_bytes(folder / SETTINGS, encode_text(text), durable=True)
+    except OSError as error:
+        raise StudyError(f"the folder {folder} cannot be written: {error.strerror or error}") from error
 
 
 def _locked(folder: Path) -> Any:

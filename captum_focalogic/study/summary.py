@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captum_focalogic.arrays import Floats
+from captum_focalogic.classifier import labels_from
 from captum_focalogic.errors import InputError
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Behaviour, Thresholds, behaviour
 from captum_focalogic.search.certificate import READINGS
@@ -33,7 +34,7 @@ def summarise(
     rows: "pa.Table",
     by: Sequence[str] = GROUPINGS,
     *,
-    class_names: Sequence[str] | None = None,
+    class_names: Sequence[str] | str | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
     confidence: float = 0.95,
     resamples: int = 2_000,
@@ -47,8 +48,8 @@ def summarise(
         What :func:`~captum_focalogic.study.read_rows` gave.
     by : sequence of str
         Groupings, among :data:`GROUPINGS`.
-    class_names : sequence of str, optional
-        Names of the classes.
+    class_names : sequence of str, or str, optional
+        Names of the classes, or the name of such a list, "imagenet".
     thresholds : Thresholds
         For the behaviour of the means.
     confidence : float
@@ -68,6 +69,7 @@ def summarise(
         raise InputError(f"rows are grouped by {', '.join(GROUPINGS)}; got {', '.join(map(repr, unknown))}")
     if not len(rows):
         raise InputError("there is no row to summarise; run the study first")
+    class_names = labels_from(class_names)
     columns = {name: _values(rows, name) for name in _averaged()}
     failed = np.array([error is not None for error in rows.column("error").to_pylist()])
     reading = next((name for name in rows.column("reading").to_pylist() if name), "irreducible")

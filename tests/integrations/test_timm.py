@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from captum_focalogic import FocaLogic
-from captum_focalogic.classifier import find_classifier
+from captum_focalogic import FocaLogic, explain_image
+from captum_focalogic.classifier import as_classifier, find_classifier
 from captum_focalogic.errors import HubError, InputError, MissingExtraError
 from captum_focalogic.integrations.timm import load_classifier
 
@@ -104,3 +104,34 @@ def test_random_weights_leave_the_classes_whose_names_are_not_known(monkeypatch)
         classifier = load_classifier("resnet10t", "random")
     assert classifier.labels is None
     assert classifier.forward(torch.rand(1, 3, 64, 64)).shape == (1, 1000)
+
+
+def test_a_model_of_timm_brings_its_preprocessing_and_names(picture):
+    """As it is, it is asked as timm would ask it; its mode stays what it was."""
+    torch.manual_seed(0)
+    model = timm.create_model("test_resnet.r160_in1k", pretrained=False).eval()
+    settings = timm.data.resolve_model_data_config(model)
+    theirs = timm.data.create_transform(**settings, is_training=False)
+    adopted = as_classifier(model)
+    with torch.no_grad():
+        expected = model(theirs(picture)[None])
+        assert torch.allclose(adopted.forward(adopted.preprocess(picture)[None]), expected, atol=1e-4)
+    assert adopted.labels[0].startswith("tench")
+    assert adopted.name == "timm:test_resnet"
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    answer = explain_image(model, picture, segmenter="grid:2x2", max_evaluations=20)
+    given = explain_image(model, picture, preprocess=theirs, segmenter="grid:2x2", max_evaluations=20)
+    assert answer.prediction.index == given.prediction.index == int(expected.argmax())
+    assert answer.prediction.probability == pytest.approx(given.prediction.probability, abs=1e-3)
+
+
+def test_a_model_of_timm_with_one_channel_sees_grey_images():
+    model = timm.create_model("test_resnet.r160_in1k", pretrained=False, in_chans=1).eval()
+    grey = Image.fromarray(np.random.default_rng(1).integers(0, 256, (90, 120), dtype=np.uint8))
+    adopted = as_classifier(model)
+    seen = adopted.preprocess(grey.convert("RGB"))
+    assert seen.shape == (1, 160, 160)
+    assert adopted.forward(seen[None]).shape == (1, 1000)
+    assert adopted.preprocess_labels(np.ones((90, 120), dtype=np.int64)).shape == (160, 160)
+    with pytest.raises(InputError, match="takes 4 channels"):
+        as_classifier(timm.create_model("test_resnet.r160_in1k", pretrained=False, in_chans=4))

@@ -500,3 +500,60 @@ def test_settings_that_were_edited_are_refused(tmp_path: Path, field: str) -> No
     path.write_text(json.dumps({name: value for name, value in settings.items() if name != "checksums"}))
     with pytest.raises(StudyError, match="with their checksums"):
         read_settings(tmp_path)
+
+
+def wrong_size(image: torch.Tensor, label: str, name: str) -> np.ndarray:
+    return np.ones((3, 5), dtype=np.bool_)
+
+
+@pytest.mark.parametrize("loaders", [0, 2])
+def test_masks_that_fit_no_image_stop_a_study_before_its_first_row(tmp_path: Path, loaders: int) -> None:
+    """Nothing is asked, no row is written, and the folder takes the study once it is put right."""
+    asked = []
+
+    def model(images: torch.Tensor) -> torch.Tensor:
+        asked.append(len(images))
+        return Brightest()(images)
+
+    how: dict[str, Any] = {"out": tmp_path, "group": 4, "engine": Local(loaders=loaders)}
+    with pytest.raises(InputError, match=r"nothing was asked yet: each of the first 4 images.*the mask is 5x3 pixels"):
+        run_study(patch_items(8), model, GRID, wrong_size, **how)
+    assert asked == []
+    assert read_rows(tmp_path).num_rows == 0
+    rows = run_study(patch_items(8), model, GRID, True, **how)
+    assert rows.num_rows == 8
+    assert rows.column("error").null_count == 8
+
+
+def test_images_that_cannot_be_read_cost_their_rows_wherever_they_are(tmp_path: Path) -> None:
+    rows = study(tmp_path, 8, broken=(0, 1, 2, 3)).to_pylist()
+    assert [row["error"] is not None for row in rows] == [True] * 4 + [False] * 4
+
+
+def test_truth_that_is_not_there_or_matches_nothing_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.warns(FocaLogicWarning, match="none of the first 4 images has ground truth by .*'patch-0' has none"):
+        run_study(patch_items(8), Brightest(), GRID, lambda image, label, name: None, tmp_path / "a", group=4)
+    pixel = np.zeros((SIDE, SIDE), dtype=np.bool_)
+    pixel[0, 0] = True
+    with pytest.warns(FocaLogicWarning, match=r"in the first 4 images no region matches .*by coverage:0\.5"):
+        run_study(patch_items(8), Brightest(), GRID, lambda image, label, name: pixel, tmp_path / "b", group=4)
+
+
+def test_classes_that_the_model_does_not_have_stop_a_study_before_its_first_row(tmp_path: Path) -> None:
+    items = [Item(f"patch-{number}", patch_items(8)[number].read, number) for number in range(8)]
+    with pytest.raises(InputError, match=r"the model has 3 classes, 0 to 2, but 5 image.*'patch-3' is of class 3"):
+        run_study(items, Brightest(), GRID, out=tmp_path, group=4)
+    assert read_rows(tmp_path).num_rows == 0
+
+
+def test_a_study_takes_names_where_the_command_line_does(tmp_path: Path) -> None:
+    save_images(tmp_path / "data", 4, (".",))
+    (tmp_path / "masks").mkdir()
+    for number in range(4):
+        Image.fromarray(np.eye(SIDE, dtype=np.uint8)).save(tmp_path / "masks" / f"{number:03d}.png")
+    named = run_study(
+        tmp_path / "data", "demo", "grid:2x3", f"masks:{tmp_path / 'masks'}", tmp_path / "run", max_evaluations=20
+    )
+    assert named.num_rows == 4
+    assert named.column("truth_area").null_count == 0
+    assert run_study("scenes:2", "demo", out=tmp_path / "scenes", max_evaluations=20).num_rows == 2

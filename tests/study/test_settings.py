@@ -70,8 +70,11 @@ def test_models_become_factories_once() -> None:
     assert factory.identity.startswith("bright, Brightest ")
     assert model_factory(factory) is factory
     assert isinstance(model_factory(lambda images: images), ModelFactory)
+    assert model_factory("demo").make().labels is not None
     with pytest.raises(InputError, match="model must be a module"):
-        model_factory("resnet")  # type: ignore[arg-type]
+        model_factory(3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="unknown model 'resnet'"):
+        model_factory("resnet")
 
 
 def test_names_that_the_command_line_takes() -> None:

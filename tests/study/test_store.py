@@ -79,8 +79,10 @@ def test_what_waits_is_written_when_the_run_is_broken_off(tmp_path: Path) -> Non
 
 
 def test_another_configuration_is_refused(tmp_path: Path) -> None:
-    with open_store(tmp_path, SETTINGS):
+    with open_store(tmp_path, {**SETTINGS, "model": "without a row"}):
         pass
+    with open_store(tmp_path, SETTINGS) as store:
+        store.add([row(0)])
     with (
         pytest.raises(StudyError, match=r"model was 'm' and is now 'other'.*another folder"),
         open_store(tmp_path, {**SETTINGS, "model": "other"}),
