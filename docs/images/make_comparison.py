@@ -41,7 +41,7 @@ from captum_focalogic.study.data import listed
 from captum_focalogic.tables import Table
 
 PICTURE = Path(__file__).with_name("comparison.png")
-SHOWN = ("FocaLogic", "GradCAM", "IntegratedGradients", "LIME", "KernelShap", "RISE")
+SHOWN = ("FocaLogic", "GradCAM", "LIME", "KernelShap", "RISE")
 PHOTOS = {"a cup of coffee": data.coffee, "a cat": data.chelsea}
 SCENES = 25
 OWN = 10
