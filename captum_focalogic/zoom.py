@@ -21,7 +21,8 @@ from captum_focalogic.levels import Zoom, ZoomLevel, ZoomStop, with_shared
 from captum_focalogic.masked_model import MaskedModel, drive, listed
 from captum_focalogic.oracle import Asker
 from captum_focalogic.parts import refine
-from captum_focalogic.search import Run
+from captum_focalogic.regions import MIN_AREA
+from captum_focalogic.search import Anytime, Run, Strategy
 from captum_focalogic.search import states as st
 from captum_focalogic.search.agreement import Agreement
 from captum_focalogic.search.critical import Inquiry
@@ -29,14 +30,20 @@ from captum_focalogic.search.descent import Descent
 from captum_focalogic.search.run import SearchResult
 from captum_focalogic.segmenters import pixels_of
 
-PARTS = 4
+PARTS = 8
 """Parts that a region is cut into, at most."""
 
-LEAST_PART = 0.002
-"""Share of the image below which no part is made: a square of ten pixels in an image of 224."""
+SET_PARTS = 40
+"""Parts that the strongest set is cut into, about: where it has many regions, its larger ones are cut, and coarser."""
+
+LEAST_PART = MIN_AREA
+"""Share of the image below which no part is made: what no region falls below either, seven pixels square of 224."""
 
 ALTERNATIVES = 3
-"""Sets that are zoomed into, at most, so that an OR between them survives."""
+"""Sets that are zoomed into, at most, so that an OR between them survives ..."""
+
+ALTERNATIVES_UNTIL = 300
+"""... as long as no more evaluations than this were made; after that the strongest goes on alone."""
 
 MAX_LEVELS = 8
 
@@ -51,6 +58,9 @@ COARSE_MOST = 160
 
 _SHRINKS = 0.99
 """A level whose strongest set has more than this share of the area before has not shrunk it, and is none ..."""
+
+_FALLEN_MOST = 250
+"""Questions, known answers among them, of the search for coarse regions that hold where the strongest sets fall."""
 
 _STALLED = 1
 """... and after more than so many of them in a row the zoom ends."""
@@ -222,7 +232,9 @@ class _Levels:
                 for example in active:
                     example.stopped = "time_limit"
             cut = [example for example in active if example.stopped is None and self._cut(example)]
-            for example, result in zip(cut, self._search(cut, levels - level), strict=True):
+            ways = [Descent(tuple(tuple(np.flatnonzero(s).tolist()) for s in example.starts)) for example in cut]
+            rooms = [example.left // (levels - level) for example in cut]
+            for example, result in zip(cut, self._search(cut, ways, rooms), strict=True):
                 self._take(example, result)
         for example in self._examples:
             example.stopped = example.stopped or "levels"
@@ -240,23 +252,29 @@ class _Levels:
         fallen = [example for example in self._examples if example.stopped is None and not len(example.starts)]
         for example in fallen:
             example.starts = np.ones((1, example.model.num_regions), dtype=np.bool_)
-        for example, result in zip(fallen, self._search(fallen, levels), strict=True):
+        rooms = [min(_FALLEN_MOST, 2 * example.left // levels) for example in fallen]
+        for example, result in zip(fallen, self._search(fallen, [Anytime()] * len(fallen), rooms), strict=True):
             self._take_coarse(example, result)
 
     def _take_coarse(self, example: _Example, result: SearchResult) -> None:
-        example.starts = result.final_states
-        if result.certificate.stopped == "interrupted":
+        order = np.argsort(result.final_states @ example.model.areas, kind="stable")
+        example.starts, stopped = result.final_states[order[:ALTERNATIVES]], result.certificate.stopped
+        if stopped == "interrupted":
             example.stopped = "interrupted"
-        elif result.final_states.all() or not result.final_states.any():
-            example.stopped = "nothing"
+        elif example.starts[:1].all() or not example.starts.any():
+            example.stopped = "nothing" if stopped is None else "max_evaluations"
 
     def _cut(self, example: _Example) -> bool:
         """Cut what the sets keep, where it is large enough; whether there was any such region."""
+        if example.asked > ALTERNATIVES_UNTIL:
+            example.starts = example.starts[:1]
         model, kept = example.model, example.starts.any(axis=0)
+        strongest = model.areas[example.starts[0]]
+        least = max(LEAST_PART, min(float(strongest.sum()) / SET_PARTS, float(strongest.max(initial=0)) / 2))
         counts = {
-            region: min(PARTS, int(area / LEAST_PART))
+            region: min(PARTS, int(area / least))
             for region, area in zip(model.region_ids[kept].tolist(), model.areas[kept].tolist(), strict=True)
-            if area >= 2 * LEAST_PART
+            if area >= 2 * least
         }
         label_map = model.label_map
         if label_map is None or not counts:
@@ -273,19 +291,15 @@ class _Levels:
         example.starts = example.starts[:, np.searchsorted(model.region_ids, coarse)]
         return True
 
-    def _search(self, examples: list[_Example], levels: int) -> list[SearchResult]:
-        """Go down from the sets of each; what is left of the budget is for so many levels."""
+    def _search(self, examples: list[_Example], ways: Sequence[Strategy], rooms: Sequence[int]) -> list[SearchResult]:
+        """Search each under both removals, with so many questions at most."""
         agreements = []
-        for example in examples:
+        for example, way, room in zip(examples, ways, rooms, strict=True):
             model = example.model
             valid, score = model.memory.verdicts(model.key, st.full(model.num_regions))
-            run = Run(
-                Descent(tuple(tuple(np.flatnonzero(start).tolist()) for start in example.starts)),
-                model.num_regions,
-                areas=model.areas,
-                start=(bool(valid[0]), float(score[0])),
-            )
-            agreements.append(Agreement(run, max(0, example.left) // levels))
+            start = (bool(valid[0]), float(score[0]))
+            run = Run(way, model.num_regions, areas=model.areas, start=start)
+            agreements.append(Agreement(run, max(0, room)))
         while any(not agreement.run.finished for agreement in agreements):
             pairs: list[tuple[MaskedModel, Asker]] = []
             for example, agreement in zip(examples, agreements, strict=True):

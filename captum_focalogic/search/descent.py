@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from captum_focalogic.arrays import Floats
 from captum_focalogic.search import states as st
@@ -23,10 +22,10 @@ class Descent:
     """From each of some valid sets down to one within it that can spare no region.
 
     What a set leaves out stays out, so that the cost goes with the size of the sets, not with the number of regions.
-    Regions of a set are ranked by what dropping one does to the score, and by the score of one alone; for each ranking
-    the shortest valid prefix is found by bisection and shrunk until every single deletion is asked and not valid. Of
-    what both end at, the set of the smaller area is taken. What an earlier set left out of what it shares with a later
-    one is first left out of that one too, so that alternatives become parts of one another where the model allows it.
+    Regions of a set are ranked by what dropping one does to the score; the shortest valid prefix of that is found by
+    bisection and shrunk until every single deletion is asked and not valid. (A second ranking, by the score of each
+    region alone, ended at the same sets.) What an earlier set left out of what it shares with a later one is first left
+    out of that one too, so that alternatives become parts of one another where the model allows it.
 
     The sets found are irreducible on any deterministic model; smaller ones may exist. Where it is stopped, the smallest
     valid set within each that was not done stands for it, as unfinished.
@@ -117,28 +116,16 @@ class _Ways:
         return start
 
     def _down(self, start: Packed) -> Asking:
-        """To the smaller one of what two rankings lead to."""
+        """The shortest valid prefix of a ranking by what each loss does, by bisection, shrunk."""
         held = np.flatnonzero(st.unpack(start, self._num_regions)[0])
         if not len(held):
             return start
         without = yield st.children(start, self._num_regions)[0]
-        dropped = self._ranks(held, ~without.valid, -_values(without))
-        best = yield from self._descend(held, dropped)
-        if len(held) > 2:
-            alone = yield self._units[held]
-            other = yield from self._descend(held, dropped + self._ranks(held, alone.valid, _values(alone)))
-            best = other if self._area(other)[0] < self._area(best)[0] else best
-        return best
-
-    def _ranks(self, held: NDArray[np.int64], first: NDArray[np.bool_], values: Floats) -> Floats:
-        """Ranks of the regions held, the higher the more important; among equals the smaller one is."""
+        # Among equals the smaller region is the more important: the larger one should go.
         ranks = np.zeros(self._num_regions)
-        ranks[held[np.lexsort((-self._problem.areas[held], values, first))]] = np.arange(len(held))
-        return ranks
-
-    def _descend(self, held: NDArray[np.int64], importance: Floats) -> Asking:
-        """The shortest valid prefix of a ranking, by bisection, shrunk."""
-        order = held[np.argsort(-importance[held], kind="stable")]
+        by_loss = np.lexsort((-self._problem.areas[held], -_values(without), ~without.valid))
+        ranks[held[by_loss]] = np.arange(len(held))
+        order = held[by_loss[::-1]]
         prefixes = np.bitwise_or.accumulate(self._units[order], axis=0)
         low, high = 0, len(order)
         while high - low > 1:
@@ -149,7 +136,7 @@ class _Ways:
             prefixes[[high - 1]],
             self._num_regions,
             max(1.0, high / 2),
-            lambda columns: columns[np.argsort(importance[columns], kind="stable")],
+            lambda columns: columns[np.argsort(ranks[columns], kind="stable")],
         )
         wanted = next(job)
         while True:

@@ -9,10 +9,10 @@
 PHOTOS is a folder of ``.jpg`` or ``.JPEG`` files, MASKS has a ``.png`` by a photo's stem where the object is known, as
 the networks see it. A network is a classifier's name, or a module with ``load()`` and ``preprocess(image)``.
 
-FocaLogic cuts every photo by SLIC into 12 regions and zooms in (mean colour, half of the probability, four levels).
+FocaLogic cuts every photo by SLIC into 12 regions and zooms in (mean colour, half of the probability, four levels, at
+most 450 evaluations).
 Every other method gets as many evaluations: half of them for its map, the rest to cut the map at the least area that is
-enough under both removals (by bisection), and to shrink that area by the step that FocaLogic takes itself: four parts a
-region, level by level, within the same budget. LIME and KernelShap give scores of the same 12 regions, the others of
+enough under both removals (by bisection), and to shrink that area by the step that FocaLogic takes itself, level by level, within the same budget. LIME and KernelShap give scores of the same 12 regions, the others of
 pixels. An area counts only where it is enough under mean colour and under black; where there is none it is 1.
 
 - *area*: share of the photo that is enough in the end; *cut*: before the shrinking.
@@ -48,7 +48,7 @@ from captum_focalogic.search import Anytime
 from captum_focalogic.segmenters import Slic
 from captum_focalogic.zoom import coarse_budget, zoom_in
 
-REGIONS, LEVELS, BUDGET = 12, 4, 1_000
+REGIONS, LEVELS, BUDGET = 12, 4, 450
 METHODS = ("LIME", "KernelShap", "RISE", "GradCAM", "IntegratedGradients")
 OURS, COARSE = "FocaLogic, zoom", "FocaLogic, regions"
 FIELDS = ("photo", "network", "method", "evaluations", "cut", "area", "cut_precision", "precision")
