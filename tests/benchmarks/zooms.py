@@ -12,8 +12,9 @@ the networks see it. A network is a classifier's name, or a module with ``load()
 FocaLogic cuts every photo by SLIC into 12 regions and zooms in (mean colour, half of the probability, four levels, at
 most 450 evaluations).
 Every other method gets as many evaluations: half of them for its map, the rest to cut the map at the least area that is
-enough under both removals (by bisection), and to shrink that area by the step that FocaLogic takes itself, level by level, within the same budget. LIME and KernelShap give scores of the same 12 regions, the others of
-pixels. An area counts only where it is enough under mean colour and under black; where there is none it is 1.
+enough under both removals (by bisection), and to shrink that area by the step that FocaLogic takes itself, level by
+level, within the same budget. LIME and KernelShap give scores of the same 12 regions, the others of pixels. An area
+counts only where it is enough under mean colour and under black; where there is none it is 1.
 
 - *area*: share of the photo that is enough in the end; *cut*: before the shrinking.
 - *precision*: share of that area on the object; *precision of the cut* likewise.
