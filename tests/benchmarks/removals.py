@@ -33,6 +33,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import cos, pi
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,7 @@ def train(out: Path, taught: str, steps: int, seconds: float, scenes: int, batch
     print(f"{time.monotonic() - start:.0f} s for {scenes} scenes; {done} steps are done", flush=True)
     losses: list[float] = []
     while done < steps and time.monotonic() - start < seconds:
-        warmth = min(1.0, (done + 1) / 200) * 0.5 * (1 + np.cos(np.pi * done / steps))
+        warmth = min(1.0, (done + 1) / 200) * 0.5 * (1 + cos(pi * done / steps))
         for group in optimiser.param_groups:
             group["lr"] = rate * warmth
         loss = _loss(model, lessons(drawn, taught, done, batch))
@@ -298,7 +299,7 @@ def write(
     known = done(out)
     with out.open("a", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, restval=NAN)
-        if not known:
+        if not file.tell():
             writer.writeheader()
         for asked in images:
             if time.monotonic() - start > seconds:
@@ -395,9 +396,10 @@ def done(path: Path) -> set[tuple[str, str]]:
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a file."""
+    """The rows of a file, each once."""
     with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+        rows = {(row["image"], row["network"], row["removal"]): row for row in csv.DictReader(file)}
+    return list(rows.values())
 
 
 def tables(path: Path) -> str:
