@@ -1,7 +1,7 @@
 """Comparing methods on one image: the same question to each, and the same measures of every attribution."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from captum_focalogic import arguments, names
 from captum_focalogic.answer import CRITERION, MAX_EVALUATIONS
 from captum_focalogic.attributor import FocaLogic
+from captum_focalogic.classifier import labels_from
 from captum_focalogic.compare.decision import Decision, class_scores, counted
 from captum_focalogic.compare.gradients import GRADIENT_METHODS
 from captum_focalogic.compare.interactions import INTERACTION_METHODS
@@ -31,7 +32,7 @@ from captum_focalogic.masked_model import RowsPerCall
 from captum_focalogic.oracle.removal import PROOF_ROWS, remover, warn_of_lost, whole_patches
 from captum_focalogic.provenance import Removal
 from captum_focalogic.search import Reading, Strategy
-from captum_focalogic.segmenters import Segmenter, Slic
+from captum_focalogic.segmenters import Segmenter, Slic, as_segmenter
 from captum_focalogic.session import BASELINE
 from captum_focalogic.weightings import graded
 
@@ -131,9 +132,10 @@ def compare(
     image: Tensor,
     methods: Sequence[str | Method] | None = None,
     *,
-    target: int | None = None,
+    target: int | str | None = None,
+    labels: Sequence[str] | Mapping[Any, str] | str | None = None,
     feature_mask: Tensor | None = None,
-    segmenter: Segmenter | None = None,
+    segmenter: Segmenter | str | None = None,
     removal: Removal = "fill",
     baselines: Tensor | float | str | None = BASELINE,
     criterion: str | Criterion = CRITERION,
@@ -163,8 +165,11 @@ def compare(
         What is explained.
     methods : sequence of str or Method, optional
         Names of :data:`METHODS`, or methods of your own; all by default.
-    target : int, optional
-        The class; the predicted one by default.
+    target : int or str, optional
+        The class, by its number or name; the predicted one by default.
+    labels : sequence or mapping of str, or str, optional
+        Names of the classes, or the name of such a list, "imagenet": the target and the criterion ("over:tabby") may
+        then name classes.
     feature_mask : (H, W), (1, H, W) or (1, 1, H, W) integer Tensor, optional
         The regions; without it the ``segmenter`` cuts them (SLIC with 12 regions by default).
     removal : {"fill", "tokens"}
@@ -201,8 +206,20 @@ def compare(
     InputError
         If an argument does not fit. What the model raises passes through.
     """
+    named = names.listed_labels(labels_from(labels))
     decision = _case(
-        model, image, target, feature_mask, segmenter, removal, baselines, criterion, outputs, layer, seed, to_image
+        model,
+        image,
+        arguments.targets_of(target, named),
+        feature_mask,
+        as_segmenter(segmenter or Slic()),
+        removal,
+        baselines,
+        parse_criterion(criterion, named) if isinstance(criterion, str) else criterion,
+        outputs,
+        layer,
+        seed,
+        to_image,
     )
     decision = replace(decision, reshape_transform=reshape_transform, perturbations_per_eval=perturbations_per_eval)
     wanted = [_method(name, search, reading, max_evaluations) for name in (methods or METHODS)]
@@ -341,10 +358,10 @@ def _case(
     image: Tensor,
     target: int | None,
     feature_mask: Tensor | None,
-    segmenter: Segmenter | None,
+    segmenter: Segmenter,
     removal: Removal,
     baselines: Tensor | float | str | None,
-    criterion: str | Criterion,
+    criterion: Criterion,
     outputs: Outputs,
     layer: nn.Module | str | None,
     seed: int,
@@ -355,7 +372,7 @@ def _case(
     if image.dim() != 4 or len(image) != 1 or not image.is_floating_point():
         raise InputError(f"compare takes one image (C, H, W) of floats; got {tuple(image.shape)} of {image.dtype}")
     if feature_mask is None:
-        (mask,) = arguments.default_masks(rows, segmenter or Slic(), to_image, model, lambda _: model(image))
+        (mask,) = arguments.default_masks(rows, segmenter, to_image, model, lambda _: model(image))
     else:
         (mask,) = arguments.format_masks(feature_mask, rows)
     label_map = mask.reshape(-1, *mask.shape[-2:]).cpu().numpy()
@@ -381,7 +398,7 @@ def _case(
         label_map=np.array(regions),
         target=chosen,
         reference=scores,
-        criterion=parse_criterion(criterion) if isinstance(criterion, str) else criterion,
+        criterion=criterion,
         outputs=outputs,
         removal=removal,
         seed=seed,

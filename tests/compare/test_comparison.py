@@ -116,10 +116,29 @@ def test_the_same_baseline_for_all() -> None:
     assert np.ptp(compared["RISE"].attribution.scores) < 0.2
 
 
+@pytest.mark.parametrize("labels", [["dark", "bright"], {0: "dark", 1: "bright"}, "dark,bright"])
+def test_classes_are_named_as_for_explain_image(labels: Any) -> None:
+    how = {"methods": ["FocaLogic"], "feature_mask": LABELS, "baselines": 0}
+    for name, number in (("bright", 1), ("Dark", 0)):
+        by_name = compare(
+            Cells(), IMAGE, target=name, labels=labels, criterion=f"over:{['bright', 'dark'][number]}", **how
+        )
+        by_number = compare(Cells(), IMAGE, target=number, criterion=f"over:{1 - number}", **how)
+        assert by_name.decision.target == by_number.decision.target == number
+        assert by_name.focus.final_states.tolist() == by_number.focus.final_states.tolist()
+
+
+def test_segmenters_are_named_as_for_explain_image() -> None:
+    by_name = compare(Cells(), IMAGE, ["FocaLogic"], segmenter="grid:2x2", baselines=0)
+    assert sorted(np.unique(by_name.decision.label_map)) == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({"methods": ["Magic"]}, "unknown method 'Magic'"),
+        ({"target": "bright"}, "the names of the classes are not known; pass labels="),
+        ({"target": "brigth", "labels": ["dark", "bright"]}, "did you mean bright"),
         ({"seeds": 0}, "seeds"),
         ({"equal_budget": 0}, "equal_budget"),
         ({"methods": ["RISE"], "equal_budget": True}, "name a number"),
