@@ -40,6 +40,8 @@ MAX_BYTES = 1 << 20
 """Most bytes of a reply; an answer has some hundreds, and its reasoning some ten thousand."""
 
 _PASSING = (408, 409, 425, 429)
+_TIMED_OUT = (408, 504, 524)
+"""Statuses after which an endpoint may have done its work all the same."""
 _NEVER = ("insufficient_quota", "billing_hard_limit_reached")
 
 
@@ -360,7 +362,7 @@ class EndpointModel:
             if stop.is_set():
                 return None
             self.budget.start()
-            answer, tokens = None, None
+            answer, tokens, lost = None, None, False
             try:
                 # The client's own time-out is for each wait; a reply that trickles in would never meet it.
                 reply = await asyncio.wait_for(client.chat.completions.create(**request), self.timeout)
@@ -370,11 +372,15 @@ class EndpointModel:
             except (openai.OpenAIError, ValueError, TimeoutError) as error:
                 if isinstance(error, openai.APIResponseValidationError | ValueError) and tokens is None:
                     tokens = (None, None)
+                lost = tokens is None and may_be_billed(openai, error)
                 pause = wait_before_retry(openai, error, self.retries, attempt)
                 if pause is None:
                     raise self._failure(openai, error, attempt + 1) from None
             finally:
-                self.budget.finish(tokens)
+                if lost:
+                    self.budget.lose()
+                else:
+                    self.budget.finish(tokens)
             if answer is not None:
                 return answer
             await asyncio.sleep(pause or 0.0)
@@ -521,6 +527,16 @@ def _run(work: Any) -> Any:
         return asyncio.run(work)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
+
+
+def may_be_billed(openai: Any, error: Exception) -> bool:
+    """Whether a request without an answer was sent, so that the endpoint may have done its work."""
+    if isinstance(error, openai.APIStatusError):
+        return error.status_code in _TIMED_OUT
+    if isinstance(error, openai.APIConnectionError):
+        # What was never connected was never sent.
+        return not type(error.__cause__).__name__.startswith(("Connect", "Pool", "UnsupportedProtocol"))
+    return isinstance(error, TimeoutError)
 
 
 def wait_before_retry(openai: Any, error: Exception, retries: Retries, attempt: int) -> float | None:

@@ -21,6 +21,9 @@ class Usage:
         As the endpoint reports them.
     cost : float
         In the currency of the prices; 0 without prices.
+    lost : int
+        Requests of which nobody knows whether they were billed, as no answer came in time. Each is counted in ``cost``
+        like the dearest one that was answered.
     """
 
     calls: int = 0
@@ -28,6 +31,7 @@ class Usage:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost: float = 0.0
+    lost: int = 0
 
 
 class Budget:
@@ -90,11 +94,33 @@ class Budget:
         expected = (self._dearest or 0.0) * (self._in_flight + 1)
         if self.max_cost is not None and usage.cost + expected > self.max_cost:
             raise BudgetError(
-                f"{usage.cost:.4g} was spent, and a further call may exceed max_cost={self.max_cost:g}; answers so far "
-                "are in the cache, so run again with a larger cap to go on from here"
+                f"{usage.cost:.4g} was spent{self._counting_lost()}, and a further call may exceed "
+                f"max_cost={self.max_cost:g}; answers so far are in the cache, so run again with a larger cap to go on "
+                "from here"
             )
         usage.calls += 1
         self._in_flight += 1
+
+    def _counting_lost(self) -> str:
+        lost = self.usage.lost
+        return f", counting {lost} that got no answer in time like the dearest" if lost else ""
+
+    def lose(self) -> None:
+        """No answer came to a request that was sent: it may have been billed all the same.
+
+        Raises
+        ------
+        BudgetError
+            If there is a cap on cost and no answer yet to say what a request may cost.
+        """
+        self._in_flight -= 1
+        self.usage.lost += 1
+        if self._dearest is None and self.max_cost is not None:
+            raise BudgetError(
+                "no answer came in time to the first request, which may have been billed, and what one costs is not "
+                "known yet, so max_cost cannot hold; raise timeout=, or use max_calls in place of max_cost"
+            )
+        self.usage.cost += self._dearest or 0.0
 
     def finish(self, tokens: tuple[Any, Any] | None) -> None:
         """A request has been answered, with so many prompt and completion tokens, or was refused or lost (None).

@@ -237,6 +237,35 @@ def test_cost_is_capped_hard(server, images, tmp_path):
     assert (resumed.usage.prompt_tokens, resumed.usage.completion_tokens) == (3000, 30)
 
 
+@pytest.mark.parametrize("fault", [slow(0.6), status(504), status(408)], ids=["slow", "504", "408"])
+def test_what_got_no_answer_in_time_counts_under_the_cap(server, images, fault):
+    # 0.0025 a call; one is answered, and two that follow are lost and counted like it.
+    asked = model(server, timeout=0.3, max_cost=0.0076, prices=(2.0, 50.0), concurrency=1)
+    asked(images[:1])
+    server[0].faults.extend([fault] * 9)
+    with pytest.raises(BudgetError, match=r"0\.0075 was spent, counting 2 that got no answer in time like the dearest"):
+        asked(images[1:2])
+    assert len(server[0].requests) == 3
+    assert (asked.usage.lost, asked.usage.cost) == (2, pytest.approx(0.0075))
+
+
+def test_a_first_request_without_an_answer_ends_a_run_under_a_cap(server, images):
+    server[0].faults.append(slow(0.6))
+    asked = model(server, timeout=0.2, max_cost=1.0, prices=(2.0, 50.0))
+    with pytest.raises(BudgetError, match="no answer came in time to the first request"):
+        asked(images[:1])
+    assert (len(server[0].requests), asked.usage.lost, asked.usage.cost) == (1, 1, 0.0)
+
+
+def test_what_was_never_sent_costs_nothing(monkeypatch, images):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    how = {"base_url": "http://127.0.0.1:9/v1", "retries": Retries(2, 0.01), "max_cost": 1.0, "prices": (1, 1)}
+    asked = EndpointModel("m", LABELS, **how)
+    with pytest.raises(EndpointError, match="cannot be reached"):
+        asked(images[:1])
+    assert asked.usage.lost == 0
+
+
 def test_a_cap_on_cost_needs_prices_and_counts(server, images):
     with pytest.raises(InputError, match="max_cost needs prices"):
         model(server, max_cost=1.0)
