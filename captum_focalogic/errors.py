@@ -103,6 +103,10 @@ class OtherModelError(StudyError):
     """The model of a study answers otherwise than when its rows were made."""
 
 
+class DeadProcessError(FocaLogicError):
+    """An image in whose explanation the process that explained it died each time."""
+
+
 class SearchInterrupt(KeyboardInterrupt):
     """A keyboard interrupt that came while the model was asked.
 

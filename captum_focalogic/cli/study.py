@@ -12,6 +12,7 @@ from captum_focalogic.cli import options
 from captum_focalogic.cli.allocator import keep_freed_memory
 from captum_focalogic.cli.errors import reports_errors, say
 from captum_focalogic.cli.output import print_lines
+from captum_focalogic.cli.supervision import survive
 from captum_focalogic.names import is_in_file
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ def run(
     read or explained costs one row with the error, and is tried again when the study is started again. At the end
     writes summary.txt, .csv, .tex and report.html.
     """
+    if engine is EngineName.local:
+        survive(lambda: len(list(out.glob("rows-*.parquet"))), (out / "under-way.json").exists)
     from captum_focalogic.classifier import find_classifier, find_device
     from captum_focalogic.ground_truth import Match
     from captum_focalogic.oracle.removal import remover

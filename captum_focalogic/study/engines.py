@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,9 @@ from typing import Any, Protocol
 import torch
 
 import captum_focalogic
-from captum_focalogic.errors import BrokenModelError, InputError, MissingExtraError
+from captum_focalogic.errors import DeadProcessError, InputError, MissingExtraError
 from captum_focalogic.study.explainer import Explainer, OnJudged, Prepared
-from captum_focalogic.study.rows import Row, arrow, as_table
+from captum_focalogic.study.rows import Row, arrow, as_table, error_row, error_text
 from captum_focalogic.study.settings import Group, StudySettings
 
 
@@ -51,7 +51,7 @@ class Local:
                 f"loaders must not be negative, and ahead at least 1; got loaders={self.loaders}, ahead={self.ahead}"
             )
 
-    def run(self, settings: StudySettings, groups: Sequence[Group], on_judged: OnJudged) -> Iterator[list[Row]]:
+    def run(self, settings: StudySettings, groups: Iterable[Group], on_judged: OnJudged) -> Iterator[list[Row]]:
         """See :meth:`Engine.run`."""
         explainer = Explainer(settings)
         for number, prepared in enumerate(self._prepared(explainer, groups)):
@@ -62,7 +62,7 @@ class Local:
                 explainer.check_labels([item for group in groups for _, item in group])
             yield rows
 
-    def _prepared(self, explainer: Explainer, groups: Sequence[Group]) -> Iterator[list[Prepared | Row]]:
+    def _prepared(self, explainer: Explainer, groups: Iterable[Group]) -> Iterator[list[Prepared | Row]]:
         if not self.loaders:
             yield from ([explainer.prepare(index, item) for index, item in group] for group in groups)
             return
@@ -116,35 +116,55 @@ class RayEngine:
     def run(self, settings: StudySettings, groups: Sequence[Group], on_judged: OnJudged) -> Iterator[list[Row]]:
         """See :meth:`Engine.run`.
 
-        A worker that dies is started again, and its group done again; a row does not depend on who made it.
+        A worker that dies is started again, and its group done again; a row does not depend on who made it. An image
+        with which workers die alone costs a row with the error.
         """
         ray = _ray()
-        pa = arrow()
         _silence(ray)
         own = not ray.is_initialized()
         if own:
             start_ray(max(os.cpu_count() or 1, self.workers * self.cpus), self.address)
         try:
-            work = [{"group": ray.cloudpickle.dumps(group)} for group in groups]
-            data = ray.data.from_items(work, override_num_blocks=len(work))
-            done = data.map_batches(
-                _Worker,
-                fn_constructor_args=(settings, self.cpus),
-                batch_size=1,
-                batch_format="numpy",
-                concurrency=self.workers,
-                num_cpus=self.cpus,
-                num_gpus=self.gpus,
-            )
-            for batch in done.iter_batches(batch_size=1, batch_format="numpy", prefetch_batches=0):
-                if batch["broken"][0]:
-                    raise BrokenModelError(str(batch["broken"][0]))
-                rows = pa.ipc.open_stream(batch["rows"][0]).read_all().to_pylist()
-                on_judged(sum(row["evaluations"] or 0 for row in rows))
-                yield rows
+            left = list(groups)
+            # A worker that dies takes the groups with it that wait for it. They are done again, each with a worker that
+            # has nothing else; then each image of those that died with it again; and who dies alone is to blame.
+            for waiting in (None, 1, 1):
+                seen = set[int]()
+                for rows in self._pass(settings, left, waiting):
+                    seen.update(row["index"] for row in rows)
+                    on_judged(sum(row["evaluations"] or 0 for row in rows))
+                    yield rows
+                left = [group for group in left if not {index for index, _ in group} <= seen]
+                if not left:
+                    return
+                if waiting:
+                    left = [[pair] for group in left for pair in group]
+            yield [error_row(index, item.id, item.label, died()) for group in left for index, item in group]
         finally:
             if own:
                 ray.shutdown()
+
+    def _pass(self, settings: StudySettings, groups: Sequence[Group], waiting: int | None) -> Iterator[list[Row]]:
+        """Rows of the groups whose workers live; at most so many groups wait for each."""
+        ray, pa = _ray(), arrow()
+        work = [{"group": ray.cloudpickle.dumps(group)} for group in groups]
+        data = ray.data.from_items(work, override_num_blocks=len(work))
+        workers = min(self.workers, len(work))
+        done = data.map_batches(
+            _Worker,
+            fn_constructor_args=(settings, self.cpus),
+            batch_size=1,
+            batch_format="numpy",
+            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=waiting),
+            num_cpus=self.cpus,
+            num_gpus=self.gpus,
+            max_restarts=-1,
+            max_task_retries=0,
+        )
+        for batch in done.iter_batches(batch_size=1, batch_format="numpy", prefetch_batches=0):
+            if batch["broken"][0]:
+                raise ray.cloudpickle.loads(batch["broken"][0])
+            yield pa.ipc.open_stream(batch["rows"][0]).read_all().to_pylist()
 
 
 def start_ray(cpus: int, address: str | None = None) -> None:
@@ -179,14 +199,33 @@ class _Worker:
         pa = arrow()
         try:
             rows = [row for packed in batch["group"] for row in self._explainer.group(_ray().cloudpickle.loads(packed))]
-        except BrokenModelError as error:
+        except Exception as error:
             # Ray would wrap it in an error of its own, whose text is a stack of tracebacks.
-            return {"rows": [b""], "broken": [str(error)]}
+            return {"rows": [b""], "broken": [_packed(error)]}
         table = as_table(rows)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
-        return {"rows": [bytes(sink.getvalue())], "broken": [""]}
+        return {"rows": [bytes(sink.getvalue())], "broken": [b""]}
+
+
+def _packed(error: Exception) -> bytes:
+    """An exception for another process; one that cannot be sent is told by its text."""
+    pickle = _ray().cloudpickle
+    try:
+        packed: bytes = pickle.dumps(error)
+        pickle.loads(packed)
+    except Exception:
+        packed = pickle.dumps(RuntimeError(error_text(error)))
+    return packed
+
+
+def died() -> DeadProcessError:
+    """What the row of an image says whose explanation no process survives."""
+    return DeadProcessError(
+        "the process died each time that this image was explained, alone at last: the model crashes on it, "
+        "or takes more memory than there is"
+    )
 
 
 def _silence(ray: Any) -> None:
@@ -194,6 +233,8 @@ def _silence(ray: Any) -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    # A worker that dies is no exception of its task: its groups are missing then, and are done again.
+    context.max_errored_blocks = -1
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 

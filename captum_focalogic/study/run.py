@@ -1,7 +1,7 @@
 """Run a study: explain every image of a data set, and keep the rows."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,11 +15,13 @@ from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Matc
 from captum_focalogic.oracle.removal import remover
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.study.data import data_from_text
-from captum_focalogic.study.engines import Engine, Local
+from captum_focalogic.study.engines import Engine, Local, died
+from captum_focalogic.study.explainer import OnJudged
 from captum_focalogic.study.items import Item, ModelFactory, check_items
 from captum_focalogic.study.probes import check_answers
-from captum_focalogic.study.settings import StudySettings, model_factory, segmenter_from_text, truth_from_text
-from captum_focalogic.study.store import Store, open_store, read_rows
+from captum_focalogic.study.rows import Row, error_row
+from captum_focalogic.study.settings import Group, StudySettings, model_factory, segmenter_from_text, truth_from_text
+from captum_focalogic.study.store import HOPELESS, Store, open_store, read_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -161,11 +163,37 @@ def _work(
     known: dict[tuple[float, ...], Sequence[float]] = {}
     check_answers(known, ({"probes": answers} for answers in store.answers()))
     with Progress(len(items), len(store.done), show_progress) as progress:
-        for rows in engine.run(settings, groups, progress.judged):
+        store.add(error_row(index, items[index].id, items[index].label, died()) for index in _hopeless(store))
+        store.flush()
+        for rows in _explained(settings, settings.groups(items, store.done), store, engine, progress.judged):
             check_answers(known, rows)
             before = len(store.done)
             store.add({**row, "content": items[row["index"]].content()} for row in rows)
             progress.finished(len(store.done) - before, sum(row.get("error") is not None for row in rows))
+
+
+def _hopeless(store: Store) -> list[int]:
+    return [index for index, count in store.deaths.items() if count >= HOPELESS and index not in store.done]
+
+
+def _explained(
+    settings: StudySettings, groups: list[Group], store: Store, engine: Engine, on_judged: OnJudged
+) -> Iterator[list[Row]]:
+    """Rows of groups. What was under way when a process died comes last, by itself: its group, then each image."""
+    if not isinstance(engine, Local):
+        yield from engine.run(settings, groups, on_judged)
+        return
+    suspected = [group for group in groups if any(index in store.deaths for index, _ in group)]
+    calm = [group for group in groups if group not in suspected]
+    if calm:
+        yield from engine.run(settings, store.watched(calm), on_judged)
+    apart: list[Group] = []
+    for group in suspected:
+        alone = any(store.deaths.get(index, 0) >= HOPELESS - 1 for index, _ in group)
+        left = [[pair] for pair in group if pair[0] not in store.done]
+        apart += left if alone else [group]
+    if apart:
+        yield from Local(loaders=0).run(settings, store.watched(apart), on_judged)
 
 
 def _check_content(items: Sequence[Item], store: Store, redo: bool) -> None:

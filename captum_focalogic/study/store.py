@@ -3,7 +3,8 @@
 Rows are kept in Parquet files ("shards") that appear whole or not at all: each is written under another name, brought
 to the disk and then renamed. A run that was killed leaves only whole shards, and the next one goes on with what is
 missing in them. Errors are not final: an image that had one may be tried again, and its row with the most tries counts.
-The lock is the operating system's and ends with the process that holds it.
+The lock is the operating system's and ends with the process that holds it. A journal names the images under way, so
+that one in whose explanation the process dies, by a crash or for want of memory, is known when the study goes on.
 """
 
 import itertools
@@ -12,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from captum_focalogic.errors import InputError, MissingExtraError, StudyError
 from captum_focalogic.files import MALFORMED, encode_text, read_json, write_bytes
@@ -27,6 +28,13 @@ _LOCK = "lock"
 _SHARD = "rows-{:08d}{}.parquet"
 _SHARDS = "rows-*.parquet"
 _UNFINISHED = ".*.unfinished.*"
+JOURNAL = "under-way.json"
+
+
+HOPELESS = 4
+"""Deaths after which an image is given up: two in its group, one alone, and the first, when nothing was known."""
+
+T = TypeVar("T", bound=Iterable[tuple[int, Any]])
 
 
 class Store:
@@ -42,6 +50,13 @@ class Store:
         Write when the last shard is so old, however few rows wait.
     retry : bool
         Whether rows with an error are not done.
+
+    Attributes
+    ----------
+    done : set of int
+        Images that have their row.
+    deaths : mapping of int to int
+        Images under way when earlier processes died, and how many did.
     """
 
     def __init__(self, folder: Path, shard_rows: int, shard_seconds: float, retry: bool = True) -> None:
@@ -53,12 +68,44 @@ class Store:
         self._shard_seconds = shard_seconds
         self._waiting: list[Row] = []
         self._written = time.monotonic()
+        self.deaths, self._under_way = _read_journal(folder), set[int]()
+
+    def watched(self, groups: Iterable[T]) -> Iterator[T]:
+        """The same groups, of pairs of an image's place and the image; each is in the journal from when it is taken."""
+        for group in groups:
+            self._under_way |= {index for index, _ in group}
+            self._note()
+            yield group
+
+    def settled(self) -> None:
+        """Whatever is under way has come to an end, and be it by an error."""
+        self._under_way.clear()
+        self._note()
+
+    def _note(self) -> None:
+        path = self.folder / JOURNAL
+        try:
+            if not self._under_way and not self.deaths:
+                path.unlink(missing_ok=True)
+                return
+            noted = {"deaths": sorted(self.deaths.items()), "under_way": sorted(self._under_way)}
+            write_bytes(path, json.dumps(noted).encode())
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take finished rows; those that are there already are passed over."""
+        rows = list(rows)
         new = [{**row, "tries": self._tries.get(row["index"], 0) + 1} for row in rows if row["index"] not in self.done]
         self.done.update(row["index"] for row in new)
         self._waiting.extend(new)
+        finished = {row["index"] for row in rows}
+        # Should an image that was given up be tried again, then alone.
+        known = {index: HOPELESS - 1 for index in finished if self.deaths.get(index, 0) >= HOPELESS}
+        self.deaths = {index: count for index, count in self.deaths.items() if index not in finished} | known
+        if self._under_way:
+            self._under_way -= finished
+            self._note()
         if len(self._waiting) >= self._shard_rows or time.monotonic() - self._written >= self._shard_seconds:
             self.flush()
 
@@ -89,12 +136,15 @@ class Store:
             try:
                 write_bytes(self._free(min(row["index"] for row in self._waiting)), octets, durable=True)
             except OSError as error:
-                raise StudyError(
-                    f"the rows cannot be written to {self.folder}: {error.strerror or error}. Everything up to the "
-                    "last shard is safe; make room and start the study again with the same command to go on"
-                ) from error
+                raise self._unwritable(error) from error
             self._waiting = []
         self._written = time.monotonic()
+
+    def _unwritable(self, error: OSError) -> StudyError:
+        return StudyError(
+            f"the rows cannot be written to {self.folder}: {error.strerror or error}. Everything up to the last shard "
+            "is safe; make room and start the study again with the same command to go on"
+        )
 
     def _free(self, index: int) -> Path:
         """Where a shard can be written; one that begins with an image tried again must not replace its first."""
@@ -143,9 +193,28 @@ def open_store(
         try:
             yield store
         finally:
-            store.flush()
+            try:
+                store.flush()
+            finally:
+                store.settled()
     finally:
         lock.release()
+
+
+def _read_journal(folder: Path) -> dict[int, int]:
+    """How often the process died while each image was under way, of those where it did."""
+    path = folder / JOURNAL
+    if not path.exists():
+        return {}
+    try:
+        noted = read_json(path)
+        deaths = {int(index): int(count) for index, count in noted["deaths"]}
+        for index in noted["under_way"]:
+            deaths[int(index)] = min(deaths.get(int(index), 0) + 1, HOPELESS)
+    except (InputError, *MALFORMED):
+        # It helps to find what kills a process, and no row depends on it.
+        return {}
+    return deaths
 
 
 def read_rows(run: str | Path) -> "pa.Table":

@@ -13,7 +13,7 @@ pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 ray = pytest.importorskip("ray", reason="needs ray (the ray extra)")
 pytest.importorskip("ray.data", reason="needs ray[data] (the ray extra)")
 
-from studies import GRID, patch_items  # noqa: E402
+from studies import GRID, patch_items, patches  # noqa: E402
 from tiny_models import Brightest  # noqa: E402
 
 from captum_focalogic.classifier import Classifier  # noqa: E402
@@ -68,6 +68,25 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     rows = study(tmp_path / "killed", recipe, RayEngine(workers=2))
     assert int((tmp_path / "pid").read_text()) != os.getpid()
     assert same_rows(rows, study(tmp_path / "whole", Brightest()))
+
+
+class Deadly(Brightest):
+    """Kills its process whenever it sees the whole of one image."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if (images == patches(9)).all(dim=(1, 2, 3)).any():
+            os._exit(7)
+        return super().forward(images)
+
+
+def test_an_image_that_kills_its_worker_costs_one_row(tmp_path: Path) -> None:
+    rows = study(tmp_path / "killed", ModelFactory(lambda: Classifier(Deadly()), "brightest"), RayEngine(workers=2))
+    whole = study(tmp_path / "whole", Brightest())
+    errors = [row["index"] for row in rows.to_pylist() if row["error"] is not None]
+    assert errors == [5, 9]
+    assert rows.column("error")[9].as_py().startswith("DeadProcessError: the process died each time")
+    others = [index for index in range(24) if index != 9]
+    assert same_rows(rows.take(others), whole.take(others))
 
 
 def test_a_run_goes_on_with_another_number_of_workers_and_without_ray(tmp_path: Path) -> None:

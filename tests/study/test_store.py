@@ -18,7 +18,7 @@ from makers import kill_process, start_python  # noqa: E402
 from captum_focalogic.errors import StudyError  # noqa: E402
 from captum_focalogic.files import write_bytes  # noqa: E402
 from captum_focalogic.study.rows import COLUMNS, as_table, same_rows  # noqa: E402
-from captum_focalogic.study.store import open_store, read_rows, read_settings  # noqa: E402
+from captum_focalogic.study.store import HOPELESS, JOURNAL, Store, open_store, read_rows, read_settings  # noqa: E402
 
 SETTINGS = {"model": "m", "images": 10}
 
@@ -277,3 +277,52 @@ def test_a_flipped_bit_of_a_stored_page_is_no_row(tmp_path: Path) -> None:
             continue
         assert rows[0]["id"] == "a" * 40
         assert rows[0]["formula"] == "I1 & I2"
+
+
+class TestJournal:
+    """Which images were under way when a process died."""
+
+    @staticmethod
+    def died(folder: Path, under_way: list[int]) -> None:
+        """A process dies while images are under way."""
+        store = Store(folder, 256, 10.0)
+        for _ in store.watched([[(index, None) for index in under_way]]):
+            pass  # and never gets to anything else
+
+    def test_names_what_was_under_way(self, tmp_path: Path) -> None:
+        assert Store(tmp_path, 256, 10.0).deaths == {}
+        self.died(tmp_path, [3, 4])
+        assert Store(tmp_path, 256, 10.0).deaths == {3: 1, 4: 1}
+        self.died(tmp_path, [4])
+        assert Store(tmp_path, 256, 10.0).deaths == {3: 1, 4: 2}
+
+    def test_forgets_what_has_its_row(self, tmp_path: Path) -> None:
+        self.died(tmp_path, [3, 4])
+        with open_store(tmp_path, SETTINGS) as store:
+            for group in store.watched([[(3, None), (4, None)]]):
+                store.add({"index": index, "id": str(index)} for index, _ in group)
+            assert store.deaths == {}
+        assert not (tmp_path / JOURNAL).exists()
+
+    def test_knows_no_deaths_after_an_orderly_end(self, tmp_path: Path) -> None:
+        with open_store(tmp_path, SETTINGS) as store:
+            next(store.watched([[(3, None)]]))
+            assert (tmp_path / JOURNAL).exists()
+        assert Store(tmp_path, 256, 10.0).deaths == {}
+
+    def test_gives_up_and_tries_again_alone(self, tmp_path: Path) -> None:
+        for _ in range(HOPELESS + 2):
+            self.died(tmp_path, [3])
+        with open_store(tmp_path, SETTINGS) as store:
+            assert store.deaths == {3: HOPELESS}
+            store.add([{"index": 3, "id": "3", "error": "DeadProcessError"}])
+        with open_store(tmp_path, SETTINGS) as store:
+            assert store.deaths == {3: HOPELESS - 1}
+            assert 3 not in store.done
+
+    @pytest.mark.parametrize(
+        "text", ["", "[]", '{"deaths": 3}', '{"deaths": [[1]], "under_way": []}', '{"deaths": []}']
+    )
+    def test_that_is_damaged_costs_nothing(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / JOURNAL).write_text(text)
+        assert Store(tmp_path, 256, 10.0).deaths == {}
