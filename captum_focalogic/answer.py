@@ -173,6 +173,28 @@ class Answer:
         known = {"title": self.title, "label": focus.target_name, "against": self.against, "settings": settings}
         return focus.report(path, **{**known, **how})
 
+    def serve(self, model: Any, **how: Any) -> Any:
+        """Open the page alive, in the regions of this answer: every selection is put to the model itself.
+
+        Parameters
+        ----------
+        model : nn.Module, callable, or a mapping of these by name
+            The one that was explained, as an answer holds none: images (N, 3, H, W) as it saw this one.
+        **how
+            As for :func:`captum_focalogic.serve`: ``labels``, ``baseline``, further segmenters.
+
+        Returns
+        -------
+        LivePage
+            Its ``url`` opens the page; ``stop()`` ends it.
+        """
+        from captum_focalogic.live import serve
+
+        focus = self._need_image()
+        filled = focus.provenance.baseline
+        usual = {"segmenter": {"as explained": focus.label_map}} | ({"baseline": filled} if filled else {})
+        return serve(model, focus.image, **{**usual, "removal": focus.provenance.removal, **how})
+
     def save(self, path: str | Path) -> None:
         """Write the focus to a file; :meth:`Focus.load` reads it, and ``focalogic verify`` checks it."""
         self.focus.save(path)

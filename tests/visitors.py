@@ -69,7 +69,7 @@ def png(image: Image.Image) -> bytes:
 
 def black() -> dict[str, Any]:
     """Quarters as regions, dropped ones black."""
-    return {"segmenters": ("grid:2x2", "grid:4x4"), "baselines": ("black", "mean")}
+    return {"segmenters": {"grid:2x2": "grid:2x2", "grid:4x4": "grid:4x4"}, "baselines": ("black", "mean")}
 
 
 @dataclass

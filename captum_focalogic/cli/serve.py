@@ -73,7 +73,7 @@ def serve(
     names = model or [USUAL_MODEL]
     choices = Choices(
         dict.fromkeys(names),
-        tuple(segmenter or [SEGMENTER]),
+        {name: name for name in segmenter or [SEGMENTER]},
         tuple(baseline or [USUAL_BASELINE]),
         tuple(each.value for each in removal or [options.RemovalName.fill]),
         find_device(device),

@@ -22,7 +22,7 @@ from captum_focalogic.oracle import AutoBatching, Turns
 from captum_focalogic.provenance import Removal
 from captum_focalogic.search import READINGS, Reading
 from captum_focalogic.search import states as st
-from captum_focalogic.segmenters import segmenter_from_text
+from captum_focalogic.segmenters import Segmenter, segmenter_from_text
 from captum_focalogic.session import BASELINE, SEGMENTER, Session, open_session
 
 LONGEST_BATCH = 0.15
@@ -63,14 +63,16 @@ class Choices:
     ----------
     models : mapping of str to Classifier or None
         By name; None is found by its name when it is first asked.
-    segmenters, baselines, removals : sequence of str
-        By name; the first is used unless a reader chooses another.
+    segmenters : mapping of str to str, callable or label map
+        What cuts the image, by what it is called here; the first unless a reader chooses another.
+    baselines, removals : sequence of str
+        By name, likewise.
     device : torch.device
         Where models found by name run.
     """
 
     models: Mapping[str, Classifier | None]
-    segmenters: Sequence[str] = (SEGMENTER,)
+    segmenters: Mapping[str, str | Segmenter | Labels] = field(default_factory=lambda: {SEGMENTER: SEGMENTER})
     baselines: Sequence[str] = (BASELINE,)
     removals: Sequence[Removal] = ("fill",)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -83,7 +85,9 @@ class Choices:
         InputError
             If something chosen is not on offer, or no setting.
         """
-        start = before or Settings(next(iter(self.models)), self.segmenters[0], self.baselines[0], self.removals[0])
+        start = before or Settings(
+            next(iter(self.models)), next(iter(self.segmenters)), self.baselines[0], self.removals[0]
+        )
         changes: dict[str, Any] = {}
         offered = {
             "model": self.models,
@@ -324,8 +328,9 @@ class Desk:
         InputError
             If something cannot be found.
         """
-        for name in self.choices.segmenters:
-            segmenter_from_text(name)
+        for segmenter in self.choices.segmenters.values():
+            if isinstance(segmenter, str):
+                segmenter_from_text(segmenter)
         for name in self.choices.baselines:
             baseline_from_text(name)
         for name in self.choices.models:
@@ -339,7 +344,7 @@ class Desk:
         InputError
             If something does not fit. What the model raises passes through.
         """
-        return self._case(picture, settings, title, settings.segmenter)
+        return self._case(picture, settings, title, self.choices.segmenters[settings.segmenter])
 
     def again(self, case: Case, settings: Settings) -> Case:
         """The same image under other settings."""
@@ -363,7 +368,7 @@ class Desk:
         one.beside = self._case(case.picture, settings, case.session.image.title, regions)
         return one
 
-    def _case(self, picture: Image.Image, settings: Settings, title: str, regions: str | Labels) -> Case:
+    def _case(self, picture: Image.Image, settings: Settings, title: str, regions: str | Segmenter | Labels) -> Case:
         classifier = self.classifier(settings.model)
         device = self.choices.device if self.choices.models[settings.model] is None else place_of(classifier.forward)
         session = open_session(classifier, picture, regions, settings.baseline, device, title=title)

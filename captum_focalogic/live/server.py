@@ -339,7 +339,7 @@ def serve(
     *,
     preprocess: Callable[[Image.Image], Any] | None = None,
     labels: Sequence[str] | Mapping[Any, str] | None = None,
-    segmenter: str | Sequence[str] = SEGMENTER,
+    segmenter: str | Sequence[str] | Mapping[str, Any] = SEGMENTER,
     baseline: str | Sequence[str] = BASELINE,
     removal: Removal | Sequence[Removal] = "fill",
     device: str | torch.device = "auto",
@@ -356,7 +356,7 @@ def serve(
     preprocess, labels
         As for :func:`~captum_focalogic.answer.explain_image`, for all models given.
     segmenter, baseline, removal : str or sequence of str
-        By name; several to choose among.
+        By name; several to choose among. Segmenters of your own, and label maps, as a mapping by what they are called.
     device : str or torch.device
         Where models run that are given by name.
     port : int
@@ -378,7 +378,8 @@ def serve(
     models: dict[str, Classifier | None] = {
         str(name): classifier_of(one, preprocess, None, labels, device)[0] for name, one in given.items()
     }
-    choices = Choices(models, _listed(segmenter), _listed(baseline), _listed(removal))
+    cuts = segmenter if isinstance(segmenter, Mapping) else {name: name for name in _listed(segmenter)}
+    choices = Choices(models, cuts, _listed(baseline), _listed(removal))
     return open_page(Desk(choices), None if image is None else open_image(image), _title(image), port=port).start()
 
 

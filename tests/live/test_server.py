@@ -5,14 +5,15 @@ import socket
 import threading
 import time
 import urllib.request
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from visitors import NAMES, Gate, breaks, lower, picture, png, quarters
+from visitors import NAMES, Gate, Visitor, breaks, lower, picture, png, quarters
 
-from captum_focalogic import serve
+from captum_focalogic import explain_image, serve
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.live.cases import Choices, Desk
@@ -236,6 +237,23 @@ def test_from_python():
         page.stop()
 
 
+def test_an_answer_is_opened_alive_in_its_own_regions():
+    regions = np.arange(4).reshape(2, 2).repeat(16, 0).repeat(16, 1) * 5 + 3
+    answer = explain_image(quarters, picture(), labels=NAMES, segmenter=regions, baseline="black")
+    page = answer.serve(quarters, labels=NAMES)
+    visitor = Visitor(page)
+    try:
+        visitor.enter()
+        assert visitor.events()[-1]["state"] == "done"
+        found = Focus.from_json(visitor.get("/save/focus.json")[1])
+        assert found.region_sets() == answer.focus.region_sets() == [frozenset({3, 18})]
+        assert found.formula == answer.focus.formula
+    finally:
+        page.stop()
+    with pytest.raises(InputError, match="not about an image"):
+        replace(answer, focus=replace(answer.focus, image=None)).serve(quarters)
+
+
 def test_a_module_of_the_user_s_is_left_as_it_was():
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 32 * 32, 3)).train()
     page = serve(model, picture(), labels=NAMES, segmenter="grid:2x2")
@@ -251,7 +269,7 @@ def test_a_module_of_the_user_s_is_left_as_it_was():
 def test_what_is_misspelt_is_told_before_anybody_comes():
     for choices in (
         Choices({"no-such-model": None}),
-        Choices({"demo": None}, segmenters=("magic",)),
+        Choices({"demo": None}, segmenters={"magic": "magic"}),
         Choices({"demo": None}, baselines=("pink-ish",)),
     ):
         with pytest.raises(InputError, match=r"no-such-model|magic|pink-ish"):
