@@ -176,10 +176,13 @@ class Case:
         self._thread = threading.Thread(target=self._search, name=f"search {self.key}", daemon=True)
         self._thread.start()
 
-    def stop(self, wait: bool = False) -> None:
+    def stop(self) -> None:
         """End the search with what it has."""
         self._stopped.set()
-        if wait and self._thread is not None:
+
+    def wait(self) -> None:
+        """Wait for its end."""
+        if self._thread is not None:
             self._thread.join()
 
     def ask(self, states: Any) -> list[dict[str, Any]]:
@@ -282,6 +285,8 @@ class Reader:
         with self._lock:
             for other in self._cases.values():
                 other.stop()
+                if other.beside is not None:
+                    other.beside.stop()
             self._cases[case.key] = case
             while len(self._cases) > MOST_CASES:
                 self._cases.popitem(last=False)
@@ -290,12 +295,13 @@ class Reader:
             case.beside.start()
 
     def close(self) -> None:
-        """Stop everything."""
+        """Stop everything, and wait for its end."""
         with self._lock:
-            for case in self._cases.values():
-                case.stop()
-                if case.beside is not None:
-                    case.beside.stop()
+            cases = [one for case in self._cases.values() for one in (case, case.beside) if one is not None]
+        for case in cases:
+            case.stop()
+        for case in cases:
+            case.wait()
 
 
 class Desk:

@@ -91,8 +91,8 @@ class Guard:
         return None
 
 
-def make_app(desk: Desk, guard: Guard, start: Callable[[Reader], Case | None]) -> Any:
-    """The application: Starlette's, with its routes.
+def make_app(desk: Desk, guard: Guard, start: Callable[[Reader], Case | None]) -> tuple[Any, Callable[[], None]]:
+    """The application, Starlette's with its routes; and what ends all searches.
 
     Parameters
     ----------
@@ -103,7 +103,8 @@ def make_app(desk: Desk, guard: Guard, start: Callable[[Reader], Case | None]) -
     start : callable
         What a new reader is shown first; None for the page that asks for an image.
     """
-    return _App(desk, guard, start).application()
+    live = _App(desk, guard, start)
+    return live.application(), live.close
 
 
 class _App:
@@ -129,6 +130,11 @@ class _App:
             route(case + "/save/{name}", self._guarded(self._save)),
         ]
         return self._starlette.applications.Starlette(routes=routes)
+
+    def close(self) -> None:
+        """End all searches."""
+        for reader in list(self._readers.values()):
+            reader.close()
 
     def _guarded(self, answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """An endpoint that refuses strangers, and whose errors are sentences."""
@@ -301,11 +307,11 @@ class LivePage:
         Where to look at it; only who has this address gets in.
     """
 
-    def __init__(self, app: Any, sock: socket.socket, url: str) -> None:
+    def __init__(self, app: Any, close: Callable[[], None], sock: socket.socket, url: str) -> None:
         _, uvicorn = _starlette()
         settings = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, server_header=False)
         self.url = url
-        self._socket = sock
+        self._socket, self._close = sock, close
         self._server = uvicorn.Server(settings)
         self._thread = threading.Thread(target=self._run, name="live page", daemon=True)
 
@@ -319,12 +325,15 @@ class LivePage:
         self._run()
 
     def stop(self) -> None:
-        """End it."""
+        """End it, and all searches."""
         self._server.should_exit = True
-        self._thread.join(5)
+        self._thread.join()
 
     def _run(self) -> None:
-        self._server.run(sockets=[self._socket])
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._close()
 
     def __repr__(self) -> str:
         return f"LivePage({self.url})"
@@ -418,7 +427,7 @@ def open_page(
 
     name = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     url = f"http://{name}:{bound}/{key + '/' if key else ''}"
-    return LivePage(make_app(desk, guard, first), sock, url)
+    return LivePage(*make_app(desk, guard, first), sock, url)
 
 
 def _listed(value: Any) -> tuple[Any, ...]:
