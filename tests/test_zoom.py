@@ -9,9 +9,11 @@ from hypothesis import strategies as hs
 
 from captum_focalogic import FocaLogic, Focus, MaskedModel, explain_image
 from captum_focalogic.errors import InputError
+from captum_focalogic.figures.headline import evidence_image, parts_image
 from captum_focalogic.levels import coarse_of, part_names
 from captum_focalogic.masked_model import search
 from captum_focalogic.search import Anytime
+from captum_focalogic.summary import MOST_PARTS
 from captum_focalogic.zoom import LEAST_PART, MOST, coarse_budget, zoom_in
 
 SIZE = 24
@@ -408,3 +410,25 @@ def test_what_all_levels_share_is_the_focus_s_own():
     assert fine.image is not None
     assert fine.provenance == answer.focus.provenance
     assert replace(answer.focus, zoom=None).to_json() == explain_image(model, image, **how).focus.to_json()
+
+
+@pytest.mark.parametrize(
+    "pixels_needed", [[(2, 3), (9, 9)], [(r, c) for r in range(1, 24, 5) for c in range(1, 12, 5)]]
+)
+def test_the_picture_shows_the_parts_to_the_bit_and_numbers_on_none_of_them(pixels_needed):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 200, (SIZE, SIZE, 3)).astype(np.uint8)
+    for row, column in pixels_needed:
+        image[row, column] = 255
+    answer = explain_image(
+        Needs(mask_of(pixels_needed)), image, segmenter=quarters(), baseline=0.5, criterion="top1", target=1, zoom=2
+    )
+    fine = answer.focus.zoomed
+    state = fine.final_states[fine.strongest[0]]
+    assert (state.sum() > MOST_PARTS) == (len(pixels_needed) > MOST_PARTS)
+    drawn = np.asarray(parts_image(image, fine.label_map, fine, state, side=SIZE * 20))
+    plain = np.asarray(evidence_image(image, fine.label_map, fine.region_ids, state, side=SIZE * 20))
+    centres = slice(10, None, 20)
+    kept = np.isin(fine.label_map, fine.region_ids[state])
+    assert np.array_equal(drawn[centres, centres][kept], plain[centres, centres][kept])
+    assert not np.array_equal(drawn[centres, centres][~kept], image[~kept])

@@ -29,10 +29,18 @@ from captum_focalogic.figures.canvas import (
 )
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import Shrink, resize_image, resize_labels
-from captum_focalogic.levels import part_names
+from captum_focalogic.levels import coarse_of, part_names
 from captum_focalogic.search.certificate import percent
 from captum_focalogic.search.growth import GrownSets
-from captum_focalogic.summary import enough_text, grown_set_text, grown_text, regions_text, target_text, then_text
+from captum_focalogic.summary import (
+    MOST_PARTS,
+    enough_text,
+    grown_set_text,
+    grown_text,
+    regions_text,
+    target_text,
+    then_text,
+)
 
 ALTERNATIVES = 3
 """Other sets that are shown, at most."""
@@ -111,19 +119,41 @@ def _zoomed(
     """The finest level that holds, beside its alternatives, the whole regions that it lies in, and the critical set."""
     fine = focus.zoomed
     states, parts = fine.final_states[fine.strongest], _fitted(fine, pixels)[1]
-    numbers = part_names(fine.region_ids, fine.parents)
-    main = evidence_image(pixels, parts, fine.region_ids, states[0], numbers=True, names=numbers, side=side)
+    main = parts_image(pixels, parts, fine, states[0], side=side)
     panels: list[Panel] = [
         (evidence_image(pixels, parts, fine.region_ids, states[row], side=_SMALL), _other(fine, row))
         for row in range(1, min(len(states), ALTERNATIVES))
     ]
-    whole = focus.final_states[focus.strongest[0]]
+    # The sufficient set of whole regions that the parts lie in, or the strongest where a larger one was zoomed into.
+    lies_in = {coarse_of(region, fine.parents) for region in fine.region_ids[states[0]].tolist()}
+    around = [row for row in focus.strongest if lies_in <= set(focus.region_ids[focus.final_states[row]].tolist())]
+    whole = focus.final_states[around[0] if around else focus.strongest[0]]
     second = "" if focus.zoom is None or any(focus.zoom.coarse_holds) else f"; falls with {focus.zoom.second}"
     said = f"{regions_text(focus, whole, 'and')} alone, {percent(float(focus.areas[whole].sum()))} of the image{second}"
     panels.append((evidence_image(pixels, labels, focus.region_ids, whole, side=_SMALL), f"Whole regions: {said}"))
     panels += _without(focus, pixels, labels, fill, against)
     also = "" if focus.zoom is None else f"; holds with {focus.zoom.second} too"
     return _page(main, _decision(focus), f"{_enough(fine, against)}{also}", panels)
+
+
+def parts_image(
+    image: ArrayLike, label_map: ArrayLike, focus: Focus, state: Bools, *, side: int = _SIDE
+) -> Image.Image:
+    """A set of parts in their own colours, with their numbers; of many parts only those of the whole regions.
+
+    Parameters are those of :func:`evidence_image`; the focus tells what regions are parts of.
+    """
+    region_ids, labels = focus.region_ids, np.asarray(label_map)
+    names: Mapping[int, str] = part_names(region_ids, focus.parents)
+    if state.sum() > MOST_PARTS:
+        whole = np.array([coarse_of(region, focus.parents) for region in region_ids.tolist()], dtype=np.int64)
+        # What is not shown of a region that is cut is one region more, without a number.
+        rest = np.isin(whole, [coarse_of(part, focus.parents) for part in focus.parents]) & ~state
+        shown = np.where(rest, whole - whole.min() + 1 + whole.max(), whole)
+        labels = shown[np.searchsorted(region_ids, labels)]
+        region_ids, first = np.unique(shown, return_index=True)
+        state, names = state[first], dict.fromkeys(shown[rest].tolist(), "")
+    return evidence_image(image, labels, region_ids, state, numbers=True, names=names, side=side)
 
 
 def evidence_image(

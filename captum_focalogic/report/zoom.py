@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from captum_focalogic import summary
-from captum_focalogic.figures.headline import evidence_image
+from captum_focalogic.figures.headline import parts_image
 from captum_focalogic.focus import Focus
-from captum_focalogic.levels import part_names
 from captum_focalogic.report.html import data_uri
 from captum_focalogic.search.certificate import Statement, percent
 
@@ -70,10 +69,7 @@ def zoom_shown(focus: Focus, image: Image.Image | None) -> ZoomShown | None:
 
 def _level(number: int, focus: Focus, pixels: NDArray[np.uint8], stands: bool, second: str) -> Level:
     states = focus.final_states[focus.strongest]
-    names = part_names(focus.region_ids, focus.parents)
-    drawn = evidence_image(
-        pixels, np.asarray(focus.label_map), focus.region_ids, states[0], numbers=True, names=names, side=_SIDE
-    )
+    drawn = parts_image(pixels, np.asarray(focus.label_map), focus, states[0], side=_SIDE)
     fares = f"holds with {second} too" if stands else f"falls with {second}"
     area = percent(float(focus.areas[states[0]].sum()))
     said = f"{summary.regions_text(focus, states[0], 'and')} alone: {area} of the image; {fares}"
