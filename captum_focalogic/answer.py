@@ -32,6 +32,7 @@ from captum_focalogic.logic import symbol
 from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for, drive
 from captum_focalogic.masked_model import search as run_searches
 from captum_focalogic.oracle import AnyCriterion, Batching
+from captum_focalogic.oracle.forward import billed
 from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Prediction, Removal
 from captum_focalogic.search import Reading, Strategy
@@ -465,7 +466,7 @@ def _examined(
             share,
             _second_fill(session),
             seed,
-            again=not hasattr(session.classifier.forward, "max_calls"),
+            again=not billed(session.classifier.forward),
             label_of=session.classifier.label_of,
         )
         for session, model, focus, share in zip(sessions, models, focuses, shares, strict=True)

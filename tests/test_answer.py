@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from captum_focalogic import Answer, Focus, explain_image, explain_images
+from captum_focalogic import Answer, FocaLogic, Focus, explain_image, explain_images
 from captum_focalogic.baselines import blurred, mean_colour, region_mean
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.criteria import Margin
@@ -494,3 +494,40 @@ def test_an_interrupt_is_raised_with_what_was_found(share: float) -> None:
     assert answer.focus.evaluated.valid[0]
     assert (answer.focus.certificate.stopped == "interrupted") == (share == 0.0)
     assert str(answer)
+
+
+class Odd(Corners):
+    """Has what people call their layers and methods; none of it is meant for whoever explains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.mask, self.logits = torch.nn.Conv2d(3, 3, 1), torch.ones(2, 2), torch.nn.Identity()
+        self.max_calls, self.budget, self.identity, self.labels, self.name = 3, 1, torch.nn.Identity(), ["x"], "y"
+        self.config, self.pretrained_cfg, self.segmenter, self.target = {"id2label": {}}, {"mean": 3}, "sam", 7
+
+    def _never(self, *_: Any) -> Any:
+        raise AssertionError("called")
+
+    crop = resize = preprocess = preprocess_labels = transform = fit = judge = search = make = read = layers = _never
+
+
+def test_a_module_with_names_of_ours_is_taken_for_nothing_else() -> None:
+    """Explained, attributed and studied as its twin that has none of them."""
+    image = quarters()
+    plain, odd = (explain_image(model, image, segmenter="grid:2x2", baseline="black") for model in (Corners(), Odd()))
+    assert odd.focus.region_sets() == plain.focus.region_sets()
+    assert odd.trust.repeats == plain.trust.repeats
+    assert odd.trust.repeats is not None
+    assert (odd.prediction.index, odd.prediction.name) == (plain.prediction.index, None)
+    assert odd.focus.certificate.evaluations == plain.focus.certificate.evaluations
+    x = torch.from_numpy(image).permute(2, 0, 1)[None]
+    weights = [FocaLogic(model, segmenter="grid:2x2").attribute(x) for model in (Corners(), Odd())]
+    assert torch.equal(*weights)
+
+
+def test_a_model_that_is_paid_by_the_call_is_not_asked_again() -> None:
+    class Paid(Corners):
+        billed_by_the_call = True
+
+    answer = explain_image(Paid(), quarters(), segmenter="grid:2x2", baseline="black")
+    assert answer.trust.repeats is None

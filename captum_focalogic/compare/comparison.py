@@ -134,8 +134,8 @@ def compare(
     *,
     target: int | str | None = None,
     labels: Sequence[str] | Mapping[Any, str] | str | None = None,
-    feature_mask: Tensor | None = None,
-    segmenter: Segmenter | str | None = None,
+    feature_mask: Any = None,
+    segmenter: Any = None,
     removal: Removal = "fill",
     baselines: Tensor | float | str | None = BASELINE,
     criterion: str | Criterion = CRITERION,
@@ -170,8 +170,9 @@ def compare(
     labels : sequence or mapping of str, or str, optional
         Names of the classes, or the name of such a list, "imagenet": the target and the criterion ("over:tabby") may
         then name classes.
-    feature_mask : (H, W), (1, H, W) or (1, 1, H, W) integer Tensor, optional
-        The regions; without it the ``segmenter`` cuts them (SLIC with 12 regions by default).
+    feature_mask : (H, W), (1, H, W) or (1, 1, H, W) integer Tensor or array, or masks, optional
+        The regions; without it the ``segmenter`` cuts them (SLIC with 12 regions by default), given as for
+        :class:`~captum_focalogic.attributor.FocaLogic`.
     removal : {"fill", "tokens"}
         How regions are taken away, as for :class:`~captum_focalogic.FocaLogic`, in every measure and by every method
         over regions. Methods over pixels fill with the baseline all the same, and their notes say so.
@@ -357,7 +358,7 @@ def _case(
     model: Callable[[Tensor], Any],
     image: Tensor,
     target: int | None,
-    feature_mask: Tensor | None,
+    feature_mask: Any,
     segmenter: Segmenter,
     removal: Removal,
     baselines: Tensor | float | str | None,
@@ -367,6 +368,7 @@ def _case(
     seed: int,
     to_image: arguments.ToImage | None,
 ) -> Decision:
+    image = torch.as_tensor(image)
     image = image[None] if image.dim() == 3 else image
     rows = arguments.format_inputs(image)
     if image.dim() != 4 or len(image) != 1 or not image.is_floating_point():

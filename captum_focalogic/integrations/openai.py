@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from PIL import Image
@@ -219,6 +219,9 @@ class EndpointModel:
     ... # doctest: +SKIP
     >>> FocaLogic(model, max_evaluations=200).explain(images)  # doctest: +SKIP
     """
+
+    billed_by_the_call: ClassVar = True
+    """Nothing is put to it that was not asked for; see :func:`captum_focalogic.oracle.forward.billed`."""
 
     def __init__(
         self,

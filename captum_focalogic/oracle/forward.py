@@ -46,6 +46,14 @@ def warn_of_training(forward_func: Callable[..., Any]) -> None:
         )
 
 
+def billed(forward_func: Any) -> bool:
+    """Whether a model costs money by the call, so that nothing is put to it that was not asked for.
+
+    Told by an attribute that no network has by chance.
+    """
+    return getattr(forward_func, "billed_by_the_call", False) is True
+
+
 class Forward:
     """The user's forward function with its additional arguments.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from captum_focalogic.errors import OtherModelError
-from captum_focalogic.oracle.forward import Forward
+from captum_focalogic.oracle.forward import Forward, billed
 
 PROBES = 3
 
@@ -47,7 +47,7 @@ def answers_to(forward: Callable[[Tensor], Any], like: Tensor) -> list[float] | 
     like : (3, H, W) Tensor
         An image that it takes: the probes are of its size, type, layout and place.
     """
-    if hasattr(forward, "max_calls") or like.shape[0] != 3:
+    if billed(forward) or like.shape[0] != 3:
         return None
     height, width = like.shape[1:]
     said = Forward(forward, (), PROBES)((probes(height, width).to(like),), torch.arange(PROBES, device=like.device))

@@ -275,3 +275,16 @@ def test_what_fills_all_the_same_is_said_and_what_cannot_be_asked_is_skipped() -
         compare(Cells(), IMAGE, ["FocaLogic"], feature_mask=LABELS, removal="tokens")
     with pytest.raises(InputError, match="removal must be one of"):
         compare(Cells(), IMAGE, ["FocaLogic"], feature_mask=LABELS, removal="away")
+
+
+def test_regions_are_given_as_everywhere_else() -> None:
+    """A name, a label map, NumPy or a list of masks: the same regions, the same attribution."""
+    records = [{"segmentation": (region == LABELS).numpy().reshape(4, 4)} for region in LABELS.unique().tolist()]
+    label_map = LABELS.numpy().reshape(4, 4)
+    by_mask = compare(Rule(), IMAGE.numpy(), ["FocaLogic"], feature_mask=label_map, baselines=0)["FocaLogic"]
+    again = compare(Rule(), IMAGE, ["FocaLogic"], segmenter=label_map, baselines=0)["FocaLogic"]
+    assert by_mask.attribution.scores.tolist() == again.attribution.scores.tolist()
+    painted = compare(Cells([1.0, 3.0, 2.0, 0.5]), IMAGE, ["FeatureAblation"], segmenter=records, baselines=0)
+    assert len(painted["FeatureAblation"].attribution.scores) == len(records)
+    named = compare(Cells([1.0, 3.0, 2.0, 0.5]), IMAGE, ["FeatureAblation"], segmenter="grid:1x4", baselines=0)
+    assert len(named["FeatureAblation"].attribution.scores) == 4

@@ -23,6 +23,7 @@ from loopback import LABELS, broken, decide, send, serve, slow, status
 
 from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.integrations.openai import Completion, EndpointModel, Retries, retry_after
+from captum_focalogic.oracle.forward import billed
 
 KEY = "sk-very-secret-0123456789"
 QUICK = Retries(attempts=4, first=0.01, longest=0.5)
@@ -209,6 +210,7 @@ def test_no_more_requests_are_in_flight_than_allowed(server):
 
 def test_calls_are_capped_hard(server, images, tmp_path):
     asked = model(server, max_calls=4, cache=tmp_path / "a.sqlite")
+    assert billed(asked)
     with pytest.raises(BudgetError, match=r"4 calls were made.*larger cap"):
         asked(images)
     assert len(server[0].requests) == 4

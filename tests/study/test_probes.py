@@ -35,7 +35,7 @@ def test_answers_are_of_every_probe() -> None:
 
 def test_who_is_paid_by_the_call_is_not_asked() -> None:
     class Paid:
-        max_calls = 1
+        billed_by_the_call = True
 
         def __call__(self, images: Tensor) -> Tensor:
             raise AssertionError("asked")
