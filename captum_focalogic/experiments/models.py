@@ -1,5 +1,6 @@
 """Several architectures, one line each: the paper's Table 3 and figure 8."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -79,8 +80,8 @@ _CONTRASTIVE_RATE = 2e-3
 def _conditions(config: Config) -> list[Condition[Result]]:
     if isinstance(config, ImageNet):
         return [
-            studied(name, f"explain {config.images} images of {config.data}", partial(_pretrained, config, name))
-            for name in config.models or MODELS
+            studied(title, f"explain {config.images} images of {config.data}", partial(_pretrained, config, name))
+            for name, title in _titles(config.models or MODELS).items()
         ]
 
     @cache
@@ -94,6 +95,12 @@ def _conditions(config: Config) -> list[Condition[Result]]:
     ]
     what = "images and captions of their objects side by side, classes told by descriptions"
     return [*labelled, _condition(config, fresh, CONTRASTIVE, what, partial(_contrastive, config))]
+
+
+def _titles(names: Sequence[str]) -> dict[str, str]:
+    """What models are called in tables: without the folder of a file of the user's, unless two were the same then."""
+    short = {name: re.sub(r"^.*[/\\](?=[^/\\]+\.py:)", "", name) for name in names}
+    return short if len(set(short.values())) == len(short) else {name: name for name in names}
 
 
 def _condition(

@@ -139,3 +139,11 @@ def test_without_such_a_model_there_is_no_verdict() -> None:
     found = [*models._transformer(results), *models._zero_shot(results)]
     assert {each.verdict for each in found} == {"not testable here"}
     assert {each.evidence for each in found} == {"there is no such model among these"}
+
+
+def test_a_model_in_a_file_is_called_without_its_folder() -> None:
+    assert models._titles(["/home/me/net.py:load", "demo"]) == {"/home/me/net.py:load": "net.py:load", "demo": "demo"}
+    # timm's names have no file, and two files of one name stay apart
+    apart = ["a/net.py:load", "b/net.py:load"]
+    assert models._titles(apart) == dict(zip(apart, apart, strict=True))
+    assert list(models._titles(models.MODELS).values()) == list(models.MODELS)

@@ -19,7 +19,7 @@ from captum_focalogic.errors import FocaLogicWarning, InputError
 from captum_focalogic.experiments import Photos, find_experiment, run_experiment
 from captum_focalogic.experiments.framework import EVERY_SIZE
 from captum_focalogic.experiments.photos import NETWORKS, SHIPPED_PHOTOS, Remembered, remembering
-from captum_focalogic.integrations.torchvision import imagenet_labels
+from captum_focalogic.integrations.imagenet import imagenet_labels
 
 NAMED = """
 import torch
