@@ -213,7 +213,7 @@ def compare(
         image,
         arguments.targets_of(target, named),
         feature_mask,
-        as_segmenter(segmenter or Slic()),
+        as_segmenter(Slic() if segmenter is None else segmenter),
         removal,
         baselines,
         parse_criterion(criterion, named) if isinstance(criterion, str) else criterion,
