@@ -43,6 +43,10 @@ class CocoTruth:
         _coco(source.path)
         return source
 
+    def found_at(self, name: str) -> str | None:
+        """What an image's objects are found under; images that share it cannot be told apart."""
+        return _coco(self.path).entry(name)
+
     def __call__(self, image: Any, label: str, name: str) -> GroundTruth | None:  # noqa: ARG002 (a GroundTruthSource)
         """The objects of an image, in the size that the file says.
 
@@ -93,6 +97,15 @@ class VocTruth:
             raise InputError(f"{text} holds no annotations: expected {' or '.join(parts)} in it, or XML files")
         return cls(folder)
 
+    def found_at(self, name: str) -> str | None:
+        """The file of an image's objects; images that share it cannot be told apart."""
+        masks = self.folder / "SegmentationClass" / f"{Path(name).stem}.png"
+        return next((str(path) for path in (masks, *self._boxes(name)) if path.is_file()), None)
+
+    def _boxes(self, name: str) -> tuple[Path, ...]:
+        beside = Path(name).with_suffix(".xml")
+        return self.folder / "Annotations" / beside.name, self.folder / beside, self.folder / beside.name
+
     def __call__(self, image: Any, label: str, name: str) -> GroundTruth | None:  # noqa: ARG002 (a GroundTruthSource)
         """The objects of an image, in the size of its annotation.
 
@@ -108,8 +121,7 @@ class VocTruth:
             wanted = _category(wanted, VOC_CLASSES[1:], masks)
             truth = read_voc_masks(masks, objects if objects.is_file() else None)
             return truth.of(wanted) if wanted else truth
-        beside = Path(name).with_suffix(".xml")
-        for path in (self.folder / "Annotations" / beside.name, self.folder / beside, self.folder / beside.name):
+        for path in self._boxes(name):
             if path.is_file():
                 truth = read_voc(path)
                 # ImageNet's boxes are all of the image's class, which they give by its WordNet id.

@@ -217,6 +217,11 @@ class CocoAnnotations:
         """Whether there is such an image, as for :meth:`truth`."""
         return (self._id(image) if isinstance(image, str) else image) in self._images
 
+    def entry(self, name: str) -> str | None:
+        """The file name in the annotations that a file name or path is found by; errors as of :meth:`truth`."""
+        key = self._id(name)
+        return None if key is None else str(self._images[key]["file_name"])
+
     def truth(self, image: int | str) -> GroundTruth:
         """The objects of an image, given by its id, its file name or its path.
 

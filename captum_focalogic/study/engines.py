@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -192,13 +193,16 @@ class _Worker:
 
     def __init__(self, settings: StudySettings, cpus: int) -> None:
         torch.set_num_threads(cpus)
-        self._explainer = Explainer(settings)
+        self._made = partial(Explainer, settings)
+        self._explainer: Explainer | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Rows of a group, as an Arrow stream: Ray's own tables would have to guess the columns' types."""
         pa = arrow()
         try:
-            rows = [row for packed in batch["group"] for row in self._explainer.group(_ray().cloudpickle.loads(packed))]
+            # Made here, since a worker whose making fails could not be told from one that died.
+            explainer = self._explainer = self._explainer or self._made()
+            rows = [row for packed in batch["group"] for row in explainer.group(_ray().cloudpickle.loads(packed))]
         except Exception as error:
             # Ray would wrap it in an error of its own, whose text is a stack of tracebacks.
             return {"rows": [b""], "broken": [_packed(error)]}

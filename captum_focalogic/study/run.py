@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from captum_focalogic.classifier import Classifier
-from captum_focalogic.errors import OtherModelError, StudyError
+from captum_focalogic.errors import InputError, OtherModelError, StudyError
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.oracle.removal import remover
 from captum_focalogic.segmenters import Segmenter
@@ -140,6 +140,7 @@ def run_items(
     ``show_progress`` may be a text, which the bar then begins with.
     """
     check_items(items)
+    _check_truth(settings.truth, items)
     kept: dict[str, Any] = {"shard_rows": shard_rows, "shard_seconds": shard_seconds, "retry": retry}
     with open_store(out, settings.record(items), **kept) as store:
         _check_content(items, store, redo_changed)
@@ -194,6 +195,21 @@ def _explained(
         apart += left if alone else [group]
     if apart:
         yield from Local(loaders=0).run(settings, store.watched(apart), on_judged)
+
+
+def _check_truth(source: GroundTruthSource | bool, items: Sequence[Item]) -> None:
+    """Refuse images of one name in several folders whose truth is told by the name alone: it is that of one of them."""
+    found_at = getattr(source, "found_at", None)
+    if found_at is None:
+        return
+    owners: dict[str, str] = {}
+    for item in items:
+        place = found_at(item.id)
+        if place is not None and owners.setdefault(place, item.id) != item.id:
+            raise InputError(
+                f"{owners[place]!r} and {item.id!r} have the same ground truth, {place}, which cannot be of both; "
+                "study one folder at a time, or name the folders in the annotations"
+            )
 
 
 def _check_content(items: Sequence[Item], store: Store, redo: bool) -> None:

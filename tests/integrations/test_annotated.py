@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import InputError
 from captum_focalogic.integrations.annotated import CocoTruth, VocTruth
 from captum_focalogic.names import find
@@ -80,3 +81,27 @@ def test_a_folder_without_annotations_is_refused(tmp_path):
         VocTruth.from_text(str(tmp_path))
     with pytest.raises(InputError, match="there is no folder"):
         VocTruth.from_text(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("kind", ["coco", "voc"])
+def test_images_of_one_bare_name_in_two_folders_are_refused(tmp_path, kind):
+    pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
+    from captum_focalogic.study import image_folder, run_study
+
+    for folder in ("cats", "dogs"):
+        for name in ("a", "b"):
+            (tmp_path / "images" / folder).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (6, 4)).save(tmp_path / "images" / folder / f"{name}.jpg")
+    (tmp_path / "images" / "dogs" / "b.jpg").unlink()
+    write_box(tmp_path / "Annotations" / "a.xml", ("cat", (1, 1, 2, 2)))
+    write_box(tmp_path / "Annotations" / "b.xml", ("cat", (1, 1, 2, 2)))
+    source = f"coco:{write_coco(tmp_path / 'instances.json')}" if kind == "coco" else f"voc:{tmp_path}"
+    items = image_folder(tmp_path / "images")
+    model = Classifier(lambda images: images.sum(dim=(2, 3)))
+    with pytest.raises(InputError, match=r"'cats/a\.jpg' and 'dogs/a\.jpg' have the same ground truth, .*a\."):
+        run_study(items, model, "grid:2x2", source, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    alone = run_study(
+        image_folder(tmp_path / "images" / "cats"), model, "grid:2x2", find("ground truth", source), tmp_path / "one"
+    )
+    assert alone.column("truth_area")[0].is_valid

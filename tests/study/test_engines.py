@@ -117,6 +117,15 @@ def test_a_broken_model_ends_the_study_here_too(tmp_path: Path) -> None:
     assert len(read_rows(tmp_path)) == 0
 
 
+def test_a_model_that_cannot_be_made_in_a_worker_ends_the_study_and_costs_no_rows(tmp_path: Path) -> None:
+    def make() -> Classifier:
+        raise FileNotFoundError("no weights here")
+
+    with pytest.raises(FileNotFoundError, match="no weights here"):
+        study(tmp_path, ModelFactory(make, "unmade"), RayEngine(workers=1), count=4)
+    assert len(read_rows(tmp_path)) == 0
+
+
 @pytest.mark.parametrize("change", [{"workers": 0}, {"cpus": 0}, {"gpus": -1}])
 def test_numbers_that_cannot_be(change: dict[str, int]) -> None:
     with pytest.raises(InputError, match="at least 1 worker"):
