@@ -332,6 +332,7 @@ def _stored(source: Any, what: str) -> _Stored:
         if isinstance(source, Image.Image):
             return _upright(source, name)
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
+            _check_room(opened, name)
             return _upright(opened, name)
     except UnidentifiedImageError as error:
         if what != "image":
@@ -345,6 +346,30 @@ def _stored(source: Any, what: str) -> _Stored:
     except MALFORMED as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"{name} cannot be read: {reason}") from error
+
+
+FREE = 1 << 27
+"""Bytes that an image may take in memory, however well it is compressed: 40 megapixels in colour."""
+
+RATIO = 64
+"""Bytes of memory that each further byte of a file may stand for; photographs need ten."""
+
+
+def _check_room(opened: Image.Image, name: str) -> None:
+    """Refuse a file that takes far more memory than its size can honestly stand for, before it does."""
+    file: Any = getattr(opened, "fp", None)
+    if file is None:
+        return
+    place = file.tell()
+    size = file.seek(0, io.SEEK_END)
+    file.seek(place)
+    deep = 4 if opened.mode in ("I", "F") else 2 if opened.mode.startswith("I;16") else 1
+    needed = opened.width * opened.height * len(opened.getbands()) * deep
+    if needed > FREE + RATIO * size:
+        raise InputError(
+            f"{name} cannot be read: {opened.width}x{opened.height} pixels are more than its {size:,} bytes can "
+            f"honestly hold beyond {FREE >> 20} MiB; scale it down"
+        )
 
 
 def _upright(opened: Image.Image, name: str) -> _Stored:

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 from skimage import data
 
+from captum_focalogic import images
 from captum_focalogic.errors import FileError, FocaLogicWarning, InputError
 from captum_focalogic.images import (
     CentreCrop,
@@ -453,3 +455,39 @@ def test_images_are_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(FileError, match=r"new\.jpg cannot be written"):
         write_image(tmp_path / "new.jpg", Image.fromarray(COLOURS.astype(np.float32)[..., 0]))
     assert [path.name for path in tmp_path.iterdir()] == ["new.png"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "form", "how"),
+    [
+        ("L", "PNG", {}),
+        ("L", "TIFF", {"compression": "tiff_adobe_deflate"}),
+        ("L", "WEBP", {"quality": 1}),
+        ("P", "GIF", {}),
+    ],
+)
+def test_few_bytes_do_not_become_much_memory(
+    mode: str, form: str, how: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small, ratio = 1 << 10, images.RATIO
+    content = io.BytesIO()
+    Image.new(mode, (300, 300)).save(content, form, **how)
+    path = tmp_path / "bomb"
+    path.write_bytes(content.getvalue())
+    assert open_image(path).size == (300, 300)
+    monkeypatch.setattr(images, "FREE", small)
+    assert small + ratio * len(content.getvalue()) < 300 * 300
+    for source in (path, content.getvalue(), io.BytesIO(content.getvalue())):
+        with pytest.raises(InputError, match=r"300x300 pixels are more than its .* bytes can honestly hold"):
+            open_image(source)
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    assert open_image(tmp_path / "noise.png").size == (300, 300)
+
+
+def test_a_photograph_of_a_hundred_megapixels_has_room_and_a_blank_one_has_not() -> None:
+    assert images.FREE + images.RATIO * 10_000_000 >= 10_000 * 10_000 * 3
+    sink = io.BytesIO()
+    Image.new("L", (12_000, 12_000)).save(sink, "PNG")
+    with pytest.raises(InputError, match="12000x12000 pixels are more than its"):
+        open_image(sink.getvalue())
