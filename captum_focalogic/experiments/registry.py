@@ -138,7 +138,8 @@ def _pooled(runs: Sequence[Any]) -> Any:
 
 def how(name: str, config: Config, seeds: int = 1) -> list[str]:
     """How an experiment is run, in sentences and as a command."""
-    left_out = {"settings"} if find_experiment(name).trains else {"settings", "scenes", "epochs"}
+    trains = find_experiment(name).trains and config.size != "photos"
+    left_out = {"settings"} if trains else {"settings", "scenes", "epochs"}
     plain = {
         field.name: getattr(config, field.name)
         for field in dataclasses.fields(config)

@@ -12,7 +12,7 @@ from studies import GRID, TINY, patch_items
 from tiny_models import Brightest
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.experiments import Embedded, ImageNet, run_experiment
+from captum_focalogic.experiments import Embedded, ImageNet, Photos, run_experiment
 from captum_focalogic.experiments.baselines import Series
 from captum_focalogic.experiments.framework import Condition, MissingResult, Result, Workspace
 from captum_focalogic.experiments.registry import _pooled, _run_conditions, how
@@ -29,6 +29,7 @@ def test_the_command_is_told_that_was_run() -> None:
     command = how("stability", images)[1]
     assert "--data 'my images'" in command
     assert "--model a:b --model c:d\n" in command
+    assert "--epochs" not in how("models", Photos())[1]
     assert "--seeds" not in how("models", Embedded())[1]
     said, command = how("models", Embedded(), 5)
     assert "seeds 5" in said
