@@ -1,7 +1,5 @@
 """A focus in words that need no knowledge of the method."""
 
-import numpy as np
-
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import symbol
 from captum_focalogic.metrics import Behaviour, BehaviourKind
@@ -29,13 +27,11 @@ def summary(focus: Focus) -> str:
             "The decision stands even with every region replaced. It does not rest on the image at all, as far as "
             "this baseline can show: try another one."
         )
-    areas = states @ focus.areas
-    sizes = states.sum(axis=1)
-    place = int(np.lexsort((areas, sizes))[0])
-    smallest = f"{_regions(int(sizes[place]))} and {percent(areas[place])} of the image"
+    first = states[focus.strongest[0]]
+    strongest = f"{_regions(int(first.sum()))} and {percent(float(focus.areas[first].sum()))} of the image"
     if len(states) == 1:
-        return f"One selection of regions carries the decision: {smallest}."
-    count = f"{len(states):,} selections of regions each carry the decision; the smallest is {smallest}."
+        return f"One selection of regions carries the decision: {strongest}."
+    count = f"{len(states):,} selections of regions each carry the decision; the strongest is {strongest}."
     shared = [focus.names.get(int(region)) or str(symbol(int(region))) for region in focus.region_ids[focus.shared]]
     if len(shared) > 4:
         return f"{count} All of them keep the same {len(shared)} regions."
