@@ -121,6 +121,9 @@ def image_folder(folder: str | Path, class_names: Sequence[str] | None = None) -
     :func:`~captum_focalogic.study.classes.class_numbers`; where only alphabetical order is left, all subfolders count,
     as for torchvision's ``ImageFolder``. Hidden folders and the system's are nobody's class, and links are followed.
 
+    Masks may stand in the same tree, and are each image's own truth then, and no images: ``NAME_mask.png`` beside
+    ``NAME.jpg`` (or ``NAME-mask``, ``NAME.mask``); or two folders ``images`` and ``masks`` with the same paths below.
+
     Raises
     ------
     InputError
@@ -128,7 +131,7 @@ def image_folder(folder: str | Path, class_names: Sequence[str] | None = None) -
         or some are no classes of the model.
     """
     root = Path(folder).resolve()
-    paths = _image_paths(root)
+    root, paths, masks = _with_masks(root)
     names = [path.relative_to(root).parts for path in paths]
     classes = sorted({parts[0] for parts in names if len(parts) > 1})
     if classes and any(len(parts) == 1 for parts in names):
@@ -140,13 +143,42 @@ def image_folder(folder: str | Path, class_names: Sequence[str] | None = None) -
     return [
         Item(
             "/".join(parts),
-            partial(read_image, path),
+            partial(read_image, path, masks.get(path)),
             found.numbers[parts[0]] if len(parts) > 1 else None,
             found.rule if len(parts) > 1 else "",
-            (path,),
+            (path, masks[path]) if path in masks else (path,),
         )
         for path, parts in zip(paths, names, strict=True)
     ]
+
+
+_MASK_ENDINGS = ("_mask", "-mask", ".mask")
+_MASK_FILES = (".png", ".tif", ".tiff", ".bmp", ".gif")
+
+
+def _with_masks(root: Path) -> tuple[Path, list[Path], dict[Path, Path]]:
+    """Where images are, these images, and the masks that stand in the same tree."""
+    inner = {entry.name for entry in root.glob("*") if entry.is_dir() and not is_hidden(entry.name)}
+    if inner == {"images", "masks"}:
+        paths = _image_paths(root / "images")
+        places = {path: (root / "masks" / path.relative_to(root / "images")).with_suffix("") for path in paths}
+        found = {path: _existing(str(place)) for path, place in places.items()}
+        if any(found.values()):
+            return root / "images", paths, {path: mask for path, mask in found.items() if mask is not None}
+    paths = _image_paths(root)
+    beside = {}
+    for path in paths:
+        stem = str(path.with_suffix(""))
+        masks = [mask for ending in _MASK_ENDINGS if (mask := _existing(stem + ending)) is not None]
+        if masks:
+            beside[path] = masks[0]
+    taken = set(beside.values())
+    return root, [path for path in paths if path not in taken], beside
+
+
+def _existing(stem: str) -> Path | None:
+    """The file of a mask, by its path without the ending."""
+    return next((path for ending in _MASK_FILES if (path := Path(stem + ending)).is_file()), None)
 
 
 def _image_paths(root: Path) -> list[Path]:

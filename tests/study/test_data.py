@@ -257,3 +257,45 @@ def test_what_a_list_says_wrongly_is_refused_by_file_row_and_column(tmp_path):
         listed(path)
     path.write_bytes(b"\xef\xbb\xbfimage,label\na.png,1\n")
     assert [(item.id, item.label) for item in listed(path)] == [("a.png", 1)]
+
+
+def write_mask(path: Path) -> None:
+    pixels = np.zeros((SIDE, SIDE), dtype=np.uint8)
+    pixels[: SIDE // 2] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.parametrize("ending", ["_mask", "-mask", ".mask"])
+def test_masks_beside_images_are_their_truth_and_no_images(tmp_path: Path, ending: str) -> None:
+    first, _, third = save_images(tmp_path, 3)
+    write_mask(first.with_name(f"{first.stem}{ending}.png"))
+    write_mask(third.with_name(f"{third.stem}{ending}.tif"))
+    items = {item.id: item for item in image_folder(tmp_path)}
+    assert sorted(items) == ["ant/000.png", "ant/002.png", "bee/001.png"]
+    assert items["ant/000.png"].read().truth.union.sum() == SIDE * SIDE // 2
+    assert items["ant/002.png"].read().truth is not None
+    assert items["bee/001.png"].read().truth is None
+    assert len(items["ant/000.png"].files) == 2
+    assert [item.label for item in items.values()] == [0, 0, 1]
+
+
+def test_a_folder_of_images_and_one_of_masks_are_one_data_set(tmp_path: Path) -> None:
+    save_images(tmp_path / "images", 2)
+    write_mask(tmp_path / "masks" / "ant" / "000.png")
+    items = {item.id: item for item in image_folder(tmp_path)}
+    assert sorted(items) == ["ant/000.png", "bee/001.png"]
+    assert items["ant/000.png"].read().truth.union.sum() == SIDE * SIDE // 2
+    assert items["bee/001.png"].read().truth is None
+
+
+def test_images_whose_names_speak_of_masks_stay_images(tmp_path: Path) -> None:
+    """Where there is no image that a mask could be of, it is an image."""
+    for path in save_images(tmp_path, 2):
+        path.rename(path.with_name(f"{path.stem}_mask.png"))
+    assert [item.id for item in image_folder(tmp_path)] == ["ant/000_mask.png", "bee/001_mask.png"]
+    (tmp_path / "classes").mkdir()
+    for name in ("images", "masks"):
+        save_images(tmp_path / "classes" / name, 1, (".",))
+        (tmp_path / "classes" / name / "000.png").rename(tmp_path / "classes" / name / f"{name}.png")
+    assert [item.label for item in image_folder(tmp_path / "classes")] == [0, 1]
