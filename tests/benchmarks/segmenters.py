@@ -84,7 +84,7 @@ ANSWER_FIELDS = (
     *("photo", "network", "segmenter", "regions", "sets", "size", "area", "precision", "recall"),
     *("soundness", "coverage", "second_fill", "evaluations"),
 )
-ANSWERS_BETTER = {"size": -1, "area": -1, "precision": 1, "recall": 1, "soundness": 1, "coverage": 1, "second_fill": 1}
+MEASURED = ("size", "area", "precision", "recall", "soundness", "coverage", "second_fill")
 OTHER = "features, other"
 
 
@@ -193,7 +193,7 @@ def _answer_row(
     focus = models["mean"].focus(result, "smallest")
     row = {"regions": focus.num_regions, "sets": len(focus.final_states), "evaluations": focus.evaluated.total}
     if not len(focus.final_states):
-        return row | dict.fromkeys(ANSWERS_BETTER, nan)
+        return row | dict.fromkeys(MEASURED, nan)
     strongest = focus.final_states[focus.strongest[:1]]
     kept = np.isin(label_map, focus.region_ids[strongest[0]])
     sample = draw_sample(focus.final_states, SAMPLE)
@@ -272,30 +272,28 @@ def region_tables(rows: list[dict[str, str]]) -> str:
 
 
 def answer_tables(rows: list[dict[str, str]]) -> str:
-    """Means by network and segmenter, and the differences from SLIC and from the other network's features."""
+    """Means of two segmenters each, over the photos and networks of which both were asked, and their differences."""
     by_cut: dict[str, dict[tuple[str, str], dict[str, float]]] = defaultdict(dict)
     for row in rows:
-        by_cut[row["segmenter"]][row["photo"], row["network"]] = {name: float(row[name]) for name in ANSWERS_BETTER}
-    pairs = set.intersection(*(set(found) for found in by_cut.values()))
-    photos = sorted({photo for photo, _ in pairs})
-    lines = [f"{len(photos)} photos, {len(pairs)} pairs of photo and network", ""]
-    lines += [line(["network", "segmenter", *ANSWERS_BETTER]), line(["---"] * (2 + len(ANSWERS_BETTER)))]
-    for network in sorted({network for _, network in pairs}):
-        for name, found in by_cut.items():
-            means = [
-                np.nanmean([found[pair][field] for pair in pairs if pair[1] == network]) for field in ANSWERS_BETTER
-            ]
-            lines.append(line([network, name, *(f"{mean:.2f}" for mean in means)]))
-    lines += ["", line(["difference", *ANSWERS_BETTER]), line(["---"] * (1 + len(ANSWERS_BETTER)))]
-    for one, other in (("features", "slic"), (OTHER, "slic"), ("features", OTHER)):
+        by_cut[row["segmenter"]][row["photo"], row["network"]] = {name: float(row[name]) for name in MEASURED}
+    heads = ["network", "segmenter", "photos", *MEASURED]
+    lines = [line(heads), line(["---"] * len(heads))]
+    for one, other in (("slic", "features"), ("features", OTHER)):
+        pairs = sorted(set(by_cut[one]) & set(by_cut[other]))
+        for network in sorted({network for _, network in pairs}):
+            own = [pair for pair in pairs if pair[1] == network]
+            for name in (one, other):
+                means = [np.nanmean([by_cut[name][pair][field] for pair in own]) for field in MEASURED]
+                lines.append(line([network, name, str(len(own)), *(f"{mean:.2f}" for mean in means)]))
+        photos = sorted({photo for photo, _ in pairs})
         cells = []
-        for field in ANSWERS_BETTER:
+        for field in MEASURED:
             found = [
-                [by_cut[one][pair][field] - by_cut[other][pair][field] for pair in sorted(pairs) if pair[0] == photo]
+                [by_cut[other][pair][field] - by_cut[one][pair][field] for pair in pairs if pair[0] == photo]
                 for photo in photos
             ]
             cells.append(interval(found))
-        lines.append(line([f"{one} less {other}", *cells]))
+        lines.append(line(["both", f"{other} less {one}", str(len(photos)), *cells]))
     return "\n".join(lines)
 
 
