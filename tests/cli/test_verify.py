@@ -73,3 +73,31 @@ def test_verify_tells_a_file_that_was_tampered_with(demo, run, tmp_path):
     (tmp_path / "focus.json").write_text(text)
     _, err = run("verify", tmp_path / "focus.json", code=2)
     assert "its checksum differs" in err
+
+
+def test_every_level_of_a_zoom_is_checked_again(run, tmp_path):
+    out, _ = run("explain", "--model", "demo", "--zoom", "2", "--no-progress", "--out", tmp_path)
+    assert "area by level: 9.1 %, then" in out
+    focus = Focus.load(tmp_path / "focus.json")
+    out, _ = run("verify", tmp_path / "focus.json")
+    assert "FAILS" not in out
+    for number in range(1, 1 + len(focus.zoom.levels)):
+        assert f"holds: level {number}: every final state keeps the prediction under both removals" in out
+    level = focus.zoom.levels[-1]
+    states = level.focus.final_states.copy()
+    states[0, states[0].argmax()] = False
+    levels = (*focus.zoom.levels[:-1], replace(level, focus=replace(level.focus, final_states=states)))
+    certificate = replace(level.focus.certificate, least=int(states.sum(axis=1).min()))
+    levels = (*levels[:-1], replace(levels[-1], focus=replace(levels[-1].focus, certificate=certificate)))
+    replace(focus, zoom=replace(focus.zoom, levels=levels)).save(tmp_path / "focus.json")
+    out, _ = run("verify", tmp_path / "focus.json", code=1)
+    assert f"FAILS: level {len(levels)}: every final state keeps the prediction under both removals" in out
+
+
+def test_parts_of_a_transformer_s_patches_are_checked_again(run, red, tmp_path):
+    (tmp_path / "models.py").write_text(VIT)
+    written = tmp_path / "out" / "focus.json"
+    options = ("--segmenter", "grid:2x2", "--criterion", "top1", "--no-progress", "--out", written.parent)
+    run("explain", red, "--model", f"{tmp_path / 'models.py'}:vit", "--removal", "tokens", "--zoom", "1", *options)
+    out, _ = run("verify", written, red, "--model", f"{tmp_path / 'models.py'}:vit")
+    assert "FAILS" not in out
