@@ -55,7 +55,7 @@ def shapiq_game(model: MaskedModel) -> Any:
     except ImportError as error:
         raise MissingExtraError("shapiq", "shap") from error
 
-    class RegionGame(shapiq.Game):  # type: ignore[misc]
+    class RegionGame(shapiq.Game):
         """Regions as players."""
 
         def value_function(self, coalitions: NDArray[np.bool_]) -> NDArray[np.float64]:
