@@ -5,7 +5,7 @@ an :class:`Answer`.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from numbers import Integral, Real
 from pathlib import Path
@@ -21,8 +21,16 @@ from tqdm import tqdm
 from captum_focalogic.arguments import check_bound
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, as_classifier, find_classifier, find_device, with_preprocess
-from captum_focalogic.criteria import OutputKind, Outputs, Over, Top1, Top1Ratio, class_number, criterion_text
-from captum_focalogic.criteria import parse as parse_criterion
+from captum_focalogic.criteria import (
+    OutputKind,
+    Outputs,
+    Over,
+    Top1,
+    Top1Ratio,
+    as_criterion,
+    class_number,
+    criterion_text,
+)
 from captum_focalogic.errors import InputError, SearchInterrupt, warn
 from captum_focalogic.examination import Examination, Shares, shares_of
 from captum_focalogic.focus import Focus, warn_of_emptiness
@@ -359,6 +367,8 @@ def explain_images(
     list of Answer
         One an image, in order.
     """
+    if isinstance(images, str | bytes | Path) or not isinstance(images, Iterable):
+        raise InputError(f"images must be several, such as a list of paths; got {images!r}. Of one, take explain_image")
     classifier, place = classifier_of(model, preprocess, Normalisation.stated(mean, std), labels, device)
     sessions = []
     for number, image in enumerate(images):
@@ -534,7 +544,7 @@ def masked_models(
     classifier = sessions[0].classifier
     wanted = class_number(target, classifier.labels) if isinstance(target, str) else target
     usual = criterion == CRITERION
-    judged_by = parse_criterion(criterion, classifier.labels) if isinstance(criterion, str) else criterion
+    judged_by = as_criterion(criterion, classifier.labels)
     batching = batching_for(perturbations_per_eval, classifier.forward, (sessions[0].inputs,), {})
     models: dict[int, MaskedModel] = {}
     for shape in dict.fromkeys(session.inputs.shape for session in sessions):

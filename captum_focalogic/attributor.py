@@ -14,8 +14,7 @@ from torch import Tensor
 
 from captum_focalogic import arguments
 from captum_focalogic.classifier import labels_from
-from captum_focalogic.criteria import Criterion, OutputCriterion, Outputs
-from captum_focalogic.criteria import parse as parse_criterion
+from captum_focalogic.criteria import Criterion, OutputCriterion, Outputs, as_criterion
 from captum_focalogic.errors import InputError, SearchInterrupt
 from captum_focalogic.focus import Focus, warn_of_emptiness
 from captum_focalogic.levels import with_shared
@@ -131,7 +130,7 @@ class FocaLogic(PerturbationAttribution):  # type: ignore[misc]
         self.segmenter = as_segmenter(segmenter)
         self.search = search
         self.reading = reading
-        self.criterion = parse_criterion(criterion, self.labels) if isinstance(criterion, str) else criterion
+        self.criterion = as_criterion(criterion, self.labels)
         self.weighting = weighting
         self.max_evaluations = max_evaluations
         self.time_limit = time_limit

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
-from typing import Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -366,6 +366,24 @@ _NAMED: dict[str, tuple[type[Criterion], type[int] | type[float] | None]] = {
     "threshold": (Threshold, float),
     "tolerance": (Tolerance, float),
 }
+
+
+def as_criterion(criterion: Any, labels: Sequence[str] | None = None) -> "Criterion | OutputCriterion":
+    """A criterion by its name (:func:`parse`), or as it is.
+
+    Raises
+    ------
+    InputError
+        If it is neither a name, a criterion nor a function.
+    """
+    if isinstance(criterion, str):
+        return parse(criterion, labels)
+    if not callable(criterion) and not isinstance(criterion, Criterion):
+        raise InputError(
+            f"criterion must be a name such as top1, a Criterion or a function of outputs; got {criterion!r}"
+        )
+    found: Criterion | OutputCriterion = criterion
+    return found
 
 
 def parse(text: str, labels: Sequence[str] | None = None) -> Criterion:

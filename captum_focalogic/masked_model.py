@@ -16,12 +16,12 @@ from captum_focalogic.classifier import labels_from
 from captum_focalogic.criteria import (
     OutputKind,
     Outputs,
+    as_criterion,
     class_probabilities,
     criterion_text,
     middle_of,
     target_probability,
 )
-from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import ArgumentError, InputError
 from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.focus import Focus
@@ -236,7 +236,7 @@ class MaskedModel:
         filled = arguments.format_baselines(baselines, rows, masks, normalisation)
         examples = arguments.take_apart(rows, filled, masks)
         named = listed_labels(labels_from(labels))
-        judged_by = parse_criterion(criterion, named) if isinstance(criterion, str) else criterion
+        judged_by = as_criterion(criterion, named)
         target = arguments.targets_of(target, named)
         asked = removing(removal, forward_func, examples)
         lost, examples = snapped(examples, asked) if removal == "tokens" else ((), examples)
@@ -428,7 +428,7 @@ class MaskedModel:
             Names of the model's classes; by default those that the class was given.
         """
         labels = self._call.labels if labels is None else labels
-        judged_by = parse_criterion(criterion, labels) if isinstance(criterion, str) else criterion
+        judged_by = as_criterion(criterion, labels)
         view = MaskedModel.__new__(MaskedModel)
         view._begin(self._call, self.row, self.example, judged_by, self.memory)
         return view

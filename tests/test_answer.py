@@ -531,3 +531,15 @@ def test_a_model_that_is_paid_by_the_call_is_not_asked_again() -> None:
 
     answer = explain_image(Paid(), quarters(), segmenter="grid:2x2", baseline="black")
     assert answer.trust.repeats is None
+
+
+@pytest.mark.parametrize("images", [None, "cat.jpg", b"", 3])
+def test_images_are_several(images: Any) -> None:
+    with pytest.raises(InputError, match="images must be several, such as a list of paths"):
+        explain_images(Corners(), images)
+
+
+@pytest.mark.parametrize("criterion", [["top1"], 3, None])
+def test_a_criterion_is_a_name_or_does_something(criterion: Any) -> None:
+    with pytest.raises(InputError, match="criterion must be a name such as top1"):
+        explain_image(Corners(), quarters(), segmenter="grid:2x2", criterion=criterion)

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -52,10 +52,16 @@ class Local:
                 f"loaders must not be negative, and ahead at least 1; got loaders={self.loaders}, ahead={self.ahead}"
             )
 
-    def run(self, settings: StudySettings, groups: Iterable[Group], on_judged: OnJudged) -> Iterator[list[Row]]:
-        """See :meth:`Engine.run`."""
+    def run(
+        self,
+        settings: StudySettings,
+        groups: Sequence[Group],
+        on_judged: OnJudged,
+        begin: Callable[[Group], object] = lambda _: None,
+    ) -> Iterator[list[Row]]:
+        """See :meth:`Engine.run`; ``begin`` is told of each group before anything of it is read."""
         explainer = Explainer(settings)
-        for number, prepared in enumerate(self._prepared(explainer, groups)):
+        for number, prepared in enumerate(self._prepared(explainer, groups, begin)):
             if not number:
                 explainer.check_first(prepared)
             rows = explainer.rows(prepared, on_judged)
@@ -63,14 +69,19 @@ class Local:
                 explainer.check_labels([item for group in groups for _, item in group])
             yield rows
 
-    def _prepared(self, explainer: Explainer, groups: Iterable[Group]) -> Iterator[list[Prepared | Row]]:
+    def _prepared(
+        self, explainer: Explainer, groups: Sequence[Group], begin: Callable[[Group], object]
+    ) -> Iterator[list[Prepared | Row]]:
         if not self.loaders:
-            yield from ([explainer.prepare(index, item) for index, item in group] for group in groups)
+            for group in groups:
+                begin(group)
+                yield [explainer.prepare(index, item) for index, item in group]
             return
         pool = ThreadPoolExecutor(self.loaders, thread_name_prefix="loader")
         try:
             ready: deque[list[Future[Prepared | Row]]] = deque()
             for group in groups:
+                begin(group)
                 ready.append([pool.submit(explainer.prepare, index, item) for index, item in group])
                 if len(ready) > self.ahead:
                     yield [image.result() for image in ready.popleft()]

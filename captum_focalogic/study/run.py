@@ -187,14 +187,14 @@ def _explained(
     suspected = [group for group in groups if any(index in store.deaths for index, _ in group)]
     calm = [group for group in groups if group not in suspected]
     if calm:
-        yield from engine.run(settings, store.watched(calm), on_judged)
+        yield from engine.run(settings, calm, on_judged, store.begin)
     apart: list[Group] = []
     for group in suspected:
         alone = any(store.deaths.get(index, 0) >= HOPELESS - 1 for index, _ in group)
         left = [[pair] for pair in group if pair[0] not in store.done]
         apart += left if alone else [group]
     if apart:
-        yield from Local(loaders=0).run(settings, store.watched(apart), on_judged)
+        yield from Local(loaders=0).run(settings, apart, on_judged, store.begin)
 
 
 def _check_truth(source: GroundTruthSource | bool, items: Sequence[Item]) -> None:

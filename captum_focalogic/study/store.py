@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from captum_focalogic.errors import InputError, MissingExtraError, StudyError
 from captum_focalogic.files import MALFORMED, encode_text, read_json, write_bytes
@@ -33,8 +33,6 @@ JOURNAL = "under-way.json"
 
 HOPELESS = 4
 """Deaths after which an image is given up: two in its group, one alone, and the first, when nothing was known."""
-
-T = TypeVar("T", bound=Iterable[tuple[int, Any]])
 
 
 class Store:
@@ -70,12 +68,10 @@ class Store:
         self._written = time.monotonic()
         self.deaths, self._under_way = _read_journal(folder), set[int]()
 
-    def watched(self, groups: Iterable[T]) -> Iterator[T]:
-        """The same groups, of pairs of an image's place and the image; each is in the journal from when it is taken."""
-        for group in groups:
-            self._under_way |= {index for index, _ in group}
-            self._note()
-            yield group
+    def begin(self, group: Iterable[tuple[int, Any]]) -> None:
+        """Images, each with its place, are under way: the journal says so until they have their rows."""
+        self._under_way |= {index for index, _ in group}
+        self._note()
 
     def settled(self) -> None:
         """Whatever is under way has come to an end, and be it by an error."""

@@ -286,8 +286,7 @@ class TestJournal:
     def died(folder: Path, under_way: list[int]) -> None:
         """A process dies while images are under way."""
         store = Store(folder, 256, 10.0)
-        for _ in store.watched([[(index, None) for index in under_way]]):
-            pass  # and never gets to anything else
+        store.begin([(index, None) for index in under_way])  # and never gets to anything else
 
     def test_names_what_was_under_way(self, tmp_path: Path) -> None:
         assert Store(tmp_path, 256, 10.0).deaths == {}
@@ -299,14 +298,14 @@ class TestJournal:
     def test_forgets_what_has_its_row(self, tmp_path: Path) -> None:
         self.died(tmp_path, [3, 4])
         with open_store(tmp_path, SETTINGS) as store:
-            for group in store.watched([[(3, None), (4, None)]]):
-                store.add({"index": index, "id": str(index)} for index, _ in group)
+            store.begin([(3, None), (4, None)])
+            store.add({"index": index, "id": str(index)} for index in (3, 4))
             assert store.deaths == {}
         assert not (tmp_path / JOURNAL).exists()
 
     def test_knows_no_deaths_after_an_orderly_end(self, tmp_path: Path) -> None:
         with open_store(tmp_path, SETTINGS) as store:
-            next(store.watched([[(3, None)]]))
+            store.begin([(3, None)])
             assert (tmp_path / JOURNAL).exists()
         assert Store(tmp_path, 256, 10.0).deaths == {}
 
