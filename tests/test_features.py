@@ -4,6 +4,7 @@ import copy
 import pickle
 import threading
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -297,10 +298,12 @@ class TestThroughThePackage:
         labels = Features(6, model=tiny())(image)
         np.testing.assert_allclose(masked[0].areas, np.bincount(labels.reshape(-1))[1:] / labels.size)
 
-    def test_studies_and_comparisons_take_it(self) -> None:
+    def test_studies_and_comparisons_take_it(self, tmp_path: Path) -> None:
         model, image = tiny(), photo()
         item = Item("cat", lambda: Sample(image), label=0)
-        rows = run_study([item], model, segmenter=segmenter_from_text("features:5"), max_evaluations=40).to_pylist()
+        rows = run_study(
+            [item], model, segmenter=segmenter_from_text("features:5"), out=tmp_path, max_evaluations=40
+        ).to_pylist()
         assert rows[0]["num_regions"] == 5
         found = compare(model, image, segmenter=Features(5), methods=["FocaLogic"], max_evaluations=40)
         assert len(np.unique(found.decision.label_map)) == 5
