@@ -562,6 +562,7 @@ def masked_models(
             removal=removal,
             batching=batching,
         )
+        found[0].check_labels(classifier.labels)
         models.update(zip(rows, found, strict=True))
     return [_usual(models[row], judged_by) if usual else models[row] for row in range(len(sessions))]
 

@@ -266,6 +266,8 @@ class MaskedModel:
         models = [cls.__new__(cls) for _ in examples]
         for row, (model, example) in enumerate(zip(models, examples, strict=True)):
             model._begin(call, row, example, judged_by, Memory(example.partition.num_regions))
+        for model in models[:1]:
+            model.check_labels(named)
         _remember_references(models)
         return models
 
@@ -309,6 +311,21 @@ class MaskedModel:
         """The class that is explained, as Captum writes it; None for outputs without classes."""
         targets = self.references.targets
         return None if targets is None else targets.of(self.row)
+
+    def check_labels(self, labels: Sequence[str] | None) -> None:
+        """Refuse names of more or fewer classes than the model has: they would be those of other classes.
+
+        Raises
+        ------
+        InputError
+            If there are.
+        """
+        classes = 1 if self.references.targets is None else self.references.scores.shape[1]
+        if labels and classes > 1 and len(labels) != classes:
+            raise InputError(
+                f"there are {len(labels):,} names for the {classes:,} classes that the model gives, so that they may "
+                "be those of other classes; give labels= with one name a class, in the model's order"
+            )
 
     def label_of(self, index: int) -> str | None:
         """What a class is called, where labels were given."""

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from captum_focalogic import Answer, FocaLogic, Focus, explain_image, explain_images
+from captum_focalogic import Answer, FocaLogic, Focus, MaskedModel, explain_image, explain_images
 from captum_focalogic.baselines import blurred, mean_colour, region_mean
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.criteria import Margin
@@ -543,3 +543,18 @@ def test_images_are_several(images: Any) -> None:
 def test_a_criterion_is_a_name_or_does_something(criterion: Any) -> None:
     with pytest.raises(InputError, match="criterion must be a name such as top1"):
         explain_image(Corners(), quarters(), segmenter="grid:2x2", criterion=criterion)
+
+
+@pytest.mark.parametrize("names", [("cat",), ("cat", "dog", "bird", "fish"), {"0": "cat", "1": "dog"}])
+def test_names_of_more_or_fewer_classes_than_there_are_are_refused(names) -> None:
+    def three(images):
+        return images.mean((2, 3))
+
+    image, mask = torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 8, 8, dtype=torch.int64)
+    for ask in (
+        lambda: explain_image(three, image[0], labels=names),
+        lambda: MaskedModel(three, image, feature_mask=mask, labels=names),
+        lambda: FocaLogic(three, labels=names).explain(image, feature_mask=mask),
+    ):
+        with pytest.raises(InputError, match=rf"{len(names)} names for the 3 classes that the model gives"):
+            ask()
