@@ -19,27 +19,23 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from captum_focalogic.arguments import check_bound
-from captum_focalogic.baselines import baseline_from_text
-from captum_focalogic.classifier import Classifier, as_classifier, find_classifier, find_device, with_preprocess
+from captum_focalogic.classifier import Classifier
 from captum_focalogic.criteria import (
     OutputKind,
     Outputs,
     Over,
     Top1,
     Top1Ratio,
-    as_criterion,
-    class_number,
-    criterion_text,
 )
-from captum_focalogic.errors import InputError, SearchInterrupt, warn
+from captum_focalogic.errors import InputError, SearchInterrupt
 from captum_focalogic.examination import Examination, Shares, shares_of
 from captum_focalogic.focus import Focus, warn_of_emptiness
 from captum_focalogic.images import image_bytes
 from captum_focalogic.levels import with_shared
 from captum_focalogic.logic import symbol
-from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for, drive
+from captum_focalogic.masked_model import MaskedModel, RowsPerCall, drive
 from captum_focalogic.masked_model import search as run_searches
-from captum_focalogic.oracle import AnyCriterion, Batching
+from captum_focalogic.oracle import AnyCriterion
 from captum_focalogic.oracle.forward import billed
 from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Prediction, Removal
@@ -47,14 +43,22 @@ from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.search.critical import CriticalSets, Inquiry
 from captum_focalogic.search.growth import GrownSets, grown_sets
 from captum_focalogic.search.strategies import check_reading, strategy_for
-from captum_focalogic.session import BASELINE, SEGMENTER, Fill, Session, open_session
-from captum_focalogic.summary import removal_setting, summary
+from captum_focalogic.session import (
+    BASELINE,
+    CRITERION,
+    SEGMENTER,
+    Fill,
+    Session,
+    classifier_of,
+    contrast,
+    masked_models,
+    open_session,
+    second_fill,
+)
+from captum_focalogic.summary import removal_setting, state_captions, summary
 from captum_focalogic.tables import Table
 from captum_focalogic.trust import Trust
 from captum_focalogic.zoom import check_levels, coarse_budget, was_interrupted, zoom_in
-
-CRITERION = "top1+0.5"
-"""When a region set counts as enough, unless told otherwise: the class stays, with half of its probability."""
 
 MAX_EVALUATIONS = 1_000
 _LABEL_WIDTH = 13
@@ -410,7 +414,7 @@ def explain_sessions(
     check_levels(zoom)
     deadline = None if time_limit is None else time.monotonic() + time_limit
     if against is not None and sessions:
-        criterion = _contrast(criterion, against, sessions[0].classifier)
+        criterion = contrast(criterion, against, sessions[0].classifier)
 
     def strategy(num_regions: int, budget: int | None) -> Strategy:
         found = strategy_for(search, reading, num_regions, budget)
@@ -474,7 +478,7 @@ def _examined(
             model,
             focus,
             share,
-            _second_fill(session),
+            second_fill(session),
             seed,
             again=not billed(session.classifier.forward),
             label_of=session.classifier.label_of,
@@ -488,105 +492,10 @@ def _examined(
     return [examination.focus() for examination in examinations]
 
 
-def _second_fill(session: Session) -> tuple[str, Tensor]:
-    """Another way to fill: black, or the mean colour where it was black."""
-    name = "mean" if session.baseline == "black" else "black"
-    return name, baseline_from_text(name)(session.inputs, session.feature_mask)
-
-
 def decision_text(session: Session) -> str:
     """What the model says to the whole image, in words."""
     (model,) = masked_models([session], "top1", "auto", None, "fill", "auto")
     return _said(model.references.outputs[model.row], _named(model.prediction, session.classifier))
-
-
-def classifier_of(
-    model: Any, preprocess: Any, normalisation: Normalisation | None, labels: Any, device: str | torch.device
-) -> tuple[Classifier, torch.device]:
-    """The model as a classifier, where it runs."""
-    if isinstance(model, str):
-        named = find_classifier(model)
-        place = find_device(str(device))
-        classifier = named.to(place)
-    else:
-        classifier = as_classifier(model)
-        place = place_of(classifier.forward) if str(device) == "auto" else find_device(str(device))
-        if str(device) != "auto" and isinstance(classifier.forward, nn.Module):
-            classifier.forward.to(place)
-    if preprocess is not None or normalisation is not None:
-        classifier = with_preprocess(classifier, preprocess, normalisation)
-        classifier = replace(classifier, forward=_on(classifier.forward, place))
-    return (classifier if labels is None else replace(classifier, labels=labels)), place
-
-
-def _on(forward: Any, place: torch.device) -> Any:
-    """A model's normalisation beside it; nothing else is left to be moved."""
-    return forward.to(place) if isinstance(forward, nn.Module) else forward
-
-
-def place_of(forward: Any) -> torch.device:
-    """Where a model's weights are."""
-    weights = next(forward.parameters(), None) if isinstance(forward, nn.Module) else None
-    return torch.device("cpu") if weights is None else weights.device
-
-
-def masked_models(
-    sessions: Sequence[Session],
-    criterion: str | AnyCriterion,
-    outputs: Outputs,
-    target: int | str | None,
-    removal: Removal,
-    perturbations_per_eval: RowsPerCall | Batching,
-) -> list[MaskedModel]:
-    """One model an image; references of images of one size are asked in shared calls."""
-    if not sessions:
-        return []
-    classifier = sessions[0].classifier
-    wanted = class_number(target, classifier.labels) if isinstance(target, str) else target
-    usual = criterion == CRITERION
-    judged_by = as_criterion(criterion, classifier.labels)
-    batching = batching_for(perturbations_per_eval, classifier.forward, (sessions[0].inputs,), {})
-    models: dict[int, MaskedModel] = {}
-    for shape in dict.fromkeys(session.inputs.shape for session in sessions):
-        rows = [row for row, session in enumerate(sessions) if session.inputs.shape == shape]
-        alike = [sessions[row] for row in rows]
-        found = MaskedModel.batch(
-            classifier.forward,
-            torch.cat([session.inputs for session in alike]),
-            torch.cat([session.baselines for session in alike]),
-            wanted,
-            feature_mask=torch.cat([session.feature_mask for session in alike]),
-            # What the numbers are is known once they are there: the usual criterion needs probabilities.
-            criterion="top1" if usual else judged_by,
-            outputs=outputs,
-            removal=removal,
-            batching=batching,
-        )
-        found[0].check_labels(classifier.labels)
-        models.update(zip(rows, found, strict=True))
-    return [_usual(models[row], judged_by) if usual else models[row] for row in range(len(sessions))]
-
-
-def _contrast(criterion: str | AnyCriterion, against: int | str, classifier: Classifier) -> AnyCriterion:
-    """The criterion that holds the target against another class."""
-    if criterion != CRITERION:
-        given = criterion if isinstance(criterion, str) else criterion_text(criterion)
-        raise InputError(f"criterion {given!r} and against={against!r} both say what is enough; give one of them")
-    return Over(class_number(against, classifier.labels))
-
-
-def _usual(model: MaskedModel, judged_by: AnyCriterion) -> MaskedModel:
-    """The model under the usual criterion, or under what is nearest to it where there are no probabilities."""
-    if model.kind not in (OutputKind.LABELS, OutputKind.SCORE):
-        view = model.under(judged_by)
-        view.ask(np.ones((1, model.num_regions), dtype=np.bool_))
-        return view
-    only = "labels" if model.kind == OutputKind.LABELS else "one number of no known scale"
-    warn(
-        f"the model gives {only}, of which no share can be asked for: a region set is enough where the answer stays "
-        "the same; pass criterion= to ask otherwise"
-    )
-    return model
 
 
 def named_focus(focus: Focus, session: Session, seed: int | None = None) -> Focus:
@@ -685,17 +594,3 @@ def _states_text(focus: Focus, most: int) -> str:
     if count > len(captions):
         lines.append(f"  ... and {count - len(captions):,} more, all in the focus")
     return "\n".join(lines)
-
-
-def state_captions(focus: Focus, most: int) -> list[str]:
-    """The first final states: regions, share of the image, and the target's probability."""
-    captions = []
-    for state, probability in zip(focus.final_states[:most], focus.probabilities[:most], strict=True):
-        text = f"{state_text(focus, state)}   {focus.areas[state].sum():.1%} of the image"
-        captions.append(text if np.isnan(probability) else f"{text}, probability {probability:.3f}")
-    return captions
-
-
-def state_text(focus: Focus, state: NDArray[np.bool_]) -> str:
-    """A state as its regions' symbols, such as ``I1 & I4``."""
-    return " & ".join(str(symbol(region)) for region in focus.region_ids[state].tolist()) or "no region at all"

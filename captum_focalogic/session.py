@@ -5,20 +5,25 @@ regions, and a baseline says what dropped regions are replaced by (:class:`Sessi
 """
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from captum_focalogic import segmenters
 from captum_focalogic.arrays import Labels
 from captum_focalogic.baselines import baseline_from_text
-from captum_focalogic.classifier import Classifier
-from captum_focalogic.errors import InputError
+from captum_focalogic.classifier import Classifier, as_classifier, find_classifier, find_device, with_preprocess
+from captum_focalogic.criteria import OutputKind, Outputs, Over, as_criterion, class_number, criterion_text
+from captum_focalogic.errors import InputError, warn
 from captum_focalogic.images import check_seen, image_tensor, open_image
+from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for
+from captum_focalogic.oracle import AnyCriterion, Batching
+from captum_focalogic.preprocess import Normalisation
+from captum_focalogic.provenance import Removal
 from captum_focalogic.regions import as_label_map, label_map_of
 from captum_focalogic.segmenters import ForwardPass, Segmenter, segmenter_from_text
 
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
 
 SEGMENTER = "slic:12"
 BASELINE = "mean"
+CRITERION = "top1+0.5"
+"""When a region set counts as enough, unless told otherwise: the class stays, with half of its probability."""
 
 Fill = str | float | Tensor | Callable[..., Tensor]
 """What dropped regions are replaced by: a name, a shade of grey, values, or a function of inputs (and feature mask)."""
@@ -224,3 +231,98 @@ def _filled(baseline: Fill, inputs: Tensor, feature_mask: Tensor) -> Tensor:
     except (RuntimeError, AttributeError) as error:
         given = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise InputError(f"the baseline must broadcast to {tuple(inputs.shape)}; got {given}") from error
+
+
+def second_fill(session: Session) -> tuple[str, Tensor]:
+    """Another way to fill: black, or the mean colour where it was black."""
+    name = "mean" if session.baseline == "black" else "black"
+    return name, baseline_from_text(name)(session.inputs, session.feature_mask)
+
+
+def classifier_of(
+    model: Any, preprocess: Any, normalisation: Normalisation | None, labels: Any, device: str | torch.device
+) -> tuple[Classifier, torch.device]:
+    """The model as a classifier, where it runs."""
+    if isinstance(model, str):
+        named = find_classifier(model)
+        place = find_device(str(device))
+        classifier = named.to(place)
+    else:
+        classifier = as_classifier(model)
+        place = place_of(classifier.forward) if str(device) == "auto" else find_device(str(device))
+        if str(device) != "auto" and isinstance(classifier.forward, nn.Module):
+            classifier.forward.to(place)
+    if preprocess is not None or normalisation is not None:
+        classifier = with_preprocess(classifier, preprocess, normalisation)
+        classifier = replace(classifier, forward=_on(classifier.forward, place))
+    return (classifier if labels is None else replace(classifier, labels=labels)), place
+
+
+def _on(forward: Any, place: torch.device) -> Any:
+    """A model's normalisation beside it; nothing else is left to be moved."""
+    return forward.to(place) if isinstance(forward, nn.Module) else forward
+
+
+def place_of(forward: Any) -> torch.device:
+    """Where a model's weights are."""
+    weights = next(forward.parameters(), None) if isinstance(forward, nn.Module) else None
+    return torch.device("cpu") if weights is None else weights.device
+
+
+def masked_models(
+    sessions: Sequence[Session],
+    criterion: str | AnyCriterion,
+    outputs: Outputs,
+    target: int | str | None,
+    removal: Removal,
+    perturbations_per_eval: RowsPerCall | Batching,
+) -> list[MaskedModel]:
+    """One model an image; references of images of one size are asked in shared calls."""
+    if not sessions:
+        return []
+    classifier = sessions[0].classifier
+    wanted = class_number(target, classifier.labels) if isinstance(target, str) else target
+    usual = criterion == CRITERION
+    judged_by = as_criterion(criterion, classifier.labels)
+    batching = batching_for(perturbations_per_eval, classifier.forward, (sessions[0].inputs,), {})
+    models: dict[int, MaskedModel] = {}
+    for shape in dict.fromkeys(session.inputs.shape for session in sessions):
+        rows = [row for row, session in enumerate(sessions) if session.inputs.shape == shape]
+        alike = [sessions[row] for row in rows]
+        found = MaskedModel.batch(
+            classifier.forward,
+            torch.cat([session.inputs for session in alike]),
+            torch.cat([session.baselines for session in alike]),
+            wanted,
+            feature_mask=torch.cat([session.feature_mask for session in alike]),
+            # What the numbers are is known once they are there: the usual criterion needs probabilities.
+            criterion="top1" if usual else judged_by,
+            outputs=outputs,
+            removal=removal,
+            batching=batching,
+        )
+        found[0].check_labels(classifier.labels)
+        models.update(zip(rows, found, strict=True))
+    return [_usual(models[row], judged_by) if usual else models[row] for row in range(len(sessions))]
+
+
+def contrast(criterion: str | AnyCriterion, against: int | str, classifier: Classifier) -> AnyCriterion:
+    """The criterion that holds the target against another class."""
+    if criterion != CRITERION:
+        given = criterion if isinstance(criterion, str) else criterion_text(criterion)
+        raise InputError(f"criterion {given!r} and against={against!r} both say what is enough; give one of them")
+    return Over(class_number(against, classifier.labels))
+
+
+def _usual(model: MaskedModel, judged_by: AnyCriterion) -> MaskedModel:
+    """The model under the usual criterion, or under what is nearest to it where there are no probabilities."""
+    if model.kind not in (OutputKind.LABELS, OutputKind.SCORE):
+        view = model.under(judged_by)
+        view.ask(np.ones((1, model.num_regions), dtype=np.bool_))
+        return view
+    only = "labels" if model.kind == OutputKind.LABELS else "one number of no known scale"
+    warn(
+        f"the model gives {only}, of which no share can be asked for: a region set is enough where the answer stays "
+        "the same; pass criterion= to ask otherwise"
+    )
+    return model

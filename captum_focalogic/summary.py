@@ -428,3 +428,17 @@ def _number_of(node: Symbol) -> str:
 
 def _area(focus: Focus, state: Bools) -> float:
     return float(focus.areas[state].sum())
+
+
+def state_captions(focus: Focus, most: int) -> list[str]:
+    """The first final states: regions, share of the image, and the target's probability."""
+    captions = []
+    for state, probability in zip(focus.final_states[:most], focus.probabilities[:most], strict=True):
+        text = f"{state_text(focus, state)}   {focus.areas[state].sum():.1%} of the image"
+        captions.append(text if np.isnan(probability) else f"{text}, probability {probability:.3f}")
+    return captions
+
+
+def state_text(focus: Focus, state: Bools) -> str:
+    """A state as its regions' symbols, such as ``I1 & I4``."""
+    return " & ".join(str(symbol(region)) for region in focus.region_ids[state].tolist()) or "no region at all"

@@ -138,9 +138,8 @@ def demo(
 
     The same as explain --model demo, which takes further options.
     """
-    from captum_focalogic.answer import CRITERION
     from captum_focalogic.cli.session import open_session
-    from captum_focalogic.session import BASELINE
+    from captum_focalogic.session import BASELINE, CRITERION
 
     folder = make_folder(out)
     opened = open_session(
@@ -227,9 +226,9 @@ def clear_files(folder: Path) -> None:
 
 def write_files(folder: Path, answer: "Answer", *, most_tiles: int, colour_blind: bool) -> list[str]:
     """Write images, formula and focus; returns what was written, for people to read."""
-    from captum_focalogic.answer import state_captions
     from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER, regions_image, tile
     from captum_focalogic.images import write_image
+    from captum_focalogic.summary import state_captions
 
     focus = answer.focus
     if focus.image is None or focus.label_map is None:

@@ -11,7 +11,7 @@ import typer
 from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors
 from captum_focalogic.cli.logic_sets import necessary, rules
-from captum_focalogic.cli.output import print_lines, state_text
+from captum_focalogic.cli.output import print_lines
 from captum_focalogic.errors import InputError, TruncatedWarning
 from captum_focalogic.files import write_text
 from captum_focalogic.tables import printable
@@ -261,6 +261,8 @@ def _styled(focus: "Focus", style: "Style") -> str:
 
 
 def _sets(focus: "Focus", states: "NDArray[np.bool_]", most: int, counted: bool = True) -> str:
+    from captum_focalogic.summary import state_text
+
     count = len(states)
     if not count:
         return "none"

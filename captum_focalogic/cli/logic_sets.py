@@ -9,7 +9,7 @@ import typer
 
 from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors
-from captum_focalogic.cli.output import print_lines, state_text
+from captum_focalogic.cli.output import print_lines
 from captum_focalogic.errors import FileError, InputError
 from captum_focalogic.files import read_json, write_text
 from captum_focalogic.names import whole_number
@@ -85,6 +85,8 @@ def necessary(
         states, confirmed = found.states, found.confirmed
         notes = ["confirmed" if each else "NOT confirmed: the model keeps its prediction" for each in confirmed]
         said = f"{len(states):,} minimal set(s) defeat the formula; the model confirms {int(confirmed.sum()):,}"
+    from captum_focalogic.summary import state_text
+
     columns = ("regions", "area", Column("the model", "left"))
     lines = [
         (state_text(stored, state), f"{stored.areas[state].sum():.1%} of the image", f" {note}")

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from captum_focalogic.focus import Focus
 
 _LABEL_WIDTH = 13
 
@@ -32,13 +31,6 @@ def print_lines(said: Mapping[str, str]) -> None:
             shown = label if number == 0 else ""
             written = Text(printable(line))
             console.print(Text(f"{shown:<{_LABEL_WIDTH}}", style="bold"), written, sep="", soft_wrap=True)
-
-
-def state_text(focus: "Focus", state: "NDArray[np.bool_]") -> str:
-    """A state as its regions' symbols, such as ``I1 & I4``."""
-    from captum_focalogic.logic import symbol
-
-    return " & ".join(str(symbol(region)) for region in focus.region_ids[state].tolist()) or "no region at all"
 
 
 def command_text(context: typer.Context) -> str:

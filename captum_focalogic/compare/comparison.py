@@ -12,7 +12,7 @@ from sympy.logic.boolalg import Boolean
 from torch import Tensor, nn
 
 from captum_focalogic import arguments, names
-from captum_focalogic.answer import CRITERION, MAX_EVALUATIONS
+from captum_focalogic.answer import MAX_EVALUATIONS
 from captum_focalogic.attributor import FocaLogic
 from captum_focalogic.classifier import labels_from
 from captum_focalogic.compare.decision import Decision, class_scores, counted
@@ -33,7 +33,7 @@ from captum_focalogic.oracle.removal import PROOF_ROWS, remover, warn_of_lost, w
 from captum_focalogic.provenance import Removal
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.segmenters import Segmenter, Slic, as_segmenter
-from captum_focalogic.session import BASELINE
+from captum_focalogic.session import BASELINE, CRITERION
 from captum_focalogic.weightings import graded
 
 FOCALOGIC = "FocaLogic"

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from captum_focalogic.answer import CRITERION, MAX_EVALUATIONS, Answer, explain_sessions, masked_models, place_of
+from captum_focalogic.answer import MAX_EVALUATIONS, Answer, explain_sessions
 from captum_focalogic.arrays import Labels
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, find_classifier
@@ -23,7 +23,7 @@ from captum_focalogic.provenance import Removal
 from captum_focalogic.search import READINGS, Reading
 from captum_focalogic.search import states as st
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
-from captum_focalogic.session import BASELINE, SEGMENTER, Session, open_session
+from captum_focalogic.session import BASELINE, CRITERION, SEGMENTER, Session, masked_models, open_session, place_of
 
 LONGEST_BATCH = 0.15
 """Seconds that a batch of a search may take: what somebody waits who clicks meanwhile."""

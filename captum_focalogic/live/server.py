@@ -20,14 +20,13 @@ from urllib.parse import urlsplit
 import torch
 from PIL import Image
 
-from captum_focalogic.answer import classifier_of
 from captum_focalogic.classifier import Classifier, as_classifier
 from captum_focalogic.errors import FocaLogicError, InputError, MissingExtraError
 from captum_focalogic.images import open_image
 from captum_focalogic.live import pages
 from captum_focalogic.live.cases import Case, Choices, Desk, Reader, told
 from captum_focalogic.provenance import Removal
-from captum_focalogic.session import BASELINE, SEGMENTER
+from captum_focalogic.session import BASELINE, SEGMENTER, classifier_of
 
 UPLOAD = 24 << 20
 """Bytes of an image that is sent."""
