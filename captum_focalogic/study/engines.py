@@ -3,14 +3,12 @@
 Ray's workers run on the processors of this machine, its GPUs, or those of a cluster.
 """
 
-import logging
 import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,7 +91,7 @@ class Local:
 
 @dataclass(frozen=True)
 class RayEngine:
-    """Ray Data with a pool of actors, each with a copy of the model.
+    """Ray with a pool of actors, each with a copy of the model.
 
     Attributes
     ----------
@@ -128,55 +126,56 @@ class RayEngine:
     def run(self, settings: StudySettings, groups: Sequence[Group], on_judged: OnJudged) -> Iterator[list[Row]]:
         """See :meth:`Engine.run`.
 
-        A worker that dies is started again, and its group done again; a row does not depend on who made it. An image
-        with which workers die alone costs a row with the error.
+        A worker that dies is replaced, and each image of its group is explained again, alone: a row does not depend on
+        who made it. An image with which a worker dies alone costs a row with the error.
         """
         ray = _ray()
-        _silence(ray)
         own = not ray.is_initialized()
         if own:
             start_ray(max(os.cpu_count() or 1, self.workers * self.cpus), self.address)
         try:
-            left = list(groups)
-            # A worker that dies takes the groups with it that wait for it. They are done again, each with a worker that
-            # has nothing else; then each image of those that died with it again; and who dies alone is to blame.
-            for waiting in (None, 1, 1):
-                seen = set[int]()
-                for rows in self._pass(settings, left, waiting):
-                    seen.update(row["index"] for row in rows)
-                    on_judged(sum(row["evaluations"] or 0 for row in rows))
-                    yield rows
-                left = [group for group in left if not {index for index, _ in group} <= seen]
-                if not left:
-                    return
-                if waiting:
-                    left = [[pair] for group in left for pair in group]
-            yield [error_row(index, item.id, item.label, died()) for group in left for index, item in group]
+            lost: list[Group] = []
+            for group, rows in self._explained(settings, groups):
+                if rows is None:
+                    lost.append(group)
+                else:
+                    yield _counted(rows, on_judged)
+            alone = [[pair] for group in lost for pair in group]
+            for group, rows in self._explained(settings, alone):
+                ((index, item),) = group
+                yield [error_row(index, item.id, item.label, died())] if rows is None else _counted(rows, on_judged)
         finally:
             if own:
                 ray.shutdown()
 
-    def _pass(self, settings: StudySettings, groups: Sequence[Group], waiting: int | None) -> Iterator[list[Row]]:
-        """Rows of the groups whose workers live; at most so many groups wait for each."""
+    def _explained(self, settings: StudySettings, groups: Sequence[Group]) -> Iterator[tuple[Group, list[Row] | None]]:
+        """Each group with its rows, or None where its worker died; a worker has one group at a time."""
         ray, pa = _ray(), arrow()
-        work = [{"group": ray.cloudpickle.dumps(group)} for group in groups]
-        data = ray.data.from_items(work, override_num_blocks=len(work))
-        workers = min(self.workers, len(work))
-        done = data.map_batches(
-            _Worker,
-            fn_constructor_args=(settings, self.cpus),
-            batch_size=1,
-            batch_format="numpy",
-            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=waiting),
-            num_cpus=self.cpus,
-            num_gpus=self.gpus,
-            max_restarts=-1,
-            max_task_retries=0,
-        )
-        for batch in done.iter_batches(batch_size=1, batch_format="numpy", prefetch_batches=0):
-            if batch["broken"][0]:
-                raise ray.cloudpickle.loads(batch["broken"][0])
-            yield pa.ipc.open_stream(batch["rows"][0]).read_all().to_pylist()
+        make = ray.remote(_Worker).options(num_cpus=self.cpus, num_gpus=self.gpus, max_restarts=0, max_task_retries=0)
+        shared = ray.put(ray.cloudpickle.dumps(settings))
+        waiting, busy = deque(groups), dict[Any, tuple[Any, Group]]()
+        workers = deque(make.remote(shared, self.cpus) for _ in range(min(self.workers, len(groups))))
+        while waiting or busy:
+            while waiting and workers:
+                worker, group = workers.popleft(), waiting.popleft()
+                busy[worker.rows.remote(ray.cloudpickle.dumps(group))] = (worker, group)
+            (done,), _ = ray.wait(list(busy))
+            worker, group = busy.pop(done)
+            try:
+                packed, broken = ray.get(done)
+            except (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
+                workers.append(make.remote(shared, self.cpus))
+                yield group, None
+                continue
+            if broken:
+                raise ray.cloudpickle.loads(broken)
+            workers.append(worker)
+            yield group, pa.ipc.open_stream(packed).read_all().to_pylist()
+
+
+def _counted(rows: list[Row], on_judged: OnJudged) -> list[Row]:
+    on_judged(sum(row["evaluations"] or 0 for row in rows))
+    return rows
 
 
 def start_ray(cpus: int, address: str | None = None) -> None:
@@ -202,26 +201,26 @@ def start_ray(cpus: int, address: str | None = None) -> None:
 class _Worker:
     """One copy of the model, in an actor."""
 
-    def __init__(self, settings: StudySettings, cpus: int) -> None:
+    def __init__(self, settings: bytes, cpus: int) -> None:
         torch.set_num_threads(cpus)
-        self._made = partial(Explainer, settings)
+        self._settings = settings
         self._explainer: Explainer | None = None
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Rows of a group, as an Arrow stream: Ray's own tables would have to guess the columns' types."""
+    def rows(self, packed: bytes) -> tuple[bytes, bytes]:
+        """Rows of a group, as an Arrow stream; or the error that ended it."""
         pa = arrow()
         try:
             # Made here, since a worker whose making fails could not be told from one that died.
-            explainer = self._explainer = self._explainer or self._made()
-            rows = [row for packed in batch["group"] for row in explainer.group(_ray().cloudpickle.loads(packed))]
+            explainer = self._explainer = self._explainer or Explainer(_ray().cloudpickle.loads(self._settings))
+            rows = explainer.group(_ray().cloudpickle.loads(packed))
         except Exception as error:
             # Ray would wrap it in an error of its own, whose text is a stack of tracebacks.
-            return {"rows": [b""], "broken": [_packed(error)]}
+            return b"", _packed(error)
         table = as_table(rows)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
-        return {"rows": [bytes(sink.getvalue())], "broken": [b""]}
+        return bytes(sink.getvalue()), b""
 
 
 def _packed(error: Exception) -> bytes:
@@ -243,20 +242,9 @@ def died() -> DeadProcessError:
     )
 
 
-def _silence(ray: Any) -> None:
-    """The study has its own progress bar."""
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    # A worker that dies is no exception of its task: its groups are missing then, and are done again.
-    context.max_errored_blocks = -1
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-
-
 def _ray() -> Any:
     try:
         import ray
-        import ray.data
     except ImportError as error:
         raise MissingExtraError("ray", "ray") from error
     return ray

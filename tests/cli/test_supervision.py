@@ -15,8 +15,10 @@ from PIL import Image
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
 
 BODY = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
+# A test run in the background of a shell passes on that it ignores Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from captum_focalogic.cli.supervision import survive
 
 folder = Path(sys.argv[1])

@@ -11,7 +11,6 @@ import torch
 
 pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
 ray = pytest.importorskip("ray", reason="needs ray (the ray extra)")
-pytest.importorskip("ray.data", reason="needs ray[data] (the ray extra)")
 
 from studies import GRID, patch_items, patches  # noqa: E402
 from tiny_models import Brightest  # noqa: E402
