@@ -334,6 +334,8 @@ def _unchecked(focus: Focus) -> tuple[str, ...]:
             f"that {critical.asked:,} sets were taken away for the critical ones, and that {critical.valid_asked:,} "
             "that keep the prediction were known then"
         )
+    if certificate.within is not None or certificate.also is not None:
+        said.append("what coarser levels dropped before, and what each set is under another removal")
     if focus.zoom is not None:
         said.append(
             f"why the zoom went no further ({focus.zoom.stopped}), and that it took {focus.zoom.evaluations:,} "

@@ -323,6 +323,8 @@ UNDECIDED = {
     "stopped": ({"stopped": "time_limit"}, "why the search ended early"),
     "unseen_bound": ({"complete": "bound", "unseen_bound": 0.01}, "the bound on what is unseen"),
     "derived": ({"derived": "those that please"}, "cut from those of another reading"),
+    "within": ({"within": 2}, "what coarser levels dropped before"),
+    "also": ({"also": "black"}, "what each set is under another removal"),
 }
 
 
@@ -448,6 +450,8 @@ NOT_CHECKED = {
     "certificate.batches": "which search it was, and that it asked in",
     "certificate.derived": "cut from those of another reading",
     "certificate.stopped": "why the search ended early",
+    "certificate.within": "what coarser levels dropped before",
+    "certificate.also": "what each set is under another removal",
     "evaluated.score": "the scores that states were ranked by",
     "further.score": "the scores that states were ranked by",
     "critical.needed": "some valid state does without each of the others",
