@@ -195,7 +195,7 @@ def _live(here: str, choices: Choices, settings: Settings, case: Case | None, ad
     return _Live(
         here=here,
         case=case is not None,
-        state=_state(found),
+        state=_state(found) if found else "start",
         status="" if case is None else status_of(case),
         message="",
         settings=settings,

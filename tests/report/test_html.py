@@ -49,8 +49,11 @@ def test_a_page_may_do_what_it_needs_and_no_more() -> None:
     assert "default-src 'none'" in policy
     assert "script-src" not in policy, "there is no script"
     assert "style-src 'unsafe-inline'" in policy, "plots have styles of their own"
-    page = render_page("report", title="none", sections=[], versions=[])
+    page = render_page("report", title="none", sections=[], versions=[], live=None)
     policy = policy_of(page)
+    assert "connect-src" not in policy
+    served = render_page("report", asks=True, title="none", sections=[], versions=[], live=None)
+    assert "connect-src 'self';" in policy_of(served)
     for tag in ("style", "script"):
         text = re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[1]
         assert base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() in policy
