@@ -53,7 +53,6 @@ from captum_focalogic.session import (
     contrast,
     masked_models,
     open_session,
-    second_fill,
 )
 from captum_focalogic.summary import removal_setting, state_captions, summary
 from captum_focalogic.tables import Table
@@ -478,7 +477,7 @@ def _examined(
             model,
             focus,
             share,
-            second_fill(session),
+            model.filled_otherwise(),
             seed,
             again=not billed(session.classifier.forward),
             label_of=session.classifier.label_of,

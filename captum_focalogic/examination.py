@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import TruncatedWarning, necessary_states
@@ -76,8 +75,8 @@ class Examination:
         The explanation.
     share : Shares
         What may be asked.
-    second : (str, Tensor)
-        Another baseline, and what it is called.
+    second : (str, MaskedModel)
+        What another fill is called, and the model under it.
     seed : int
         Of the random region sets.
     again : bool
@@ -96,13 +95,13 @@ class Examination:
         model: MaskedModel,
         focus: Focus,
         share: Shares,
-        second: tuple[str, Tensor],
+        second: tuple[str, MaskedModel],
         seed: int = 0,
         again: bool = True,
         label_of: Callable[[int], str | None] = lambda _: None,
     ) -> None:
         self._model, self._focus, self._label_of = model, focus, label_of
-        self._second, values = second
+        self._second, filled = second
         self.inquiries: list[tuple[MaskedModel, Inquiry[Any]]] = []
         self._share = share
         self._looked_at: list[st.Packed] = []
@@ -116,7 +115,7 @@ class Examination:
         self._sampled = self._ask(model, listed(st.pack(self._sample.states)))
         self._strongest = st.pack(focus.final_states[focus.strongest[:PRINTED]])
         if len(self._strongest):
-            self._filled = self._ask(model.filled(values), listed(self._strongest))
+            self._filled = self._ask(filled, listed(self._strongest))
         if again:
             self._again = self._states_again()
             self._repeated = self._ask(model.forgetful(), listed(self._again))

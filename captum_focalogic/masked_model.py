@@ -464,6 +464,15 @@ class MaskedModel:
         _remember_references([model])
         return model
 
+    def filled_otherwise(self) -> "tuple[str, MaskedModel]":
+        """The same example under another fill than its own, and what that is called: black, else the mean colour."""
+        for name in ("black", "mean"):
+            filled = self.filled(name)
+            values, used = filled.example.baselines[0], self.example.baselines[0]
+            if self.removal != "fill" or not bool((values == used.expand(values.shape)).all()):
+                return name, filled
+        return "white", self.filled("white")
+
     def refined(self, label_map: Labels) -> "MaskedModel":
         """The same example in a finer partition; what was asked is known there, as a coarse state is a fine one.
 

@@ -223,9 +223,7 @@ def _filled(baseline: Fill, inputs: Tensor, feature_mask: Tensor) -> Tensor:
     if isinstance(baseline, Tensor) or not callable(baseline):
         values = torch.as_tensor(baseline, dtype=inputs.dtype, device=inputs.device)
     else:
-        parameters = inspect.signature(baseline).parameters.values()
-        needed = [parameter for parameter in parameters if parameter.default is parameter.empty]
-        values = baseline(inputs, feature_mask) if len(needed) > 1 else baseline(inputs)
+        values = baseline(inputs, feature_mask) if _arguments(baseline) > 1 else baseline(inputs)
     try:
         return values.expand_as(inputs)
     except (RuntimeError, AttributeError) as error:
@@ -233,10 +231,13 @@ def _filled(baseline: Fill, inputs: Tensor, feature_mask: Tensor) -> Tensor:
         raise InputError(f"the baseline must broadcast to {tuple(inputs.shape)}; got {given}") from error
 
 
-def second_fill(session: Session) -> tuple[str, Tensor]:
-    """Another way to fill: black, or the mean colour where it was black."""
-    name = "mean" if session.baseline == "black" else "black"
-    return name, baseline_from_text(name)(session.inputs, session.feature_mask)
+def _arguments(function: Callable[..., Any]) -> int:
+    """How many arguments a function needs; 1 where it does not say, as those of torch and NumPy."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return 1
+    return sum(parameter.default is parameter.empty for parameter in parameters)
 
 
 def classifier_of(

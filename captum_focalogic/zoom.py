@@ -87,16 +87,6 @@ def total_budget(max_evaluations: int | None) -> int:
     return MOST if max_evaluations is None else min(MOST, max_evaluations)
 
 
-def second_removal(model: MaskedModel) -> tuple[str, MaskedModel]:
-    """The example filled otherwise, and what that is called: black, or the mean colour where black is in use."""
-    for name in ("black", "mean"):
-        filled = model.filled(name)
-        values, used = filled.example.baselines[0], model.example.baselines[0]
-        if model.removal != "fill" or not bool((values == used.expand(values.shape)).all()):
-            return name, filled
-    return "white", model.filled("white")
-
-
 @dataclass(eq=False)
 class _Example:
     """One example under zoom."""
@@ -191,7 +181,7 @@ def zoom_in(
 
 
 def _begin(model: MaskedModel, focus: Focus, budget: int, to_image: ToImage | None) -> _Example:
-    name, second = second_removal(model)
+    name, second = model.filled_otherwise()
     strongest = focus.final_states[focus.strongest[:ALTERNATIVES]]
     highest = max(int(focus.region_ids.max()), 0)
     pixels, patches = _pixels(model, to_image), _patches(model)

@@ -558,3 +558,10 @@ def test_names_of_more_or_fewer_classes_than_there_are_are_refused(names) -> Non
     ):
         with pytest.raises(InputError, match=rf"{len(names)} names for the 3 classes that the model gives"):
             ask()
+
+
+@pytest.mark.parametrize("baseline", ["black", 0.0, torch.zeros(1, 3, 1, 1), torch.zeros_like])
+def test_the_second_fill_is_another_one_whatever_the_first_is_called(baseline) -> None:
+    scene = draw_scene(22, label=1)
+    answer = explain_image("demo", scene.image, segmenter=scene.labels, baseline=baseline)
+    assert answer.trust.second_fill.baseline == "mean"

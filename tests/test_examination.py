@@ -35,7 +35,9 @@ def examined(share: Shares, forward=model, **more) -> tuple[Focus, list[int]]:
 
     masked = MaskedModel(counted, torch.ones(1, REGIONS), feature_mask=torch.arange(REGIONS)[None])
     (result,) = search([masked], lambda count, most: Exhaustive())
-    examination = Examination(masked, masked.focus(result), share, ("grey", torch.full((1, REGIONS), 0.4)), **more)
+    examination = Examination(
+        masked, masked.focus(result), share, ("grey", masked.filled(torch.full((1, REGIONS), 0.4))), **more
+    )
     drive(examination.inquiries)
     return examination.focus(), rows
 
