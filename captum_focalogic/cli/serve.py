@@ -1,6 +1,5 @@
 """``focalogic serve``: the page of an explanation, alive."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -80,10 +79,11 @@ def serve(
     )
     desk = Desk(choices)
     desk.check()
-    example = example_photo(names[0]) if image is None else (open_image(image), Path(image).name)
+    example = example_photo(names[0]) if image is None else (open_image(image), image.name)
     picture, title = example or (None, "")
     key = "" if token == "none" else token
-    page = open_page(desk, picture, title, host=host, port=port, token=key, public=public)
+    file = None if image is None else str(image)
+    page = open_page(desk, picture, title, file, host=host, port=port, token=key, public=public)
     print_lines({"Open": page.url, "Stop": "Ctrl-C"})
     if public:
         say("whoever has this address can send images and use this machine's processor")

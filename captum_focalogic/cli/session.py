@@ -23,6 +23,7 @@ from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_tensor
 from captum_focalogic.names import whole_number
+from captum_focalogic.oracle.forward import raised_by_model
 from captum_focalogic.segmenters import Grid, Segmenter, read_label_map, segmenter_from_text
 from captum_focalogic.session import SeenImage, Session
 
@@ -215,7 +216,7 @@ def _scene(seed: int) -> SeenImage:
 
 def _is_of_the_model(error: Exception, model: Callable[..., Any]) -> bool:
     """Whether an exception passed through the model, which is called in batches, by hand, or by a method of Captum."""
-    if any(note.startswith("raised by the forward function") for note in getattr(error, "__notes__", ())):
+    if raised_by_model(error):
         return True
     while isinstance(model, partial):
         model = model.func

@@ -4,26 +4,36 @@ import secrets
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from scipy import ndimage
 
 from captum_focalogic.answer import MAX_EVALUATIONS, Answer, explain_sessions
 from captum_focalogic.arrays import Labels
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, find_classifier
-from captum_focalogic.criteria import Over, class_number
 from captum_focalogic.errors import FocaLogicError, FocaLogicWarning, InputError, SearchInterrupt
-from captum_focalogic.oracle import AutoBatching, Turns
+from captum_focalogic.oracle import AnyCriterion, AutoBatching, Turns
+from captum_focalogic.oracle.forward import raised_by_model
 from captum_focalogic.provenance import Removal
 from captum_focalogic.search import READINGS, Reading
 from captum_focalogic.search import states as st
 from captum_focalogic.segmenters import Segmenter, segmenter_from_text
-from captum_focalogic.session import BASELINE, CRITERION, SEGMENTER, Session, masked_models, open_session, place_of
+from captum_focalogic.session import (
+    BASELINE,
+    CRITERION,
+    SEGMENTER,
+    Session,
+    contrast,
+    masked_models,
+    open_session,
+    place_of,
+)
 
 LONGEST_BATCH = 0.15
 """Seconds that a batch of a search may take: what somebody waits who clicks meanwhile."""
@@ -140,6 +150,10 @@ class Case:
         Shared by all who ask models here.
     picture : PIL.Image.Image
         The image as it came, for another model to look at.
+    file : str or None
+        Its file, where there is one.
+    by_name : collection of str
+        Which of "model" and "segmenter" anybody finds by the name in the settings.
 
     Raises
     ------
@@ -147,20 +161,26 @@ class Case:
         If a setting does not fit the model. What the model raises passes through.
     """
 
-    def __init__(self, settings: Settings, session: Session, turns: Turns, picture: Image.Image) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        session: Session,
+        turns: Turns,
+        picture: Image.Image,
+        file: str | None = None,
+        by_name: Collection[str] = (),
+    ) -> None:
         self.key = secrets.token_urlsafe(9)
         self.settings, self.session, self.picture = settings, session, picture
+        self.file, self.by_name = file, by_name
         self.beside: Case | None = None
         self.state, self.message = "searching", ""
         self._turns = turns
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
-        classifier = session.classifier
-        criterion: Any = settings.criterion
+        criterion: str | AnyCriterion = settings.criterion
         if settings.against is not None:
-            if criterion != CRITERION:
-                raise InputError("against and criterion both say what is enough; give one of them")
-            criterion = Over(class_number(settings.against, classifier.labels))
+            criterion = contrast(criterion, settings.against, session.classifier)
         batching = AutoBatching(on_cpu=session.device.type == "cpu", layouts=True, longest=LONGEST_BATCH)
         with turns.urgent():
             (self.model,) = masked_models([session], criterion, "auto", settings.target, settings.removal, batching)
@@ -276,9 +296,10 @@ class Reader:
         self._cases: OrderedDict[str, Case] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __getitem__(self, key: str) -> Case:
+    def case(self, key: str) -> Case | None:
+        """One of them; None if it is not, or no longer, open."""
         with self._lock:
-            return self._cases[key]
+            return self._cases.get(key)
 
     def add(self, case: Case) -> None:
         """Open a case; whatever was searched for before is stopped."""
@@ -342,7 +363,7 @@ class Desk:
         for name in self.choices.models:
             self.classifier(name)
 
-    def open(self, picture: Image.Image, settings: Settings, title: str) -> Case:
+    def open(self, picture: Image.Image, settings: Settings, title: str, file: str | None = None) -> Case:
         """A case about an image.
 
         Raises
@@ -350,11 +371,11 @@ class Desk:
         InputError
             If something does not fit. What the model raises passes through.
         """
-        return self._case(picture, settings, title, self.choices.segmenters[settings.segmenter])
+        return self._case(picture, settings, title, self.choices.segmenters[settings.segmenter], file)
 
     def again(self, case: Case, settings: Settings) -> Case:
         """The same image under other settings."""
-        return self.open(case.picture, settings, case.session.image.title)
+        return self.open(case.picture, settings, case.session.image.title, case.file)
 
     def set_beside(self, case: Case, model: str) -> Case:
         """The same image and regions under two models.
@@ -362,40 +383,68 @@ class Desk:
         Raises
         ------
         InputError
-            If the models do not see the same part of the image in the same size, so that regions have no counterpart.
+            If the models do not see the same part of the image, or it is not known which, so that regions have no
+            counterpart.
         """
-        first, other = self.classifier(case.settings.model), self.classifier(model)
-        one = self._case(case.picture, case.settings, case.session.image.title, case.session.label_map)
-        regions = one.session.label_map
-        seen = other.preprocess(case.picture).shape[-2:]
-        if first.preprocess is not other.preprocess and tuple(seen) != regions.shape:
-            regions = _resized(regions, (int(seen[0]), int(seen[1])))
+        title, regions = case.session.image.title, case.session.label_map
+        one = self._case(case.picture, case.settings, title, regions, case.file)
+        seen_so = counterpart(regions, self.classifier(case.settings.model), self.classifier(model), case.picture)
         settings = replace(case.settings, model=model, target=None)
-        one.beside = self._case(case.picture, settings, case.session.image.title, regions)
+        one.beside = self._case(case.picture, settings, title, seen_so, case.file)
+        # Its regions are those of the other one.
+        one.beside.by_name = set(one.beside.by_name) - {"segmenter"}
         return one
 
-    def _case(self, picture: Image.Image, settings: Settings, title: str, regions: str | Segmenter | Labels) -> Case:
-        classifier = self.classifier(settings.model)
-        device = self.choices.device if self.choices.models[settings.model] is None else place_of(classifier.forward)
+    def _case(
+        self,
+        picture: Image.Image,
+        settings: Settings,
+        title: str,
+        regions: str | Segmenter | Labels,
+        file: str | None,
+    ) -> Case:
+        classifier, found = self.classifier(settings.model), self.choices.models[settings.model] is None
+        device = self.choices.device if found else place_of(classifier.forward)
         session = open_session(classifier, picture, regions, settings.baseline, device, title=title)
-        return Case(settings, session, self.turns, picture)
+        named = {"model"} if found else set()
+        if isinstance(self.choices.segmenters[settings.segmenter], str):
+            named.add("segmenter")
+        return Case(settings, session, self.turns, picture, file, named)
+
+
+def counterpart(regions: Labels, first: Classifier, other: Classifier, picture: Image.Image) -> Labels:
+    """Regions that one classifier sees of an image, as another one sees them.
+
+    Each pixel that the other one sees has the region of the nearest pixel of the image that the first one sees.
+
+    Raises
+    ------
+    InputError
+        If the other one sees more of the image than the first, or it is not known what they see.
+    """
+    if first.preprocess is other.preprocess:
+        return regions
+    if first.preprocess_labels is None or other.preprocess_labels is None:
+        raise InputError("what both models see of the image is not known, so that regions have no counterpart")
+    width, height = picture.size
+    pixels = np.arange(width * height).reshape(height, width)
+    own, its = first.preprocess_labels(pixels), other.preprocess_labels(pixels)
+    ids, unseen = np.zeros(width * height, dtype=np.int64), np.ones(width * height, dtype=np.bool_)
+    ids[own.ravel()], unseen[own.ravel()] = regions.ravel(), False
+    far, (rows, columns) = ndimage.distance_transform_edt(unseen.reshape(height, width), return_indices=True)
+    if far.ravel()[its].max() > 2 * max(picture.size) / min(own.shape):
+        raise InputError("the models see different parts of the image, so that not every region has a counterpart")
+    nearest: Labels = ids.reshape(height, width)[rows, columns].ravel()[its]
+    return nearest
 
 
 def told(error: BaseException) -> str:
     """An exception in a sentence for whoever reads the page."""
     if isinstance(error, FocaLogicError):
         return str(error)
-    return (
-        f"the model raised {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
-    )
-
-
-def _resized(label_map: Labels, size: tuple[int, int]) -> Labels:
-    """A label map in another size: each pixel as the nearest one says."""
-    rows = (np.arange(size[0]) + 0.5) * label_map.shape[0] / size[0]
-    columns = (np.arange(size[1]) + 0.5) * label_map.shape[1] / size[1]
-    resized: Labels = label_map[rows.astype(int)[:, None], columns.astype(int)[None]]
-    return resized
+    lines = str(error).strip().splitlines()
+    said = f"{type(error).__name__}{f': {lines[0]}' if lines else ''}"
+    return f"the model raised {said}" if raised_by_model(error) else said
 
 
 def _number(value: Any) -> float | None:

@@ -47,7 +47,7 @@ class _Saves:
     model: str
     here: str
     names: list[str]
-    command: str
+    command: str | None
     python: str
 
 
@@ -66,7 +66,6 @@ class _Live:
     case: bool
     state: str
     status: str
-    message: str
     settings: Settings
     choices: list[_Choice]
     readings: tuple[str, ...]
@@ -124,19 +123,25 @@ def progress_text(progress: Progress) -> str:
     return f"{progress.asked:,} asked. Enough so far: {regions}, {percent(progress.share)} of the image{likely}."
 
 
-def command_of(case: Case) -> str:
-    """The command line that finds the same."""
-    words = ["focalogic", "explain", case.session.image.title, "--model", case.settings.model]
+def command_of(case: Case) -> str | None:
+    """The command line that finds the same; None where the image, the model or the regions have no name there."""
+    if case.file is None or len(case.by_name) < 2:
+        return None
+    words = ["focalogic", "explain", case.file, "--model", case.settings.model]
     for name, value in _changed(case.settings).items():
         words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
 
 
 def python_of(case: Case) -> str:
-    """The lines of Python that find the same."""
-    arguments = "".join(f", {name}={value!r}" for name, value in _changed(case.settings).items())
-    image = f"{case.session.image.title!r}{arguments}"
-    return f"from captum_focalogic import explain_image\n\nprint(explain_image({case.settings.model!r}, {image}))"
+    """The lines of Python that find the same; what has no name there is called model, image and segmenter."""
+    changed = {name: repr(value) for name, value in _changed(case.settings).items()}
+    if "segmenter" not in case.by_name:
+        changed["segmenter"] = "segmenter"
+    model = repr(case.settings.model) if "model" in case.by_name else "model"
+    image = "image" if case.file is None else repr(case.file)
+    given = ", ".join([model, image, *(f"{name}={value}" for name, value in changed.items())])
+    return f"from captum_focalogic import explain_image\n\nprint(explain_image({given}))"
 
 
 def _changed(settings: Settings) -> dict[str, Any]:
@@ -197,7 +202,6 @@ def _live(here: str, choices: Choices, settings: Settings, case: Case | None, ad
         case=case is not None,
         state=_state(found) if found else "start",
         status="" if case is None else status_of(case),
-        message="",
         settings=settings,
         choices=shown,
         readings=READINGS,

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import torch
 from PIL import Image
 
-from captum_focalogic.classifier import Classifier, as_classifier
+from captum_focalogic.classifier import Classifier, as_classifier, find_device
 from captum_focalogic.errors import FocaLogicError, InputError, MissingExtraError
 from captum_focalogic.images import open_image
 from captum_focalogic.live import pages
@@ -144,7 +144,7 @@ class _App:
                 return self._json({"error": refusal}, 403)
             try:
                 return await answer(request)
-            except KeyError:
+            except _Gone:
                 return self._json({"error": "this is not open any more; begin at the first page"}, 404)
             except _TooLarge as error:
                 return self._json({"error": str(error)}, 413)
@@ -160,7 +160,7 @@ class _App:
         reader = Reader()
         self._readers[reader.key] = reader
         while len(self._readers) > MOST_READERS:
-            self._readers.popitem(last=False)[1].close()
+            await self._in_thread(self._readers.popitem(last=False)[1].close)
         case = await self._in_thread(self._start, reader)
         where = f"{self._base}/r/{reader.key}/"
         return self._redirect(where if case is None else self._address(reader, case))
@@ -176,6 +176,8 @@ class _App:
 
     async def _save(self, request: Any) -> Any:
         _, case = self._case(request)
+        if request.path_params["name"] not in pages.SAVED:
+            raise _Gone
         kind, make = pages.SAVED[request.path_params["name"]]
         content = await self._in_thread(make, case)
         headers = {**_HEADERS, "Content-Disposition": "attachment", "Content-Security-Policy": "sandbox"}
@@ -190,7 +192,7 @@ class _App:
         content = await _body(request, UPLOAD)
 
         def opened() -> Case:
-            return self._desk.open(open_image(content), chosen, title)
+            return self._desk.open(open_image(content), chosen, title, title)
 
         return await self._added(reader, opened)
 
@@ -231,12 +233,17 @@ class _App:
 
     def _reader(self, request: Any) -> Reader:
         key = request.path_params["reader"]
+        if key not in self._readers:
+            raise _Gone
         self._readers.move_to_end(key)
         return self._readers[key]
 
     def _case(self, request: Any) -> tuple[Reader, Case]:
         reader = self._reader(request)
-        return reader, reader[request.path_params["case"]]
+        case = reader.case(request.path_params["case"])
+        if case is None:
+            raise _Gone
+        return reader, case
 
     def _address(self, reader: Reader, case: Case) -> str:
         return f"{self._base}/r/{reader.key}/c/{case.key}"
@@ -253,6 +260,10 @@ class _App:
 
     def _redirect(self, where: str) -> Any:
         return self._starlette.responses.RedirectResponse(where, 303, headers=_HEADERS)
+
+
+class _Gone(Exception):
+    """Somebody asks for what is not, or no longer, there."""
 
 
 class _TooLarge(InputError):
@@ -383,18 +394,24 @@ def serve(
         If the extra "serve" is not installed.
     """
     given = model if isinstance(model, Mapping) else {_name_of(model): model}
+    plain = preprocess is None and labels is None
     models: dict[str, Classifier | None] = {
-        str(name): classifier_of(one, preprocess, None, labels, device)[0] for name, one in given.items()
+        # What its name alone finds is found by it, so that the page can say how.
+        str(name): None if plain and one == name else classifier_of(one, preprocess, None, labels, device)[0]
+        for name, one in given.items()
     }
     cuts = segmenter if isinstance(segmenter, Mapping) else {name: name for name in _listed(segmenter)}
-    choices = Choices(models, cuts, _listed(baseline), _listed(removal))
-    return open_page(Desk(choices), None if image is None else open_image(image), _title(image), port=port).start()
+    desk = Desk(Choices(models, cuts, _listed(baseline), _listed(removal), find_device(str(device))))
+    desk.check()
+    picture, file = None if image is None else open_image(image), str(image) if isinstance(image, str | Path) else None
+    return open_page(desk, picture, "image" if file is None else Path(file).name, file, port=port).start()
 
 
 def open_page(
     desk: Desk,
     picture: Image.Image | None,
     title: str,
+    file: str | None = None,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -420,7 +437,7 @@ def open_page(
     def first(reader: Reader) -> Case | None:
         if picture is None:
             return None
-        case = desk.open(picture, desk.choices.settings({}), title)
+        case = desk.open(picture, desk.choices.settings({}), title, file)
         reader.add(case)
         return case
 
@@ -435,7 +452,3 @@ def _listed(value: Any) -> tuple[Any, ...]:
 
 def _name_of(model: Any) -> str:
     return model if isinstance(model, str) else as_classifier(model).name
-
-
-def _title(image: Any) -> str:
-    return Path(image).name if isinstance(image, str | Path) else "image"

@@ -54,6 +54,14 @@ def billed(forward_func: Any) -> bool:
     return getattr(forward_func, "billed_by_the_call", False) is True
 
 
+_RAISED = "raised by the forward function"
+
+
+def raised_by_model(error: BaseException) -> bool:
+    """Whether an exception came out of the forward function, called in a batch."""
+    return any(note.startswith(_RAISED) for note in getattr(error, "__notes__", ()))
+
+
 class Forward:
     """The user's forward function with its additional arguments.
 
@@ -117,7 +125,7 @@ class Forward:
             with my_turn():
                 outputs = function(*given, *args)
         except Exception as error:
-            error.add_note(f"raised by the forward function, called by FocaLogic with {_shapes(batch)}")
+            error.add_note(f"{_RAISED}, called by FocaLogic with {_shapes(batch)}")
             raise
         return as_rows(outputs, len(index))
 

@@ -82,6 +82,15 @@ def drop(page: Any, name: str, content: bytes) -> None:
     )
 
 
+def ask_much(page: Any) -> None:
+    """Open an image with a search that takes long."""
+    page.click(".live-more summary")
+    page.select_option('[name="reading"]', "irreducible")
+    page.select_option('[name="segmenter"]', "grid:4x4")
+    page.fill('[name="max_evaluations"]', "50000")
+    drop(page, "photo.png", png(picture()))
+
+
 def test_from_drop_to_export(serve_models: Any, open_live: OpenLive, tmp_path: Path) -> None:
     page = open_live(serve_models(), done=False)
     assert "Drop an image here" in page.text_content("[data-drop]")
@@ -90,7 +99,7 @@ def test_from_drop_to_export(serve_models: Any, open_live: OpenLive, tmp_path: P
     assert page.text_content("h1") == "my photo.png"
     assert "1 and 4 keep it alone" in page.text_content(".enough")
     page.click(".live-saves summary")
-    assert "focalogic explain 'my photo.png' --model quarters" in page.text_content(".live-saves")
+    assert "explain_image(model, 'my photo.png', segmenter='grid:2x2'" in page.text_content(".live-saves")
     with page.expect_download() as download:
         page.click("text=focus.json")
     download.value.save_as(tmp_path / "focus.json")
@@ -122,11 +131,7 @@ def test_a_search_is_watched_and_stopped(serve_models: Any, open_live: OpenLive)
     gate = Gate()
     visitor = serve_models(gate=gate)
     page = open_live(visitor, done=False)
-    page.click(".live-more summary")
-    page.select_option('[name="reading"]', "irreducible")
-    page.select_option('[name="segmenter"]', "grid:4x4")
-    page.fill('[name="max_evaluations"]', "50000")
-    drop(page, "photo.png", png(picture()))
+    ask_much(page)
     page.wait_for_selector("[data-live-status]:has-text('Enough so far')")
     page.click("[data-live-stop]")
     page.wait_for_selector("[data-live][data-state=stopped]")
@@ -197,11 +202,7 @@ def test_answers_come_while_the_search_goes_on(serve_models: Any, open_live: Ope
     gate = Gate()
     visitor = serve_models(gate=gate)
     page = open_live(visitor, done=False)
-    page.click(".live-more summary")
-    page.select_option('[name="reading"]', "irreducible")
-    page.select_option('[name="segmenter"]', "grid:4x4")
-    page.fill('[name="max_evaluations"]', "60000")
-    drop(page, "photo.png", png(picture()))
+    ask_much(page)
     page.wait_for_selector("[data-entry]")
     page.click('[data-do="none"]')
     assert said(page).startswith("loses the decision: dark")

@@ -1,6 +1,9 @@
 """What the live page answers, to whom, and what it refuses."""
 
+import html
 import json
+import re
+import shlex
 import socket
 import threading
 import time
@@ -14,9 +17,13 @@ from PIL import Image
 from visitors import NAMES, Gate, Visitor, breaks, lower, picture, png, quarters
 
 from captum_focalogic import explain_image, serve
+from captum_focalogic.classifier import Classifier
+from captum_focalogic.cli import main
+from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
-from captum_focalogic.live.cases import Choices, Desk
+from captum_focalogic.images import CentreCrop
+from captum_focalogic.live.cases import Choices, Desk, counterpart
 from captum_focalogic.live.server import UPLOAD, open_page
 
 CORNERS = [True, False, False, True]
@@ -50,8 +57,10 @@ def test_everything_can_be_saved(serve_models):
     visitor = serve_models(picture()).enter()
     visitor.events()
     page = visitor.get()[1]
-    assert "focalogic explain scene.png --model quarters --segmenter grid:2x2 --baseline black" in page
-    assert "explain_image(&#39;quarters&#39;, &#39;scene.png&#39;, segmenter=&#39;grid:2x2&#39;" in page
+    # A function has no name that a command line could find, and an image from memory is no file.
+    assert "focalogic explain" not in page
+    lines = "explain_image(model, image, segmenter=&#39;grid:2x2&#39;, baseline=&#39;black&#39;)"
+    assert lines in page
     status, text, headers = visitor.get("/save/focus.json")
     assert status == 200
     assert headers["content-disposition"] == "attachment"
@@ -66,6 +75,30 @@ def test_everything_can_be_saved(serve_models):
         assert Image.open(answer).width > 100
     assert visitor.get("/save/passwd")[0] == 404
     assert visitor.get("/save/..%2f..%2fetc%2fpasswd")[0] == 404
+
+
+def test_the_command_that_a_page_names_finds_the_same(tmp_path):
+    path = tmp_path / "photo of mine.png"
+    Image.fromarray((draw_scene(22, label=1).image.transpose(1, 2, 0) * 255).astype(np.uint8)).save(path)
+    page = serve("demo", path, segmenter="grid:3x3", baseline="black")
+    visitor = Visitor(page).enter()
+    try:
+        assert visitor.events()[-1]["state"] == "done"
+        text = html.unescape(visitor.get()[1])
+        found = Focus.from_json(visitor.get("/save/focus.json")[1])
+    finally:
+        page.stop()
+    command = shlex.split(re.search(r"<code>(focalogic explain .*?)</code>", text)[1])
+    assert command[2] == str(path)
+    with pytest.raises(SystemExit) as left:
+        main([*command[1:], "--out", str(tmp_path / "out"), "--no-progress"])
+    assert left.value.code == 0
+    again = Focus.load(tmp_path / "out" / "focus.json")
+    assert again.region_sets() == found.region_sets()
+    scope: dict[str, object] = {}
+    lines = re.search(r"<code>(from captum_focalogic import explain_image.*?)</code>", text, re.DOTALL)[1]
+    exec(lines.replace("print(", "answer = ("), scope)
+    assert scope["answer"].focus.region_sets() == found.region_sets()
 
 
 def test_settings_are_chosen_from_what_is_offered(serve_models):
@@ -107,6 +140,27 @@ def test_two_models_side_by_side(serve_models):
     assert "quarters itself " in page
     assert "lower itself " in page
     assert page.count("data-asks=") == 2
+
+
+def crop(side, share):
+    return CentreCrop(side, side, share, Image.Resampling.NEAREST)
+
+
+def test_regions_have_a_counterpart_where_another_model_sees_the_same_place():
+    image = Image.new("RGB", (64, 48))
+    whole = Classifier.fitted(quarters, crop(24, 1.0))
+    finer, closer = Classifier.fitted(quarters, crop(32, 1.0)), Classifier.fitted(quarters, crop(24, 0.5))
+    regions = whole.preprocess_labels(np.arange(64)[None].repeat(48, 0) // 16)
+    seen = counterpart(regions, whole, finer, image)
+    assert (seen == finer.preprocess_labels(np.arange(64)[None].repeat(48, 0) // 16)).mean() > 0.9
+    # The middle of the image, not a smaller copy of all of it.
+    inner = counterpart(regions, whole, closer, image)
+    assert (inner == closer.preprocess_labels(np.arange(64)[None].repeat(48, 0) // 16)).mean() > 0.9
+    with pytest.raises(InputError, match="see different parts of the image"):
+        counterpart(closer.preprocess_labels(np.zeros((48, 64), dtype=np.int64)), closer, whole, image)
+    with pytest.raises(InputError, match="is not known"):
+        counterpart(regions, whole, Classifier(quarters), image)
+    assert counterpart(regions, whole, whole, image) is regions
 
 
 def test_strangers_are_refused(serve_models):
@@ -165,6 +219,17 @@ def test_a_model_that_raises_gives_a_sentence(serve_models):
     status, said = visitor.post("/ask", {"states": [[False, False, True, True]]})
     assert (status, said["error"]) == (502, "the model raised ValueError: <b>no upper half</b>")
     assert visitor.post("/ask", {"states": [[True] * 4]})[0] == 200
+
+
+def test_a_model_s_own_key_error_is_its_own(serve_models):
+    def forgets(images):
+        if (images[:, :, :16].mean((1, 2, 3)) < 0.2).any():
+            raise KeyError("weights")
+        return quarters(images)
+
+    visitor = serve_models(picture(), forgets=forgets).enter()
+    status, said = visitor.post("/ask", {"states": [[False, False, True, True]]})
+    assert (status, said["error"]) == (502, "the model raised KeyError: 'weights'")
 
 
 def test_a_click_overtakes_a_search_and_a_stop_keeps_what_was_found(serve_models):
