@@ -14,6 +14,6 @@ def run(argument: str) -> subprocess.CompletedProcess[str]:
 def test_the_package_runs_as_a_module() -> None:
     done = run("--version")
     assert (done.returncode, done.stdout) == (0, f"captum-focalogic {__version__}\n"), done.stderr
-    wrong = run("prove")
+    wrong = run("unicorn")
     assert wrong.returncode == 2
-    assert wrong.stderr == "focalogic: No such command 'prove'; see focalogic --help\n"
+    assert wrong.stderr == "focalogic: No such command 'unicorn'; see focalogic --help\n"
