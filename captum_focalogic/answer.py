@@ -33,9 +33,9 @@ from captum_focalogic.focus import Focus, warn_of_emptiness
 from captum_focalogic.images import image_bytes
 from captum_focalogic.levels import with_shared
 from captum_focalogic.logic import symbol
-from captum_focalogic.masked_model import MaskedModel, RowsPerCall, drive
-from captum_focalogic.masked_model import search as run_searches
-from captum_focalogic.oracle import AnyCriterion
+from captum_focalogic.masked_model import MaskedModel, RowsPerCall
+from captum_focalogic.oracle import AnyCriterion, drive
+from captum_focalogic.oracle import search as run_searches
 from captum_focalogic.oracle.forward import billed
 from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Prediction, Removal

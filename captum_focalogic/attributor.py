@@ -18,9 +18,9 @@ from captum_focalogic.criteria import Criterion, OutputCriterion, Outputs, as_cr
 from captum_focalogic.errors import InputError, SearchInterrupt
 from captum_focalogic.focus import Focus, warn_of_emptiness
 from captum_focalogic.levels import with_shared
-from captum_focalogic.masked_model import MaskedModel, batching_for, search
+from captum_focalogic.masked_model import MaskedModel
 from captum_focalogic.names import listed_labels
-from captum_focalogic.oracle import AutoBatching
+from captum_focalogic.oracle import AutoBatching, batching_for, search
 from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Removal
 from captum_focalogic.search import Reading, Strategy

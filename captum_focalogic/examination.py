@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import TruncatedWarning, necessary_states
-from captum_focalogic.masked_model import MaskedModel, listed
+from captum_focalogic.masked_model import MaskedModel
+from captum_focalogic.oracle import listed
 from captum_focalogic.search import states as st
 from captum_focalogic.search.critical import (
     CriticalSearch,

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from captum_focalogic import arguments
-from captum_focalogic.arrays import Bools, Labels
+from captum_focalogic.arrays import Labels
 from captum_focalogic.classifier import labels_from
 from captum_focalogic.criteria import (
     OutputKind,
@@ -22,70 +21,39 @@ from captum_focalogic.criteria import (
     middle_of,
     target_probability,
 )
-from captum_focalogic.errors import ArgumentError, InputError
+from captum_focalogic.errors import InputError
 from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_bytes
 from captum_focalogic.masking import Example, Masker
 from captum_focalogic.names import listed_labels
 from captum_focalogic.oracle import (
+    Answers,
     AnyCriterion,
-    Asker,
-    AutoBatching,
     Batching,
-    FixedBatching,
     Forward,
-    Job,
     Memory,
     References,
-    Scheduler,
     Summaries,
+    batching_for,
+    drive,
+    listed,
 )
-from captum_focalogic.oracle.forward import warn_of_training
+from captum_focalogic.oracle.forward import warn_of_training, weights_digest
 from captum_focalogic.oracle.memory import HIGHEST
 from captum_focalogic.oracle.references import reference_outputs
 from captum_focalogic.oracle.removal import prove, removing, snapped
 from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Prediction, Provenance, Removal, versions
 from captum_focalogic.regions import Partition, partition_from_masks
-from captum_focalogic.search import Reading, Run, SearchResult, Strategy
+from captum_focalogic.search import Reading, SearchResult
 from captum_focalogic.search import states as st
-from captum_focalogic.search.critical import Inquiry, Questions
-from captum_focalogic.search.run import Verdicts
+from captum_focalogic.search.critical import Inquiry
 from captum_focalogic.search.states import Packed
 from captum_focalogic.segmenters import Segmenter
 
 RowsPerCall = int | Literal["auto"]
 """Most masked inputs an example in one call of the model; "auto" measures what is fastest."""
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """What the model said in each of B states.
-
-    Attributes
-    ----------
-    predicted : (B,) int64 or None
-        The highest class, or the label; None for a model of other single numbers.
-    probability : (B,) float32
-        The target's probability, NaN where the model gives none.
-    score : (B,) float32
-        The criterion's score: ranks states, NaN where it gives none.
-    valid : (B,) bool
-        Whether the criterion is met.
-    top, top_probability : (B, K) int64 and float32
-        The K highest classes, K at most five, and their probabilities; K = 0 where there are no classes.
-    """
-
-    predicted: NDArray[np.int64] | None
-    probability: NDArray[np.float32]
-    score: NDArray[np.float32]
-    valid: Bools
-    top: NDArray[np.int64]
-    top_probability: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.valid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,6 +248,8 @@ class MaskedModel:
         self.references = call.references
         self.forward = call.forward
         self.removal = call.removal
+        self.batching = call.batching
+        self.masker = call.masker
 
     @property
     def partition(self) -> Partition:
@@ -591,117 +561,6 @@ class _Identity:
 
     def __hash__(self) -> int:
         return id(self._criterion)
-
-
-def listed(packed: Packed) -> Questions[Verdicts]:
-    """The questions of somebody who wants to know about given states."""
-    verdicts = yield packed
-    return verdicts
-
-
-@torch.no_grad()
-def drive(pairs: "Sequence[tuple[MaskedModel, Asker]]", on_judged: Callable[[int], object] = lambda _: None) -> None:
-    """Let askers ask their models to the end, all together in full batches.
-
-    A keyboard interrupt stops all askers with what they have. Models of several calls may be mixed; a batch holds those
-    of one.
-
-    Parameters
-    ----------
-    pairs : sequence of (MaskedModel, Asker)
-        Whom each asker asks.
-    on_judged : callable
-        Told how many states the model was asked about, batch by batch.
-    """
-    if not pairs:
-        return
-    call = pairs[0][0]._call
-    device = pairs[0][0].example.inputs[0].device
-    jobs = [Job(model, asker) for model, asker in pairs]
-    Scheduler(call.batching, device, on_judged, call.masker).drive(jobs)
-    for references in {id(model.references): model.references for model, _ in pairs}.values():
-        references.warn_of_nan()
-
-
-def search(
-    models: "Sequence[MaskedModel]",
-    strategy_for: Callable[[int, int | None], Strategy],
-    max_evaluations: "int | Sequence[int | None] | None" = None,
-    time_limit: float | None = None,
-    on_judged: Callable[[int], object] = lambda _: None,
-) -> list[SearchResult]:
-    """Search all models at once.
-
-    Parameters
-    ----------
-    models : sequence of MaskedModel
-        Each is searched for its final states.
-    strategy_for : callable
-        Number of regions and evaluations to strategy.
-    max_evaluations, time_limit
-        As for :func:`captum_focalogic.search.enumerate_final_states`: the first for each model, or one for each in a
-        sequence; the second for all.
-    on_judged : callable
-        Told how many states were asked.
-    """
-    runs = []
-    each = max_evaluations if isinstance(max_evaluations, Sequence) else [max_evaluations] * len(models)
-    for model, budget in zip(models, each, strict=True):
-        valid, score = model.memory.verdicts(model.key, st.full(model.num_regions))
-        runs.append(
-            Run(
-                strategy_for(model.num_regions, budget),
-                model.num_regions,
-                areas=model.areas,
-                max_evaluations=budget,
-                time_limit=time_limit,
-                start=(bool(valid[0]), float(score[0])),
-            )
-        )
-    on_judged(len(models))
-    drive(list(zip(models, runs, strict=True)), on_judged)
-    return [run.result() for run in runs]
-
-
-def batching_for(
-    perturbations_per_eval: Any,
-    forward_func: Callable[..., Any],
-    inputs: tuple[Tensor, ...],
-    measured: dict[Any, AutoBatching],
-) -> Batching:
-    """Batch sizes for a call; what "auto" measures is kept in ``measured`` for calls like it.
-
-    Raises
-    ------
-    InputError
-        If ``perturbations_per_eval`` is neither a positive int nor "auto", nor made for the purpose.
-    """
-    if isinstance(perturbations_per_eval, AutoBatching | FixedBatching):
-        return perturbations_per_eval
-    if perturbations_per_eval == "auto":
-        device = inputs[0].device
-        key = (id(forward_func), device, tuple((tensor.shape[1:], tensor.dtype) for tensor in inputs))
-        layouts = any(tensor.dim() == 4 and tensor.is_floating_point() for tensor in inputs)
-        return measured.setdefault(key, AutoBatching(on_cpu=device.type == "cpu", layouts=layouts))
-    if isinstance(perturbations_per_eval, bool) or not isinstance(perturbations_per_eval, int):
-        raise ArgumentError(f"perturbations_per_eval must be a positive int or 'auto'; got {perturbations_per_eval!r}")
-    if perturbations_per_eval < 1:
-        raise ArgumentError(f"perturbations_per_eval must be at least 1; got {perturbations_per_eval}")
-    return FixedBatching(perturbations_per_eval * len(inputs[0]))
-
-
-_DIGESTS: "WeakKeyDictionary[torch.nn.Module, tuple[tuple[tuple[int, int], ...], str]]" = WeakKeyDictionary()
-
-
-def weights_digest(forward_func: Callable[..., Any]) -> str | None:
-    """Fingerprint of a module's layers and weights; None for other functions. Taken again when a weight changes."""
-    if not isinstance(forward_func, torch.nn.Module):
-        return None
-    tensors = [*forward_func.parameters(), *forward_func.buffers()]
-    state = tuple((id(tensor), 0 if tensor.is_inference() else tensor._version) for tensor in tensors)
-    if forward_func not in _DIGESTS or _DIGESTS[forward_func][0] != state:
-        _DIGESTS[forward_func] = (state, fingerprint(forward_func))
-    return _DIGESTS[forward_func][1]
 
 
 def _remember_references(models: list[MaskedModel]) -> None:

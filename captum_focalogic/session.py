@@ -20,8 +20,8 @@ from captum_focalogic.classifier import Classifier, as_classifier, find_classifi
 from captum_focalogic.criteria import OutputKind, Outputs, Over, as_criterion, class_number, criterion_text
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.images import check_seen, image_tensor, open_image
-from captum_focalogic.masked_model import MaskedModel, RowsPerCall, batching_for
-from captum_focalogic.oracle import AnyCriterion, Batching
+from captum_focalogic.masked_model import MaskedModel, RowsPerCall
+from captum_focalogic.oracle import AnyCriterion, Batching, batching_for
 from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Removal
 from captum_focalogic.regions import as_label_map, label_map_of

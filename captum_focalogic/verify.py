@@ -16,7 +16,8 @@ from captum_focalogic.criteria import Criterion
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
-from captum_focalogic.masked_model import Answers, MaskedModel
+from captum_focalogic.masked_model import MaskedModel
+from captum_focalogic.oracle import Answers
 from captum_focalogic.provenance import MAX_TOP, Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.critical import MAX_SIZE, CriticalSets, needed_sets

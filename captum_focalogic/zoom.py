@@ -18,8 +18,8 @@ from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.levels import Zoom, ZoomLevel, ZoomStop, with_shared
-from captum_focalogic.masked_model import MaskedModel, drive, listed
-from captum_focalogic.oracle import Asker
+from captum_focalogic.masked_model import MaskedModel
+from captum_focalogic.oracle import Asker, drive, listed
 from captum_focalogic.parts import refine
 from captum_focalogic.regions import MIN_AREA
 from captum_focalogic.search import Anytime, Run, Strategy

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from captum_focalogic.examination import Examination, Shares, shares_of
 from captum_focalogic.focus import Focus
-from captum_focalogic.masked_model import MaskedModel, drive, search
+from captum_focalogic.masked_model import MaskedModel
+from captum_focalogic.oracle import drive, search
 from captum_focalogic.search import Exhaustive
 
 REGIONS = 6

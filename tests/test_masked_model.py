@@ -14,8 +14,8 @@ from torch import Tensor
 from captum_focalogic.criteria import Criterion, OutputCriterion, Threshold, Top1, TopK
 from captum_focalogic.errors import InputError, ModelOutputError
 from captum_focalogic.focus import Focus
-from captum_focalogic.masked_model import MaskedModel, batching_for, search
-from captum_focalogic.oracle import AutoBatching, Batching, FixedBatching, Memory
+from captum_focalogic.masked_model import MaskedModel
+from captum_focalogic.oracle import Batching, FixedBatching, Memory, search
 from captum_focalogic.search import Exhaustive
 from captum_focalogic.search.strategies import strategy_for
 
@@ -55,26 +55,6 @@ def above(threshold: float) -> Callable[[Tensor], Tensor]:
 
 
 ONES, EACH = torch.ones(3, 4), torch.arange(4)[None]
-
-
-class TestBatchingOfACall:
-    @pytest.mark.parametrize(("given", "size"), [(1, 3), (5, 15)])
-    def test_times_the_number_of_examples(self, given: int, size: int) -> None:
-        batching = batching_for(given, above, (ONES,), {})
-        assert isinstance(batching, FixedBatching)
-        assert batching.size == size
-
-    def test_what_was_measured_is_used_again_for_inputs_alike(self) -> None:
-        measured: dict[Any, AutoBatching] = {}
-        first = batching_for("auto", above, (ONES,), measured)
-        assert batching_for("auto", above, (ONES[:1],), measured) is first
-        assert batching_for("auto", above, (ONES.double(),), measured) is not first
-        assert batching_for("auto", above, (torch.ones(1, 2, 2),), measured) is not first
-
-    @pytest.mark.parametrize("given", [0, -1, True, 2.0, "AUTO", None])
-    def test_impossible(self, given: object) -> None:
-        with pytest.raises(InputError, match="perturbations_per_eval"):
-            batching_for(given, above, (ONES,), {})
 
 
 class TestReferences:

@@ -11,7 +11,7 @@ from captum_focalogic import FocaLogic, Focus, MaskedModel, explain_image
 from captum_focalogic.errors import InputError
 from captum_focalogic.figures.headline import evidence_image, parts_image
 from captum_focalogic.levels import coarse_of, part_names
-from captum_focalogic.masked_model import search
+from captum_focalogic.oracle import search
 from captum_focalogic.search import Anytime
 from captum_focalogic.summary import MOST_PARTS
 from captum_focalogic.zoom import LEAST_PART, MOST, coarse_budget, zoom_in

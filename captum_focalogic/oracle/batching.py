@@ -1,11 +1,15 @@
 """How many rows to send at once, and in which memory layout, found by measuring."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
+from torch import Tensor
+
+from captum_focalogic.errors import ArgumentError
 
 _RISE = 1.03
 """A larger batch must raise throughput by more than this factor to be worth its memory."""
@@ -239,3 +243,30 @@ class AutoBatching:
             self._expected = fitting[self._current]
         else:
             self._current = (self._ceiling, self._current[1])
+
+
+def batching_for(
+    perturbations_per_eval: Any,
+    forward_func: Callable[..., Any],
+    inputs: tuple[Tensor, ...],
+    measured: dict[Any, AutoBatching],
+) -> Batching:
+    """Batch sizes for a call; what "auto" measures is kept in ``measured`` for calls like it.
+
+    Raises
+    ------
+    InputError
+        If ``perturbations_per_eval`` is neither a positive int nor "auto", nor made for the purpose.
+    """
+    if isinstance(perturbations_per_eval, AutoBatching | FixedBatching):
+        return perturbations_per_eval
+    if perturbations_per_eval == "auto":
+        device = inputs[0].device
+        key = (id(forward_func), device, tuple((tensor.shape[1:], tensor.dtype) for tensor in inputs))
+        layouts = any(tensor.dim() == 4 and tensor.is_floating_point() for tensor in inputs)
+        return measured.setdefault(key, AutoBatching(on_cpu=device.type == "cpu", layouts=layouts))
+    if isinstance(perturbations_per_eval, bool) or not isinstance(perturbations_per_eval, int):
+        raise ArgumentError(f"perturbations_per_eval must be a positive int or 'auto'; got {perturbations_per_eval!r}")
+    if perturbations_per_eval < 1:
+        raise ArgumentError(f"perturbations_per_eval must be at least 1; got {perturbations_per_eval}")
+    return FixedBatching(perturbations_per_eval * len(inputs[0]))

@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable
 from numbers import Number
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from captum_focalogic.errors import AggregateOutputError, InputError, ModelOutputError, warn
+from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.oracle.turns import my_turn
 
 
@@ -52,6 +54,20 @@ def billed(forward_func: Any) -> bool:
     Told by an attribute that no network has by chance.
     """
     return getattr(forward_func, "billed_by_the_call", False) is True
+
+
+_DIGESTS: "WeakKeyDictionary[torch.nn.Module, tuple[tuple[tuple[int, int], ...], str]]" = WeakKeyDictionary()
+
+
+def weights_digest(forward_func: Callable[..., Any]) -> str | None:
+    """Fingerprint of a module's layers and weights; None for other functions. Taken again when a weight changes."""
+    if not isinstance(forward_func, torch.nn.Module):
+        return None
+    tensors = [*forward_func.parameters(), *forward_func.buffers()]
+    state = tuple((id(tensor), 0 if tensor.is_inference() else tensor._version) for tensor in tensors)
+    if forward_func not in _DIGESTS or _DIGESTS[forward_func][0] != state:
+        _DIGESTS[forward_func] = (state, fingerprint(forward_func))
+    return _DIGESTS[forward_func][1]
 
 
 _RAISED = "raised by the forward function"

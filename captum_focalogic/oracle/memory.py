@@ -57,6 +57,35 @@ class Summaries:
         return Summaries(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What the model said in each of B states.
+
+    Attributes
+    ----------
+    predicted : (B,) int64 or None
+        The highest class, or the label; None for a model of other single numbers.
+    probability : (B,) float32
+        The target's probability, NaN where the model gives none.
+    score : (B,) float32
+        The criterion's score: ranks states, NaN where it gives none.
+    valid : (B,) bool
+        Whether the criterion is met.
+    top, top_probability : (B, K) int64 and float32
+        The K highest classes, K at most five, and their probabilities; K = 0 where there are no classes.
+    """
+
+    predicted: NDArray[np.int64] | None
+    probability: NDArray[np.float32]
+    score: NDArray[np.float32]
+    valid: Bools
+    top: NDArray[np.int64]
+    top_probability: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.valid)
+
+
 class _Verdicts:
     """Verdicts under one criterion, by row of the memory."""
 

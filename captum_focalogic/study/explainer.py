@@ -16,7 +16,8 @@ from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import BrokenModelError, InputError, warn
 from captum_focalogic.focus import Focus
 from captum_focalogic.ground_truth import GroundTruth, MatchedRegions, as_ground_truth, match_regions
-from captum_focalogic.masked_model import MaskedModel, search
+from captum_focalogic.masked_model import MaskedModel
+from captum_focalogic.oracle import search
 from captum_focalogic.oracle.batching import FixedBatching
 from captum_focalogic.oracle.references import check_form
 from captum_focalogic.oracle.removal import remover, warn_of_lost, whole_patches

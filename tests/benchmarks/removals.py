@@ -53,8 +53,8 @@ from captum_focalogic.demo.train import FIRST_TRAINING_SEED
 from captum_focalogic.focus import Focus
 from captum_focalogic.ground_truth import as_ground_truth, match_regions
 from captum_focalogic.integrations.vision_transformers import TokenRemoval
-from captum_focalogic.masked_model import search
 from captum_focalogic.metrics import focus_precision, focus_recall
+from captum_focalogic.oracle import search
 from captum_focalogic.regions import snap_to_patches
 from captum_focalogic.search.strategies import strategy_for
 from captum_focalogic.trust import draw_sample, measure

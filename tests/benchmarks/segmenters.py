@@ -50,7 +50,7 @@ from captum_focalogic.features import Features
 from captum_focalogic.images import image_tensor, open_image, resize_image, resize_labels
 from captum_focalogic.integrations.annotations import VOC_CLASSES
 from captum_focalogic.integrations.tflite import TfliteRunner
-from captum_focalogic.masked_model import search
+from captum_focalogic.oracle import search
 from captum_focalogic.search.strategies import strategy_for
 from captum_focalogic.segmenters import Felzenszwalb, Grid, Quickshift, Slic, Watershed
 from captum_focalogic.trust import draw_sample

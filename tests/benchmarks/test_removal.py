@@ -24,7 +24,7 @@ from torch import Tensor
 
 from captum_focalogic import MaskedModel, explain_image
 from captum_focalogic.integrations.vision_transformers import TokenRemoval
-from captum_focalogic.masked_model import search
+from captum_focalogic.oracle import search
 from captum_focalogic.search import Ascending
 from captum_focalogic.search import states as st
 

@@ -44,7 +44,8 @@ from captum_focalogic.criteria import Top1Ratio
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.focus import Focus
 from captum_focalogic.integrations.demo import load_classifier as demo
-from captum_focalogic.masked_model import MaskedModel, search
+from captum_focalogic.masked_model import MaskedModel
+from captum_focalogic.oracle import search
 from captum_focalogic.search import Anytime
 from captum_focalogic.segmenters import Slic
 from captum_focalogic.zoom import coarse_budget, zoom_in

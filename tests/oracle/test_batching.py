@@ -2,13 +2,15 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as hs
 
-from captum_focalogic.oracle.batching import AutoBatching, FixedBatching
+from captum_focalogic.errors import InputError
+from captum_focalogic.oracle.batching import AutoBatching, FixedBatching, batching_for
 
 Layout = torch.memory_format
 Seconds = Callable[[int, Layout], float]
@@ -259,3 +261,26 @@ class TestFixed:
         assert batching.shrink(2)
         assert batching.size == 1
         assert not batching.shrink(1)
+
+
+ONES = torch.ones(3, 4)
+
+
+class TestBatchingOfACall:
+    @pytest.mark.parametrize(("given", "size"), [(1, 3), (5, 15)])
+    def test_times_the_number_of_examples(self, given: int, size: int) -> None:
+        batching = batching_for(given, torch.sum, (ONES,), {})
+        assert isinstance(batching, FixedBatching)
+        assert batching.size == size
+
+    def test_what_was_measured_is_used_again_for_inputs_alike(self) -> None:
+        measured: dict[Any, AutoBatching] = {}
+        first = batching_for("auto", torch.sum, (ONES,), measured)
+        assert batching_for("auto", torch.sum, (ONES[:1],), measured) is first
+        assert batching_for("auto", torch.sum, (ONES.double(),), measured) is not first
+        assert batching_for("auto", torch.sum, (torch.ones(1, 2, 2),), measured) is not first
+
+    @pytest.mark.parametrize("given", [0, -1, True, 2.0, "AUTO", None])
+    def test_impossible(self, given: object) -> None:
+        with pytest.raises(InputError, match="perturbations_per_eval"):
+            batching_for(given, torch.sum, (ONES,), {})

@@ -13,9 +13,9 @@ from tiny_models import Table, TableModel, askable
 from torch import Tensor
 
 from captum_focalogic.errors import ModelOutputError
-from captum_focalogic.masked_model import MaskedModel, listed
+from captum_focalogic.masked_model import MaskedModel
 from captum_focalogic.masking import Example
-from captum_focalogic.oracle import AutoBatching, Batching, FixedBatching, Job, Scheduler, scheduler
+from captum_focalogic.oracle import AutoBatching, Batching, FixedBatching, Job, Scheduler, listed, scheduler
 from captum_focalogic.search import Ascending, Beam, Exhaustive, Run, SearchResult, Strategy
 from captum_focalogic.search import states as st
 from captum_focalogic.search.critical import Inquiry

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from captum_focalogic.masked_model import MaskedModel, search
+from captum_focalogic.masked_model import MaskedModel
+from captum_focalogic.oracle import search
 from captum_focalogic.oracle.batching import AutoBatching
 from captum_focalogic.oracle.turns import Turns, my_turn
 from captum_focalogic.search import Exhaustive
