@@ -15,7 +15,7 @@ from captum_focalogic.criteria import Criterion, OutputCriterion, Threshold, Top
 from captum_focalogic.errors import InputError, ModelOutputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.masked_model import MaskedModel
-from captum_focalogic.oracle import Batching, FixedBatching, Memory, search
+from captum_focalogic.oracle import AutoBatching, Batching, FixedBatching, Memory, search
 from captum_focalogic.search import Exhaustive
 from captum_focalogic.search.strategies import strategy_for
 
