@@ -5,14 +5,11 @@ import base64
 import io
 import json
 import os
-import random
 import sqlite3
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
@@ -25,6 +22,14 @@ from captum_focalogic.errors import EndpointError, InputError, MissingExtraError
 from captum_focalogic.files import make_folder
 from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.integrations.answers import QUESTION, StrayAnswers, ask, read_answer, scores_of
+from captum_focalogic.integrations.failures import (
+    NoAnswerError,
+    Retries,
+    TooLongError,
+    complaint,
+    may_be_billed,
+    wait_before_retry,
+)
 from captum_focalogic.integrations.functions import ANY_SIZE, ArrayFormat
 from captum_focalogic.integrations.masks import default_folder
 from captum_focalogic.integrations.redaction import quiet_logs, without_secret
@@ -38,44 +43,6 @@ MAX_CALLS = 1_000
 
 MAX_BYTES = 1 << 20
 """Most bytes of a reply; an answer has some hundreds, and its reasoning some ten thousand."""
-
-_PASSING = (408, 409, 425, 429)
-_TIMED_OUT = (408, 504, 524)
-"""Statuses after which an endpoint may have done its work all the same."""
-_NEVER = ("insufficient_quota", "billing_hard_limit_reached")
-
-
-@dataclass(frozen=True)
-class Retries:
-    """Exponential back-off.
-
-    Attributes
-    ----------
-    attempts : int, default 6
-        How often a request is sent at most.
-    first : float, default 1
-        Seconds before the second attempt; doubled for each further one.
-    longest : float, default 60
-        Most seconds between two attempts, whatever the endpoint asks for.
-    jitter : float, default 0.25
-        Share of the pause that chance takes off, so that many clients do not come back together.
-    """
-
-    attempts: int = 6
-    first: float = 1.0
-    longest: float = 60.0
-    jitter: float = 0.25
-
-    def __post_init__(self) -> None:
-        if self.attempts < 1 or self.first < 0 or self.longest < self.first or not 0 <= self.jitter <= 1:
-            raise InputError(
-                f"at least one attempt, and pauses with 0 <= first <= longest, 0 <= jitter <= 1; got {self}"
-            )
-
-    def pause(self, attempt: int, asked: float | None = None) -> float:
-        """Seconds after a failed attempt (from 0), at least what the endpoint asked for."""
-        own = self.first * 2.0**attempt * (1 - self.jitter * random.random())
-        return float(min(self.longest, max(own, asked or 0.0)))
 
 
 @dataclass(frozen=True)
@@ -436,21 +403,13 @@ def _label_schema(labels: list[str]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
 
 
-class _TooLongError(ValueError):
-    """A reply that is not read to its end."""
-
-
-class _NoAnswerError(ValueError):
-    """A reply with status 200 that holds no answer, in the endpoint's words."""
-
-
 def _read_reply(reply: Any, hidden: Callable[[str], str]) -> Completion:
     """What a reply says, without the secrets that it quotes."""
     choices = getattr(reply, "choices", None)
     if not isinstance(choices, list) or not choices:
         error = getattr(reply, "error", None)
         said = error.get("message", error) if isinstance(error, Mapping) else error
-        raise _NoAnswerError("no choices" if said is None else str(said))
+        raise NoAnswerError("no choices" if said is None else str(said))
     message = getattr(choices[0], "message", None)
     text, refusal = (getattr(message, name, None) for name in ("content", "refusal"))
     if getattr(choices[0], "finish_reason", None) == "content_filter":
@@ -480,7 +439,7 @@ async def _bound(response: Any) -> None:
     """Let a reply have no more than :data:`MAX_BYTES`, whatever it announces."""
     packed = response.headers.get("content-encoding", "identity")
     if packed.lower() != "identity":
-        raise _TooLongError(f"it is packed ({packed[:20]}), which was not asked for")
+        raise TooLongError(f"it is packed ({packed[:20]}), which was not asked for")
     kind: Any = next(kind for kind in type(response.stream).__mro__ if kind.__name__ == "AsyncByteStream")
 
     class Bounded(kind):  # type: ignore[misc]
@@ -494,7 +453,7 @@ async def _bound(response: Any) -> None:
             async for part in self.inner:
                 count += len(part)
                 if count > MAX_BYTES:
-                    raise _TooLongError(f"it has more than {MAX_BYTES >> 20} MiB")
+                    raise TooLongError(f"it has more than {MAX_BYTES >> 20} MiB")
                 yield part
 
         async def aclose(self) -> None:
@@ -530,80 +489,3 @@ def _run(work: Any) -> Any:
         return asyncio.run(work)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
-
-
-def may_be_billed(openai: Any, error: Exception) -> bool:
-    """Whether a request without an answer was sent, so that the endpoint may have done its work."""
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code in _TIMED_OUT
-    if isinstance(error, openai.APIConnectionError):
-        # What was never connected was never sent.
-        return not type(error.__cause__).__name__.startswith(("Connect", "Pool", "UnsupportedProtocol"))
-    return isinstance(error, TimeoutError)
-
-
-def wait_before_retry(openai: Any, error: Exception, retries: Retries, attempt: int) -> float | None:
-    """Seconds to wait before asking again, or None if that is no use."""
-    if attempt + 1 >= retries.attempts:
-        return None
-    if isinstance(error, openai.APIStatusError):
-        if error.code in _NEVER or not (error.status_code in _PASSING or error.status_code >= 500):
-            return None
-        return retries.pause(attempt, retry_after(error.response.headers))
-    passing = isinstance(
-        error, openai.APIConnectionError | openai.APIResponseValidationError | ValueError | TimeoutError
-    )
-    return retries.pause(attempt) if passing else None
-
-
-def retry_after(headers: Any) -> float | None:
-    """What the header Retry-After asks for, in seconds: a number, or a date."""
-    value = headers.get("retry-after")
-    if value is None:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None
-
-
-def complaint(
-    openai: Any, error: Exception, key_variable: str, hidden: Callable[[str], str], *, structured: bool
-) -> str:
-    """What went wrong, and what to do; ``hidden`` takes secrets out of the endpoint's words."""
-    if isinstance(error, openai.APITimeoutError | TimeoutError):
-        return "it took too long; raise timeout=, or lower concurrency="
-    for given_up in (error, error.__cause__):
-        # Some versions of the client raise what happens while it reads as it is, some as a lost connection.
-        if isinstance(given_up, _TooLongError):
-            return f"its reply is not read: {given_up}; check that base_url= is an OpenAI-compatible endpoint"
-    if isinstance(error, openai.APIConnectionError):
-        return "it cannot be reached; check base_url= and that the server runs"
-    if isinstance(error, _NoAnswerError):
-        return f"its reply holds no answer: {_short(hidden(str(error)))}"
-    if not isinstance(error, openai.APIStatusError):
-        return (
-            f"its reply cannot be read ({type(error).__name__}); check that base_url= is an OpenAI-compatible endpoint"
-        )
-    if error.status_code in (401, 403):
-        return f"status {error.status_code}, it does not accept the key in {key_variable}"
-    body = error.body if isinstance(error.body, dict) else {}
-    # Secrets go before anything is cut, which would leave their halves.
-    said = _short(hidden(str(body.get("message") or error.message)))
-    hints = {
-        400: "if it takes no temperature or response_format, pass temperature=None or structured=False"
-        if structured
-        else "if it takes no temperature, pass temperature=None",
-        404: "check the model's name and base_url=",
-        429: "its limit was met; lower concurrency=, or wait",
-    }
-    hint = hints.get(error.status_code, "")
-    return f"status {error.status_code}, {said}{f' ({hint})' if hint else ''}"
-
-
-def _short(text: str) -> str:
-    return " ".join(text.split())[:200]

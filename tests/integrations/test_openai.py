@@ -22,7 +22,8 @@ pytest.importorskip("openai", reason="openai is not installed (extra 'openai')")
 from loopback import LABELS, broken, decide, send, serve, slow, status
 
 from captum_focalogic.fingerprint import fingerprint
-from captum_focalogic.integrations.openai import Completion, EndpointModel, Retries, retry_after
+from captum_focalogic.integrations.failures import Retries
+from captum_focalogic.integrations.openai import Completion, EndpointModel
 from captum_focalogic.oracle.forward import billed
 
 KEY = "sk-very-secret-0123456789"
@@ -313,29 +314,9 @@ def test_bad_arguments_are_refused(server, tmp_path, images, monkeypatch):
     (tmp_path / "no.sqlite").write_text("this is text, and long enough not to be taken for an empty file" * 20)
     with pytest.raises(InputError, match="answers cannot be kept in"):
         model(server, cache=tmp_path / "no.sqlite")(images)
-    with pytest.raises(InputError, match="at least one attempt"):
-        Retries(attempts=0)
     monkeypatch.setitem(sys.modules, "openai", None)
     with pytest.raises(MissingExtraError, match=r"captum-focalogic\[openai\]"):
         model(server)(images)
-
-
-def test_pauses_double_up_to_the_longest():
-    retries = Retries(first=1, longest=10, jitter=0)
-    assert [retries.pause(attempt) for attempt in range(5)] == [1, 2, 4, 8, 10]
-    assert retries.pause(0, asked=7.5) == 7.5
-    assert retries.pause(0, asked=999) == 10
-    jittered = [Retries(first=1, jitter=0.5).pause(0) for _ in range(50)]
-    assert all(0.5 <= pause <= 1 for pause in jittered)
-    assert len(set(jittered)) > 1
-
-
-def test_retry_after_may_be_a_date():
-    assert retry_after({}) is None
-    assert retry_after({"retry-after": "3.5"}) == 3.5
-    assert retry_after({"retry-after": "soon"}) is None
-    date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 30))
-    assert 27 < retry_after({"retry-after": date}) <= 30
 
 
 def test_the_answers_file_holds_hashes_only(server, images, tmp_path):
