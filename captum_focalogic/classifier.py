@@ -1,7 +1,7 @@
 """Classifiers: a model with what belongs to it, by name or from what is at hand."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -86,14 +86,8 @@ class Classifier:
         return cls(forward, partial(_fitted, fit=fit), partial(fit_labels, fit=fit), labels, name)
 
     def to(self, device: torch.device | str) -> "Classifier":
-        """The same on a device, in evaluation mode and without gradients of its weights."""
-        if not isinstance(self.forward, nn.Module):
-            return self
-        module = self.forward.to(device).requires_grad_(False)
-        # What torch.export made keeps the mode that it was exported in, and says so.
-        with suppress(NotImplementedError):
-            module.eval()
-        return replace(self, forward=module)
+        """The same on a device; a module that is moved is the one that was given, whose mode stays what it was."""
+        return replace(self, forward=self.forward.to(device)) if isinstance(self.forward, nn.Module) else self
 
     def label_of(self, target: int | None) -> str | None:
         """What a class is called, where that is known."""
@@ -120,29 +114,53 @@ class Normalised(nn.Module):
         Takes normalised images.
     mean, std : sequence of float
         Of each channel.
+    order : sequence of int, optional
+        Which channel of the image each of the model's is, where they are in another order.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: Callable[[Tensor], Any], mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self,
+        model: Callable[[Tensor], Any],
+        mean: Sequence[float],
+        std: Sequence[float],
+        order: Sequence[int] | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
+        self.order = None if order is None else list(order)
         self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
 
     @classmethod
     def by(cls, normalisation: Normalisation, model: Callable[[Tensor], Any]) -> "Normalised":
         """A model behind a normalisation."""
-        return cls(model, normalisation.mean.tolist(), normalisation.std.tolist())
+        return cls(model, normalisation.mean.tolist(), normalisation.std.tolist(), normalisation.order)
 
     def extra_repr(self) -> str:
         """The numbers, so that a fingerprint tells one normalisation from another."""
-        return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}"
+        order = "" if self.order is None else f", order={self.order}"
+        return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}{order}"
 
     def forward(self, images: Tensor) -> Tensor:
         """Class scores of images (N, 3, H, W) in [0, 1]."""
-        return cast(Tensor, self.model((images - self.mean) / self.std))
+        ordered = images if self.order is None else images[:, self.order]
+        return cast(Tensor, self.model((ordered - self.mean) / self.std))
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """While this is open the network is in evaluation mode; each part has its own mode again afterwards."""
+    before = [part for part in network.modules() if part.training]
+    try:
+        for part in before:
+            part.training = False
+        yield
+    finally:
+        for part in before:
+            part.training = True
 
 
 def as_classifier(model: Any) -> Classifier:
@@ -188,8 +206,13 @@ def with_preprocess(
         raise InputError(f"{classifier.name} brings its normalisation along; leave mean= and std= out")
     read = None if preprocess is None else Preprocess(preprocess, _input_channels(classifier.forward))
     found = None if read is None else read.normalisation
-    if normalisation is not None and found is not None and not found.like(normalisation):
-        raise InputError(f"preprocess normalises by {found}, but mean= and std= say {normalisation}; leave these out")
+    if normalisation is not None and found is not None:
+        # One that leaves colours as they are may still give their channels in another order.
+        if not found.like(normalisation) and not found.like(Normalisation(0.0, 1.0)):
+            raise InputError(
+                f"preprocess normalises by {found}, but mean= and std= say {normalisation}; leave these out"
+            )
+        normalisation = Normalisation(normalisation.mean, normalisation.std, found.order)
     by = normalisation or found
     if bare and by is not None:
         classifier = replace(classifier, forward=Normalised.by(by, classifier.forward))
@@ -205,7 +228,7 @@ def labels_from(labels: Any) -> Any:
 
 
 def find_classifier(name: str, weights: str | Path | None = None) -> Classifier:
-    """A classifier by its name, such as "torchvision:resnet18" or "my_models.py:net".
+    """A classifier by its name, such as "torchvision:resnet18" or "my_models.py:net", in evaluation mode and frozen.
 
     Parameters
     ----------
@@ -226,6 +249,11 @@ def find_classifier(name: str, weights: str | Path | None = None) -> Classifier:
             f"the model {name!r} of {package} is a {type(found).__name__}; expected a captum_focalogic.classifier."
             "Classifier"
         )
+    if isinstance(found.forward, nn.Module):
+        found.forward.requires_grad_(False)
+        # What torch.export made keeps the mode that it was exported in, and says so.
+        with suppress(NotImplementedError):
+            found.forward.eval()
     return replace(found, name=name)
 
 

@@ -4,8 +4,7 @@ No segmentation model is needed: while the image passes through the network once
 place by place, what the network made of it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from captum_focalogic.adjacency import join_similar
 from captum_focalogic.arrays import Floats, Labels
+from captum_focalogic.classifier import evaluating
 from captum_focalogic.errors import InputError
 from captum_focalogic.layouts import Call, axis_of, executed, layout_at
 from captum_focalogic.segmenters import MAX_SEGMENTS, ForwardPass, Pixels, Slic, Superpixels, WhiteBox
@@ -151,7 +151,7 @@ def layer_maps(network: nn.Module, forward_pass: ForwardPass) -> list[Floats]:
         if output.is_floating_point():
             held[call.shape, axis_of(call.module, call.shape)] = (place, output)
 
-    with _evaluating(network):
+    with evaluating(network):
         calls = executed(network, forward_pass.run, hold)
     by_scale: dict[int, Floats] = {}
     for place, output in sorted(held.values(), key=lambda one: -one[0]):
@@ -183,19 +183,6 @@ def _network(forward_func: Callable[..., Any]) -> nn.Module:
         "as in nn.Sequential(normalise, model); or segmenter=captum_focalogic.features.Features(12, model=module), "
         f"with the module that it calls. {_INSTEAD}"
     )
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """While this is open the network is in evaluation mode; each part has its own mode again afterwards."""
-    before = [(part, part.training) for part in network.modules() if part.training]
-    try:
-        for part, _ in before:
-            part.training = False
-        yield
-    finally:
-        for part, mode in before:
-            part.training = mode
 
 
 def _scale(grid: tuple[int, int], image: Tensor) -> int:

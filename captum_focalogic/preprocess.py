@@ -5,7 +5,7 @@ timm's transform, an image processor of transformers, a function. Regions, pictu
 sees as an image in [0, 1], so normalisation is undone, and masks of the original's size have to follow the crop.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from captum_focalogic.arrays import Floats, Labels
 from captum_focalogic.errors import InputError, warn
-from captum_focalogic.images import check_seen
+from captum_focalogic.images import check_seen, image_tensor
 
 _SIDE = 256
 """Of the plain images that a preprocessing is shown, in pixels."""
@@ -32,6 +32,9 @@ class Normalisation:
     ----------
     mean, std : float, or sequence, array or Tensor of floats
         One for each channel, or one for all.
+    order : sequence of int, optional
+        Which channel of the image each of the model's is, (2, 1, 0) for blue, green and red; mean and std go by the
+        model's.
 
     Raises
     ------
@@ -45,8 +48,9 @@ class Normalisation:
     ([1.0, 1.0, 1.0], [0.5, 0.5, 0.5])
     """
 
-    def __init__(self, mean: Any, std: Any) -> None:
+    def __init__(self, mean: Any, std: Any, order: Sequence[int] | None = None) -> None:
         self.mean, self.std = _by_channel("mean", mean), _by_channel("std", std)
+        self.order = None if order is None else tuple(order)
         if not bool((self.std > 0).all()) or len({1, len(self.mean), len(self.std)}) > 2:
             raise InputError(
                 "mean and std must have a number for each channel, and std positive ones; got "
@@ -76,12 +80,13 @@ class Normalisation:
     def apply(self, images: Tensor) -> Tensor:
         """Inputs (..., C, H, W) of images in [0, 1]."""
         mean, std = self._for(images)
-        return (images - mean) / std
+        return ((images if self.order is None else images[..., self.order, :, :]) - mean) / std
 
     def undo(self, inputs: Tensor) -> Tensor:
         """Images of inputs (..., C, H, W)."""
         mean, std = self._for(inputs)
-        return inputs * std + mean
+        images = inputs * std + mean
+        return images if self.order is None else images[..., [self.order.index(place) for place in (0, 1, 2)], :, :]
 
     def _for(self, values: Tensor) -> tuple[Tensor, Tensor]:
         channels = max(len(self.mean), len(self.std))
@@ -93,7 +98,8 @@ class Normalisation:
         return self.mean[:, None, None].to(values), self.std[:, None, None].to(values)
 
     def __repr__(self) -> str:
-        return f"Normalisation(mean={_listed(self.mean)}, std={_listed(self.std)})"
+        order = "" if self.order is None else f", order={self.order}"
+        return f"Normalisation(mean={_listed(self.mean)}, std={_listed(self.std)}{order})"
 
 
 def _near(one: Tensor, other: Tensor) -> bool:
@@ -128,7 +134,8 @@ class Preprocess:
     Attributes
     ----------
     normalisation : Normalisation or None
-        What it normalises by; None if it gives images in [0, 1], or something that cannot be undone.
+        What it normalises by, and in which order it gives the channels; None if it gives images in [0, 1], or something
+        that cannot be undone.
     """
 
     def __init__(self, function: Callable[[Image.Image], Any], channels: int = 3) -> None:
@@ -148,7 +155,9 @@ class Preprocess:
             If the preprocessing gives no image, or one outside of [0, 1] whose normalisation cannot be undone.
         """
         seen = self.given(image)
-        if isinstance(seen, Tensor) and self.normalisation is not None:
+        if self.normalisation is not None and isinstance(seen, Image.Image):
+            seen = image_tensor(seen)
+        if self.normalisation is not None and isinstance(seen, Tensor):
             # Beyond [0, 1] lies what sharp resampling and rounding leave.
             seen = self.normalisation.undo(seen.detach().float().cpu()).clamp(0, 1)
         return one_channel(check_seen(seen)) if self.channels == 1 else check_seen(seen)
@@ -227,10 +236,10 @@ def one_channel(seen: Tensor) -> Tensor:
 
 
 def _found_normalisation(preprocess: Preprocess) -> Normalisation | None:
-    """What a preprocessing normalises by, by what it makes of black, white and grey."""
+    """What a preprocessing normalises by, by what it makes of black, white, grey and each channel alone."""
     try:
-        black, white, grey = (
-            _colour(preprocess.given(Image.new("RGB", (_SIDE, _SIDE), (shade,) * 3))) for shade in _SHADES
+        black, white, grey, *alone = (
+            _colour(preprocess.given(Image.new("RGB", (_SIDE, _SIDE), colour))) for colour in _PLAIN
         )
     except Exception as error:
         warn(
@@ -240,19 +249,35 @@ def _found_normalisation(preprocess: Preprocess) -> Normalisation | None:
         return None
     if black is None or white is None or grey is None or not bool((white > black).all()):
         return None
-    between = (grey - black) / (white - black) - _SHADES[2] / 255
+    between = (grey - black) / (white - black) - _PLAIN[2][0] / 255
     if not bool((between.abs() <= _TOLERANCE).all()):
         return None
     std = 1 / (white - black)
+    order = _found_order(torch.stack([(one - black) * std for one in alone if one is not None]))
     unchanged = bool((black.abs() <= 1e-3).all()) and bool(((std - 1).abs() <= 1e-2).all())
-    return None if unchanged else Normalisation(-black * std, std)
+    if unchanged:
+        return None if order is None else Normalisation(0.0, 1.0, order)
+    return Normalisation(-black * std, std, order)
 
 
-_SHADES = (0, 255, 128)
+def _found_order(parts: Tensor) -> tuple[int, ...] | None:
+    """Which channel of an image each of the model's is; ``parts[i, j]`` is how much of ``i`` is in its ``j``.
+
+    None where they are in place, or mixed, as in an image made grey.
+    """
+    order = tuple(parts.argmax(dim=0).tolist())
+    if sorted(order) != [0, 1, 2] or order == (0, 1, 2):
+        return None
+    return order if _near(parts, torch.eye(3).to(parts)[:, order]) else None
+
+
+_PLAIN = ((0, 0, 0), (255, 255, 255), (128, 128, 128), (255, 0, 0), (0, 255, 0), (0, 0, 255))
 
 
 def _colour(seen: Any) -> Tensor | None:
-    """The middle pixel of what a preprocessing gave, (C,); None where it is no tensor of floats."""
+    """The middle pixel of what a preprocessing gave, (C,); None where it is no image and no tensor of floats."""
+    if isinstance(seen, Image.Image):
+        seen = image_tensor(seen)
     if not isinstance(seen, Tensor) or seen.dim() != 3 or not seen.is_floating_point() or not seen.numel():
         return None
     return seen[:, seen.shape[1] // 2, seen.shape[2] // 2].detach().double().cpu()

@@ -36,14 +36,23 @@ def test_by_itself_it_sees_the_whole_image_and_nothing_is_known_of_label_maps():
         Classifier(3)
 
 
-def test_to_a_device_is_evaluation_without_gradients():
+def test_on_a_device_a_module_is_the_one_that_was_given():
     network = nn.Sequential(nn.Dropout(), nn.Linear(2, 2)).train()
     moved = Classifier(network, name="net").to("cpu")
-    assert not moved.forward.training
-    assert not any(parameter.requires_grad for parameter in moved.forward.parameters())
+    assert moved.forward is network
+    assert network.training
+    assert all(parameter.requires_grad for parameter in network.parameters())
     assert moved.name == "net"
     function = Classifier(halves)
-    assert function.to(torch.device("cpu")) is function
+    assert function.to(torch.device("cpu")).forward is halves
+
+
+def test_by_name_a_module_is_in_evaluation_mode_and_frozen(tmp_path):
+    text = "from torch import nn\nnetwork = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(12, 2))"
+    (tmp_path / "own.py").write_text(text)
+    for found in (find_classifier(f"{tmp_path}/own.py:network"), find_classifier("demo")):
+        assert not any(part.training for part in found.forward.modules())
+        assert not any(parameter.requires_grad for parameter in found.forward.parameters())
 
 
 def test_classes_are_called_by_their_labels():

@@ -82,6 +82,66 @@ def test_what_normalises_nothing_or_not_by_mean_and_deviation_is_left_alone(func
     assert Preprocess(function).normalisation is None
 
 
+def flipped(image):
+    return Image.merge("RGB", image.split()[::-1])
+
+
+ORDERED = {
+    "bgr, normalised": (lambda image: PRESET(image)[[2, 1, 0]], (2, 1, 0), MEAN[::-1], STD[::-1]),
+    "bgr, by the means of caffe": (
+        lambda image: transforms.functional.pil_to_tensor(image).float()[[2, 1, 0]] - 128.0,
+        (2, 1, 0), (128 / 255,) * 3, (1 / 255,) * 3,
+    ),
+    "bgr in [0, 1]": (lambda image: transforms.functional.to_tensor(image)[[2, 1, 0]], (2, 1, 0), (0.0,), (1.0,)),
+    "bgr as an image": (flipped, (2, 1, 0), (0.0,), (1.0,)),
+    "round about": (lambda image: transforms.functional.to_tensor(image)[[1, 2, 0]], (1, 2, 0), (0.0,), (1.0,)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ORDERED)
+def test_channels_in_another_order_are_found_out_and_undone(name):
+    function, order, mean, std = ORDERED[name]
+    read, image = Preprocess(function), a_photo()
+    assert read.normalisation.order == order
+    assert read.normalisation.mean.tolist() == pytest.approx(mean, abs=1e-4)
+    assert read.normalisation.std.tolist() == pytest.approx(std, abs=1e-4)
+    rgb = Preprocess(transforms.ToTensor() if "normalised" not in name else PRESET)(image)
+    torch.testing.assert_close(read(image), rgb, atol=1e-4, rtol=0)
+    given = read.given(image)
+    given = transforms.functional.to_tensor(given) if isinstance(given, Image.Image) else given
+    inside = (rgb > 0) & (rgb < 1)
+    back = read.normalisation.apply(read(image))
+    torch.testing.assert_close(back[inside[list(order)]], given[inside[list(order)]].float(), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("stated", [{}, {"mean": MEAN, "std": STD}])
+def test_a_network_of_blue_green_red_is_asked_so_and_its_picture_is_red_green_blue(stated):
+    class Bluest(nn.Module):
+        """Takes (blue, green, red); its classes are called by which is the most."""
+
+        def forward(self, images):
+            return images.mean((2, 3))
+
+    def turned(image):
+        seen = transforms.functional.to_tensor(image)[[2, 1, 0]]
+        return seen if stated else transforms.functional.normalize(seen, MEAN, STD)
+
+    red = Image.new("RGB", (12, 12), (255, 0, 0))
+    answer = explain_image(
+        Bluest().eval(), red, preprocess=turned, labels="blue,green,red", segmenter="grid:2x2", baseline="black",
+        outputs="logits", **stated,
+    )  # fmt: skip
+    assert answer.prediction.name == "red"
+    assert answer.focus.image[0, 0].tolist() == [255, 0, 0]
+
+
+def test_an_image_made_grey_keeps_its_order():
+    read = Preprocess(
+        transforms.Compose([transforms.Grayscale(3), transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    )
+    assert read.normalisation.order is None
+
+
 def test_one_that_fails_on_a_plain_image_is_said_to():
     def faces_only(image):
         if not np.asarray(image).std():

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from captum_focalogic.arrays import Floats
+from captum_focalogic.classifier import evaluating
 from captum_focalogic.compare.decision import Decision
 from captum_focalogic.compare.layers import CamLayer, find_layer, layout_of
 from captum_focalogic.compare.method import Attribution, Method, from_pixels
@@ -65,10 +66,12 @@ def _cam_over_maps(
         from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
     except ImportError as error:
         raise MissingExtraError("grad-cam", "compare") from error
-    training = model.training
-    with _own_gradients(model), GradCAM(model=model, target_layers=[module], reshape_transform=reshape) as cam:
+    with (
+        evaluating(model),
+        _own_gradients(model),
+        GradCAM(model=model, target_layers=[module], reshape_transform=reshape) as cam,
+    ):
         heat = cam(decision.image.detach().clone().requires_grad_(), targets=[ClassifierOutputTarget(decision.target)])
-    model.train(training)
     return np.asarray(heat[0], dtype=np.float64)
 
 

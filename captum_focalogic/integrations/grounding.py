@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from captum_focalogic.classifier import evaluating
 from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import GroundTruth, nothing
 from captum_focalogic.images import open_image
@@ -84,8 +85,10 @@ class GroundedSam:
         # Grounding DINO was trained on lower-case phrases that end in a full stop.
         text = f"{label.strip().casefold().rstrip('.')}."
         inputs = self.detector_processor(images=image, text=text, return_tensors="pt").to(self.detector.device)
+        with evaluating(self.detector):
+            said = self.detector(**inputs)
         found = self.detector_processor.post_process_grounded_object_detection(
-            self.detector(**inputs),
+            said,
             inputs["input_ids"],
             threshold=self.threshold,
             text_threshold=self.text_threshold,
@@ -98,7 +101,8 @@ class GroundedSam:
         inputs = self.sam_processor(images=image, input_boxes=[boxes.tolist()], return_tensors="pt")
         sizes = inputs["original_sizes"]
         reshaped = inputs.get("reshaped_input_sizes")
-        drawn = self.sam(**inputs.to(self.sam.device), multimask_output=False).pred_masks
+        with evaluating(self.sam):
+            drawn = self.sam(**inputs.to(self.sam.device), multimask_output=False).pred_masks
         masks = self.sam_processor.image_processor.post_process_masks(
             drawn.cpu(), sizes.tolist(), reshaped_input_sizes=None if reshaped is None else reshaped.tolist()
         )[0]
@@ -140,20 +144,22 @@ class Sam3Truth:
         self.threshold = threshold
         self.mask_threshold = mask_threshold
 
-    @torch.no_grad()
     @classmethod
     def from_text(cls, text: str) -> "Sam3Truth":
         """A source from what stands behind its name; the usual one from nothing."""
         return cls(text) if text else cls()
 
+    @torch.no_grad()
     def __call__(self, image: Tensor, label: str, name: str = "") -> GroundTruth:  # noqa: ARG002 (a GroundTruthSource)
         """Masks of what the label names in an image (3, H, W) in [0, 1]; none where nothing is found."""
         shown = open_image(image)
         if not label:
             return nothing((shown.height, shown.width))
         inputs = self.processor(images=shown, text=label, return_tensors="pt").to(self.model.device)
+        with evaluating(self.model):
+            said = self.model(**inputs)
         found = self.processor.post_process_instance_segmentation(
-            self.model(**inputs),
+            said,
             threshold=self.threshold,
             mask_threshold=self.mask_threshold,
             target_sizes=[(shown.height, shown.width)],
@@ -170,4 +176,4 @@ def _with_processor(auto_class: Any, model: Any, processor: Any, device: Any) ->
         processor = processor or pretrained(transformers.AutoProcessor, name)
     elif processor is None:
         raise InputError(f"a {type(model).__name__} object needs its processor; pass it too")
-    return model.eval(), processor
+    return model, processor

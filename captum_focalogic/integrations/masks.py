@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from captum_focalogic.arrays import Labels
+from captum_focalogic.classifier import evaluating
 from captum_focalogic.errors import InputError, warn
 from captum_focalogic.files import make_folder, reading, replacing
 from captum_focalogic.fingerprint import fingerprint
@@ -70,12 +71,12 @@ class MaskSegmenter(ABC):
         """The masks themselves, (K, H, W) bool, from the cache where they are known."""
         pixels = np.asarray(open_image(image))
         if self.cache is None:
-            return self._generate(pixels)
+            return self._asked(pixels)
         key = fingerprint(pixels, self.settings(), self._weights)
         known = self.cache.get(key)
         if known is not None and known.shape[1:] == pixels.shape[:2]:
             return known
-        masks = self._generate(pixels)
+        masks = self._asked(pixels)
         self.cache.put(key, masks)
         return masks
 
@@ -96,6 +97,10 @@ class MaskSegmenter(ABC):
     @abstractmethod
     def _generate(self, pixels: NDArray[np.uint8]) -> Masks:
         """Masks (K, H, W) of an image (H, W, 3)."""
+
+    def _asked(self, pixels: NDArray[np.uint8]) -> Masks:
+        with evaluating(self.network):
+            return self._generate(pixels)
 
     @cached_property
     def _weights(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor, nn
 
-from captum_focalogic.classifier import Classifier, distinct_labels, require_labels
+from captum_focalogic.classifier import Classifier, distinct_labels, evaluating, require_labels
 from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.images import CentreCrop, Fit, Stretch
 from captum_focalogic.integrations.weights import FILE_INSTEAD, fetching, load_or_leave
@@ -61,12 +61,11 @@ def load_classifier(
     open_clip = _open_clip()
     names = distinct_labels(labels)
     if isinstance(model, str):
-        network = _create(open_clip, model, pretrained, weights)
+        network = _create(open_clip, model, pretrained, weights).eval().requires_grad_(False)
         tokenizer = tokenizer or open_clip.get_tokenizer(model)
     else:
         network = model
         tokenizer = tokenizer or open_clip.SimpleTokenizer(context_length=network.context_length)
-    network = network.eval().requires_grad_(False)
     device = next(network.parameters()).device
 
     def embed_texts(sentences: list[str]) -> Tensor:
@@ -78,12 +77,14 @@ def load_classifier(
     size = settings["size"]
     height, width = (size, size) if isinstance(size, int) else size
     bias = getattr(network, "logit_bias", None)
+    with evaluating(network):
+        classes = class_embeddings(embed_texts, names, templates)
     zero_shot = ZeroShot(
         network,
         network.encode_image,
-        class_embeddings(embed_texts, names, templates),
-        scale=float(network.logit_scale.exp()),
-        bias=0.0 if bias is None else float(bias),
+        classes,
+        scale=float(network.logit_scale.detach().exp()),
+        bias=0.0 if bias is None else float(bias.detach()),
         mean=settings["mean"],
         std=settings["std"],
         size=(height, width),
@@ -91,7 +92,7 @@ def load_classifier(
     fit: Fit = CentreCrop(height, width, 1.0, Image.Resampling.BICUBIC)
     if settings.get("resize_mode") == "squash":
         fit = Stretch(height, width, Image.Resampling.BICUBIC)
-    return Classifier.fitted(zero_shot.eval(), fit, names, f"open_clip:{model if isinstance(model, str) else 'model'}")
+    return Classifier.fitted(zero_shot, fit, names, f"open_clip:{model if isinstance(model, str) else 'model'}")
 
 
 def classifier_from_text(text: str, weights: str | Path | None = None) -> Classifier:

@@ -84,7 +84,7 @@ class SamSegmenter(MaskSegmenter):
         if isinstance(sam_or_checkpoint, nn.Module):
             sam = sam_or_checkpoint
         else:
-            sam = load_sam(sam_or_checkpoint, model_type).to(best_device(device))
+            sam = load_sam(sam_or_checkpoint, model_type).to(best_device(device)).eval()
 
         class Generator(SamAutomaticMaskGenerator):  # type: ignore[misc]
             def _process_crop(self, *crop: Any) -> Any:
@@ -93,7 +93,7 @@ class SamSegmenter(MaskSegmenter):
                 found["crop_boxes"] = found["crop_boxes"].reshape(-1, 4)
                 return found
 
-        self._generator = Generator(sam.eval(), **self.options)
+        self._generator = Generator(sam, **self.options)
 
     @classmethod
     def from_text(cls, text: str) -> "SamSegmenter":

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from captum_focalogic.classifier import evaluating
 from captum_focalogic.errors import InputError
 from captum_focalogic.ground_truth import GroundTruth, ground_truth_from_mask, nothing
 from captum_focalogic.images import image_tensor, open_image, resize_image, resize_labels
@@ -107,14 +108,15 @@ def transformers_truth(
         image_processor = image_processor or pretrained(transformers.AutoImageProcessor, name)
     if not hasattr(image_processor, "post_process_semantic_segmentation"):
         raise InputError("a semantic segmenter needs an image_processor with post_process_semantic_segmentation")
-    model = model.eval()
 
     @torch.no_grad()
     def segment(image: Tensor) -> NDArray[np.int64]:
         opened = open_image(image)
         inputs = image_processor(images=opened, return_tensors="pt").to(model.device)
+        with evaluating(model):
+            scores = model(**inputs)
         found = image_processor.post_process_semantic_segmentation(
-            model(**inputs), target_sizes=[(opened.height, opened.width)]
+            scores, target_sizes=[(opened.height, opened.width)]
         )[0]
         return np.asarray(found.cpu().numpy(), dtype=np.int64)
 

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from captum_focalogic.classifier import Classifier, Normalised, distinct_labels, refuse_weights, require_labels
+from captum_focalogic.classifier import (
+    Classifier,
+    Normalised,
+    distinct_labels,
+    evaluating,
+    refuse_weights,
+    require_labels,
+)
 from captum_focalogic.errors import InputError
 from captum_focalogic.images import CentreCrop, Fit, Stretch, resize_image
 from captum_focalogic.integrations.answers import (
@@ -28,6 +35,7 @@ from captum_focalogic.integrations.masks import Cache, Masks, MaskSegmenter, bes
 from captum_focalogic.integrations.segment_anything import POINTS_PER_SIDE
 from captum_focalogic.integrations.weights import first_line, import_transformers, pretrained
 from captum_focalogic.integrations.zero_shot import TEMPLATES, ZeroShot, class_embeddings
+from captum_focalogic.preprocess import Preprocess
 from captum_focalogic.regions import MIN_AREA
 
 SPARE_TOKENS = 8
@@ -90,27 +98,29 @@ def load_clip(
     names = distinct_labels(labels)
     if isinstance(model, str | Path):
         name = model
-        model = pretrained(transformers.AutoModel, name)
+        model = pretrained(transformers.AutoModel, name).requires_grad_(False)
         tokenizer = tokenizer or pretrained(transformers.AutoTokenizer, name)
         image_processor = image_processor or pretrained(transformers.AutoImageProcessor, name)
     elif tokenizer is None or image_processor is None:
         raise InputError("a model object needs its tokenizer and its image_processor; pass both")
     if not (hasattr(model, "get_text_features") and hasattr(model, "get_image_features")):
         raise InputError(f"{type(model).__name__} embeds no texts and images; give a CLIP or SigLIP model")
-    network = model.eval().requires_grad_(False)
+    network = model
     fit, size = _preprocessing(image_processor)
     bias = getattr(network, "logit_bias", None)
+    with evaluating(network):
+        classes = class_embeddings(lambda sentences: _embed_texts(network, tokenizer, sentences), names, templates)
     zero_shot = ZeroShot(
         network,
         lambda images: _features(network.get_image_features(pixel_values=images)),
-        class_embeddings(lambda sentences: _embed_texts(network, tokenizer, sentences), names, templates),
-        scale=float(network.logit_scale.exp()),
-        bias=0.0 if bias is None else float(bias),
+        classes,
+        scale=float(network.logit_scale.detach().exp()),
+        bias=0.0 if bias is None else float(bias.detach()),
         mean=image_processor.image_mean,
         std=image_processor.image_std,
         size=size,
     )
-    return Classifier.fitted(zero_shot.eval(), fit, names, f"clip:{network.config.model_type}")
+    return Classifier.fitted(zero_shot, fit, names, f"clip:{network.config.model_type}")
 
 
 def clip_from_text(text: str, weights: str | Path | None = None) -> Classifier:
@@ -148,7 +158,7 @@ def load_classifier(model: Any, image_processor: Any = None) -> Classifier:
     if isinstance(model, str | Path):
         name = f"transformers:{model}"
         image_processor = image_processor or pretrained(transformers.AutoImageProcessor, model)
-        model = pretrained(transformers.AutoModelForImageClassification, model)
+        model = pretrained(transformers.AutoModelForImageClassification, model).requires_grad_(False)
     elif isinstance(model, transformers.Pipeline):
         model, image_processor = model.model, image_processor or model.image_processor
     if "pixel_values" not in inspect.signature(model.forward).parameters or "ForImageClassification" not in (
@@ -158,14 +168,15 @@ def load_classifier(model: Any, image_processor: Any = None) -> Classifier:
             f"{type(model).__name__} gives no class scores of images; give a model for image classification, such as "
             "AutoModelForImageClassification loads"
         )
-    network = model.eval().requires_grad_(False)
+    network = model
     labels = network.config.id2label
     if image_processor is None:
         return Classifier(network, labels=labels, name=kind)
     fit, _ = _preprocessing(image_processor)
-    if getattr(image_processor, "do_normalize", True):
-        network = Normalised(network, image_processor.image_mean, image_processor.image_std)
-    return Classifier.fitted(network.eval(), fit, labels, name if name != "transformers" else kind)
+    normalisation = Preprocess(image_processor).normalisation
+    if normalisation is not None:
+        network = Normalised.by(normalisation, network)
+    return Classifier.fitted(network, fit, labels, name if name != "transformers" else kind)
 
 
 def classifier_from_text(text: str, weights: str | Path | None = None) -> Classifier:
@@ -235,7 +246,7 @@ class ChatModel:
             processor = processor or pretrained(transformers.AutoProcessor, name)
         elif processor is None:
             raise InputError(f"a {type(model).__name__} object needs its processor; pass it too")
-        self.model = model.eval()
+        self.model = model
         self.processor = processor
         self.mode = mode
         self.outside = StrayAnswers()
@@ -250,7 +261,7 @@ class ChatModel:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
-        """Answers for images.
+        """Answers for images, of the model in evaluation mode.
 
         Parameters
         ----------
@@ -266,9 +277,10 @@ class ChatModel:
         shown = [Image.fromarray(pixels) for pixels in self._format(images)]
         inputs = self.processor(text=[self._prompt] * len(shown), images=shown, return_tensors="pt")
         inputs = inputs.to(self.model.device, self.model.dtype)
-        if self.mode == "generate":
-            return self._generate(inputs).to(images.device)
-        return self._tree.log_probabilities(lambda prefix: self._next(inputs, prefix)).to(images.device)
+        with evaluating(self.model):
+            if self.mode == "generate":
+                return self._generate(inputs).to(images.device)
+            return self._tree.log_probabilities(lambda prefix: self._next(inputs, prefix)).to(images.device)
 
     def _next(self, inputs: Any, prefix: Tokens) -> Tensor:
         """Logits of the token after the prompt and a prefix, (N, vocabulary)."""
@@ -357,7 +369,7 @@ class TransformersSegmenter(MaskSegmenter):
             image_processor = image_processor or pretrained(transformers.AutoImageProcessor, name)
         elif image_processor is None:
             raise InputError("a model object needs its image_processor, such as AutoImageProcessor.from_pretrained(id)")
-        self._pipeline = _pipeline(transformers, model.eval(), image_processor)
+        self._pipeline = _pipeline(transformers, model, image_processor)
         self._stretches = "longest_edge" not in image_processor.size
 
     @classmethod

@@ -14,6 +14,7 @@ from captum_focalogic.errors import InputError, OtherModelError, StudyError
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.oracle.removal import remover
 from captum_focalogic.segmenters import Segmenter
+from captum_focalogic.session import place_of
 from captum_focalogic.study.data import data_from_text
 from captum_focalogic.study.engines import Engine, Local, died
 from captum_focalogic.study.explainer import OnJudged
@@ -75,7 +76,8 @@ def run_study(
         answers otherwise than it did; without it these are refused.
     **how
         Other fields of :class:`~captum_focalogic.study.settings.StudySettings`: ``search``, ``reading``, ``criterion``,
-        ``outputs``, ``baseline``, ``removal``, ``max_evaluations``, ``batch``, ``group``, ``thresholds``, ``device``.
+        ``outputs``, ``baseline``, ``removal``, ``max_evaluations``, ``batch``, ``group``, ``thresholds``, and
+        ``device``, by default where the weights of a module are, else the CPU.
 
     Returns
     -------
@@ -106,6 +108,8 @@ def run_study(
     matching = Match.from_text(match) if isinstance(match, str) else match
     cut = segmenter_from_text(segmenter) if isinstance(segmenter, str) else segmenter
     where = truth_from_text(truth, factory.make()) if isinstance(truth, str) else truth
+    if not isinstance(model, ModelFactory | str):
+        how.setdefault("device", str(place_of(factory.make().forward)))
     settings = StudySettings(factory, cut, where, matching, **how)
     if not isinstance(model, ModelFactory):
         # Before the folder is made for a model that cannot.

@@ -395,6 +395,41 @@ def test_an_image_classifier_answers_as_its_own_pipeline_does(tmp_path, random_i
         )
 
 
+def shaken(model):
+    """Weights that make a difference, as those of a fresh network may be zero."""
+    torch.manual_seed(0)
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    return model.eval()
+
+
+@pytest.mark.parametrize("kind", ["flipped and not normalised", "normalised twice", "not rescaled"])
+def test_what_a_processor_does_to_colours_is_what_the_model_gets(kind, random_image):
+    square = {"height": 32, "width": 32}
+    if kind == "flipped and not normalised":
+        config = tf.MobileViTConfig(
+            image_size=32, hidden_sizes=[16, 16, 16], neck_hidden_sizes=[8, 8, 8, 16, 16, 16, 16], num_labels=3
+        )
+        model = tf.MobileViTForImageClassification(config)
+        processor = tf.MobileViTImageProcessor(size={"shortest_edge": 32}, crop_size=square)
+        assert processor.do_flip_channel_order
+    elif kind == "normalised twice":
+        config = tf.EfficientNetConfig(
+            image_size=32, width_coefficient=0.2, depth_coefficient=0.1, hidden_dim=256, num_labels=3
+        )
+        model = tf.EfficientNetForImageClassification(config)
+        processor = tf.EfficientNetImageProcessor(size=square)
+        assert processor.include_top
+    else:
+        model, _ = tiny.image_classifier()
+        processor = tf.ViTImageProcessor(size=square, do_rescale=False)
+    image = random_image.resize((32, 32))
+    given = load_classifier(shaken(model), processor)
+    with torch.no_grad():
+        expected = model(**processor(image, return_tensors="pt")).logits
+        assert torch.allclose(as_rows(given.forward(given.preprocess(image)[None]), 1), expected, rtol=1e-3, atol=1e-3)
+
+
 def test_a_convnext_is_cropped_as_its_own_processor_does(random_image):
     processor = tf.ConvNextImageProcessor(size={"shortest_edge": 28}, crop_pct=0.875)
     config = tf.ConvNextConfig(hidden_sizes=[8, 8], depths=[1, 1], num_stages=2, num_labels=3)
