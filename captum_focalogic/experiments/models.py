@@ -295,8 +295,8 @@ def _mark(panel: Any, result: Result, column: str, place: int, filled: bool) -> 
 
 def _notes(config: Config, results: Sequence[Result]) -> list[str]:
     notes = [
-        f"There are {len(results)} models. The interval of a rank correlation is a bootstrap over images: it says how "
-        "sure the order of these models is, not whether other models would fall into line: how many of all orders of "
+        f"There are {len(results)} models. The interval of a rank correlation says how sure the order of these "
+        "models is on such images, not whether other models would fall into line: how many of all orders of "
         "so many models correlate as much stands behind it.",
         "Filled marks are the smallest states, open ones the irreducible states.",
         "A model that is wrong about an image explains another class than the one that the truth belongs to, which "

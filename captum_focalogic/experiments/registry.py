@@ -95,15 +95,18 @@ def run_experiment(
     experiment.warn_of_few(config)
     results = [_run_conditions(experiment.conditions(seeded), place, engine, show_progress) for place, seeded in places]
     outcome = experiment.conclude(config, [_pooled(runs) for runs in zip(*results, strict=True)])
-    notes = [*outcome.notes, *(_SEEDS if seeds > 1 else ())]
+    notes = [*outcome.notes, *(_about_seeds(experiment) if seeds > 1 else ())]
     outcome = replace(outcome, findings=corrected(outcome.findings), notes=notes)
     return outcome, write_outcome(outcome, name, experiment.title, experiment.source, how(name, config, seeds), folder)
 
 
-_SEEDS = (
-    "Several seeds: each trains anew, and explains other scenes. Means are those of the seeds' means, and intervals "
-    "say where the mean of all seeds may lie (Student's, over seeds). Images are counted over all seeds.",
-)
+def _about_seeds(experiment: Experiment) -> list[str]:
+    """What differs between seeds, and what their means and intervals are."""
+    anew = "each trains anew, and explains" if experiment.trains else "each explains"
+    return [
+        f"Several seeds: {anew} other scenes. Means are those of the seeds' means, and intervals say where the mean of "
+        "all seeds may lie (Student's, over seeds). Images are counted over all seeds."
+    ]
 
 
 def _runs(config: Config, folder: Path, seeds: int) -> list[tuple[Path, Config]]:

@@ -247,7 +247,7 @@ def _conclude(config: Config, results: Sequence[Result | MissingResult]) -> Conc
     done = [result for result in results if isinstance(result, Result)]
     shown = {"fresh scenes": ".1%", "sigma": ".3f", "success": ".0%"}
     facts = {name: form for name, form in shown.items() if any(name in result.facts for result in done)}
-    title = "Means with 95 % intervals (bootstrap over images); the paper's are of ResNet18 on photographs."
+    title = "Means with 95 % intervals; the paper's are of ResNet18 on photographs."
     table = measure_table(done, title, "scenario", facts, _published())
     findings = [
         replace(finding_of(results, claim, reading), source=_source(claim[0]))

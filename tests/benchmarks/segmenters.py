@@ -91,6 +91,7 @@ ANSWER_FIELDS = (
     *("soundness", "coverage", "second_fill", "evaluations"),
 )
 MEASURED = ("size", "area", "precision", "recall", "soundness", "coverage", "second_fill")
+TOLD = (*MEASURED, "evaluations")
 OTHER = "features, other"
 
 
@@ -281,22 +282,22 @@ def answer_tables(rows: list[dict[str, str]]) -> str:
     """Means of two segmenters each, over the photos and networks of which both were asked, and their differences."""
     by_cut: dict[str, dict[tuple[str, str], dict[str, float]]] = defaultdict(dict)
     for row in rows:
-        found = {name: float(row[name]) for name in MEASURED}
+        found = {name: float(row[name]) for name in TOLD}
         if row["photo"] in PEOPLE:
             found |= {"precision": nan, "recall": nan}
         by_cut[row["segmenter"]][row["photo"], row["network"]] = found
-    heads = ["network", "segmenter", "photos", *MEASURED]
+    heads = ["network", "segmenter", "photos", *TOLD]
     lines = [line(heads), line(["---"] * len(heads))]
-    for one, other in (("slic", "features"), ("features", OTHER)):
+    for one, other in (("slic", "features"), ("slic", OTHER), ("features", OTHER)):
         pairs = sorted(set(by_cut[one]) & set(by_cut[other]))
         for network in sorted({network for _, network in pairs}):
             own = [pair for pair in pairs if pair[1] == network]
             for name in (one, other):
-                means = [np.nanmean([by_cut[name][pair][field] for pair in own]) for field in MEASURED]
+                means = [np.nanmean([by_cut[name][pair][field] for pair in own]) for field in TOLD]
                 lines.append(line([network, name, str(len(own)), *(f"{mean:.2f}" for mean in means)]))
         photos = sorted({photo for photo, _ in pairs})
         cells = []
-        for field in MEASURED:
+        for field in TOLD:
             found = [
                 [by_cut[other][pair][field] - by_cut[one][pair][field] for pair in pairs if pair[0] == photo]
                 for photo in photos

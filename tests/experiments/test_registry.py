@@ -56,7 +56,9 @@ def test_the_mean_of_two_seeds_is_that_of_their_runs(tmp_path: Path) -> None:
     column = one.tables[0].header.index("recall")
     assert one.tables[0].rows[0][column].startswith(f"{means[1]:.3f} ")
     assert "--seeds 2" in (tmp_path / "stability.md").read_text()
-    assert any("Several seeds" in note for note in outcome.notes)
+    (note,) = (note for note in outcome.notes if "Several seeds" in note)
+    assert "explains other scenes" in note
+    assert "trains" not in note  # the network is the package's
     regions = outcome.tables[-1].rows
     assert {row[1] for row in regions[:-1]} == {"20"}
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
