@@ -18,6 +18,7 @@ from captum_focalogic.names import is_in_file
 if TYPE_CHECKING:
     from captum_focalogic.classifier import Classifier
     from captum_focalogic.study import Engine
+    from captum_focalogic.study.tables import Summary
 
 
 class _RunUnlessNamed(TyperGroup):
@@ -141,6 +142,7 @@ def run(
         run_items,
         summarise,
     )
+    from captum_focalogic.study.conclusions import conclusions
     from captum_focalogic.study.examples import write_examples
     from captum_focalogic.study.items import numbering_of
     from captum_focalogic.study.page import write_page
@@ -180,7 +182,7 @@ def run(
         retry=retry,
     )
     summed = summarise(rows, class_names=found.labels)
-    print(summed)
+    print_found(conclusions(summed), summed)
     shown = write_examples(settings, items, rows, out, examples) if examples else []
     page = write_page(out / "report.html", rows, summed, read_settings(out), shown, data)
     print_lines(
@@ -202,6 +204,7 @@ def summary(
 ) -> None:
     """Print the means of a study with 95 % confidence intervals, and write them as summary.txt, .csv and .tex."""
     from captum_focalogic.study import read_rows, read_settings, summarise
+    from captum_focalogic.study.conclusions import conclusions
     from captum_focalogic.study.tables import write_tables
 
     rows = read_rows(run)
@@ -209,7 +212,7 @@ def summary(
     if len(rows) < total:
         say(f"note: {run} is not finished; this is about {len(rows):,} of {total:,} images")
     summed = summarise(rows, resamples=resamples)
-    print(summed)
+    print_found(conclusions(summed), summed)
     print_lines({"": "", "Written": ", ".join(map(str, write_tables(summed, run)))})
 
 
@@ -236,6 +239,11 @@ def compare(
         text = forms.get(out.suffix.lower(), lambda compared: f"{compared}\n")(comparison)
         write_text(out, text)
         print_lines({"": "", "Written": str(out)})
+
+
+def print_found(said: list[str], summary: "Summary") -> None:
+    """What a study found: in words, then in numbers."""
+    print(*said, "", summary, sep="\n")
 
 
 def find_in_worker(name: str, weights: str | None) -> "Classifier":

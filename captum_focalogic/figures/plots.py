@@ -4,15 +4,15 @@ Figures are not registered with pyplot unless they are asked to be.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from captum_focalogic.errors import InputError, MissingExtraError
+from captum_focalogic.errors import InputError
 from captum_focalogic.figures.canvas import backdrop
 from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER, Palette, overlay, regions_image
 from captum_focalogic.files import make_folder, replacing
@@ -25,12 +25,7 @@ if TYPE_CHECKING:
 
 PlotMethod = Literal["overlay", "regions", "heat_map"]
 
-READING_COLOURS = {"irreducible": "#4477aa", "minimal": "#228833", "smallest": "#ee6677"}
-"""Told apart by people with any colour vision (Paul Tol's bright scheme)."""
-
 _FILES = (".png", ".svg", ".pdf")
-_BINS = 20
-_PLOT = (9.0, 2.6)
 
 
 def plot_focus(
@@ -166,64 +161,6 @@ def image_grid(
     return drawn
 
 
-def histograms(values: Mapping[str, Mapping[str, Sequence[float]]], upper: Mapping[str, float]) -> "Figure":
-    """How measures are spread over images: a panel a measure, a line a reading.
-
-    Parameters
-    ----------
-    values : mapping of str to mapping of str to sequence of float
-        By measure, then by reading.
-    upper : mapping of str to float
-        The most that each measure can be; the least is 0.
-    """
-    figure, panels = _panels(len(values))
-    for panel, (measure, readings) in zip(panels, values.items(), strict=True):
-        edges = [upper[measure] * step / _BINS for step in range(_BINS + 1)]
-        for reading, drawn in readings.items():
-            colour = READING_COLOURS[reading]
-            panel.hist(drawn, edges, histtype="step", linewidth=1.5, color=colour, label=reading)
-        panel.set_xlabel(measure)
-    return _finished(figure, panels[0])
-
-
-def bars(counts: Mapping[str, Sequence[float]], names: Sequence[str]) -> "Figure":
-    """How many images there are of each kind: a group of bars a kind, a bar a reading.
-
-    Parameters
-    ----------
-    counts : mapping of str to sequence of float
-        By reading, one a kind.
-    names : sequence of str
-        Of the kinds.
-    """
-    figure, (panel,) = _panels(1)
-    width = 0.8 / max(1, len(counts))
-    for place, (reading, heights) in enumerate(counts.items()):
-        at = [number + (place - (len(counts) - 1) / 2) * width for number in range(len(names))]
-        panel.bar(at, heights, width, color=READING_COLOURS[reading], label=reading)
-    panel.set_xticks(range(len(names)), names)
-    return _finished(figure, panel)
-
-
-def _panels(columns: int) -> "tuple[Figure, list[Axes]]":
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "study") from error
-    figure = Figure(figsize=_PLOT, layout="constrained")
-    panels: list[Axes] = list(figure.subplots(1, columns, squeeze=False).reshape(-1))
-    for panel in panels:
-        locator: Any = panel.yaxis.get_major_locator()
-        locator.set_params(integer=True)
-    return figure, panels
-
-
-def _finished(figure: "Figure", first: "Axes") -> "Figure":
-    first.set_ylabel("images")
-    first.legend(frameon=False, fontsize=7)
-    return figure
-
-
 def save_figure(figure: "Figure", path: str | Path, dpi: int = 200) -> Path:
     """Write a figure as PNG, SVG or PDF, by the file's ending.
 
@@ -257,9 +194,3 @@ def rendered(figure: "Figure", kind: str) -> bytes:
     with matplotlib.rc_context({"svg.hashsalt": "captum-focalogic", "svg.fonttype": "none"}):
         figure.savefig(sink, format=kind, dpi=150, metadata={"Date": None, "Creator": None} if kind == "svg" else None)
     return sink.getvalue()
-
-
-def svg_markup(figure: "Figure") -> str:
-    """A figure as an SVG element, to be put into a page."""
-    text = rendered(figure, "svg").decode()
-    return text[text.index("<svg") :]

@@ -22,17 +22,15 @@ _LONGEST = 1280
 _LOSSLESS = 160
 
 
-def render_page(
-    name: str, inline_styles: bool = False, *, further: Sequence[str] = (), asks: bool = False, **values: Any
-) -> str:
+def render_page(name: str, *, further: Sequence[str] = (), asks: bool = False, **values: Any) -> str:
     """A page from its template, style and script, ``NAME.html.j2``, ``NAME.css`` and, where there is one, ``NAME.js``.
+
+    All pages begin with the style of ``page.css``.
 
     Parameters
     ----------
     name : str
         Of the files in ``templates``.
-    inline_styles : bool
-        Whether what the page holds may have styles of its own, as plots do; scripts never may.
     further : sequence of str
         Names of further styles and scripts.
     asks : bool
@@ -48,8 +46,8 @@ def render_page(
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
-    style, script = ("".join(_asset(f"{one}.{ending}") for one in (name, *further)) for ending in ("css", "js"))
-    policy = _policy(style, script, inline_styles, asks)
+    style, script = ("".join(_asset(f"{one}.{ending}") for one in ("page", name, *further)) for ending in ("css", "js"))
+    policy = _policy(style, script, asks)
     return environment.get_template(f"{name}.html.j2").render(
         style=Markup(style), script=Markup(script), policy=policy, **values
     )
@@ -61,13 +59,12 @@ def _asset(name: str) -> str:
     return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
-def _policy(style: str, script: str, inline_styles: bool, asks: bool) -> str:
+def _policy(style: str, script: str, asks: bool) -> str:
     """What the page may do: show images it holds, and its own style and script, known by their hashes."""
-    styles = "'unsafe-inline'" if inline_styles else _hash(style)
     scripts = f"script-src {_hash(script)}; " if script else ""
     connections = "connect-src 'self'; " if asks else ""
     return (
-        f"default-src 'none'; img-src data:; style-src {styles}; {scripts}{connections}"
+        f"default-src 'none'; img-src data:; style-src {_hash(style)}; {scripts}{connections}"
         "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
 

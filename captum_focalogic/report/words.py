@@ -1,5 +1,7 @@
 """A focus in words that need no knowledge of the method."""
 
+from collections.abc import Sequence
+
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic import symbol
 from captum_focalogic.metrics import Behaviour, BehaviourKind
@@ -36,11 +38,12 @@ def summary(focus: Focus) -> str:
     if len(shared) > 4:
         return f"{count} All of them keep the same {len(shared)} regions."
     if shared:
-        return f"{count} All of them keep {_listed(shared)}."
+        return f"{count} All of them keep {listed(shared)}."
     return f"{count} No region is in all of them: each can be done without."
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

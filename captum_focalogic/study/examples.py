@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FOLDER = "examples"
-_THUMBNAIL = 160
+_THUMBNAIL = 320
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,16 @@ class ReportedImage:
         Its report, relative to the run's folder.
     image : str
         A thumbnail as a data URI: the image with its smallest final states.
+    name : str
+        What it is called.
     caption : str
-        What it is and what its numbers are.
+        What the model says and what its numbers are.
     """
 
     row: dict[str, Any]
     link: str
     image: str
+    name: str
     caption: str
 
 
@@ -110,7 +113,7 @@ def _example(explainer: Explainer, item: Item, prepared: Prepared, row: dict[str
         if (value := row[f"{reading}_{name}"]) is not None and not math.isnan(value)
     )
     said = f"predicted {predicted}" + ("" if row["label"] is None else f", labelled {label}")
-    return ReportedImage(row, link, data_uri(shown, _THUMBNAIL), f"{item.id}: {said}; {numbers}")
+    return ReportedImage(row, link, data_uri(shown, _THUMBNAIL), item.id, f"{said}; {numbers}")
 
 
 def _named(explainer: Explainer, number: int | None) -> str:
