@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from captum_focalogic.arrays import Floats
 from captum_focalogic.report.words import listed
 
 _BINS = 20
@@ -91,7 +92,7 @@ def histogram(title: str, values: Mapping[str, Sequence[float]], most: float) ->
     )
 
 
-def _outline(shares: Sequence[float]) -> str:
+def _outline(shares: Floats) -> str:
     width = (_RIGHT - _LEFT) / len(shares)
     places = [f"M{_LEFT:g} {_BOTTOM:g}"]
     places += [f"V{_up(share):.1f}H{_LEFT + width * (place + 1):.1f}" for place, share in enumerate(shares)]
