@@ -1,6 +1,5 @@
 """Claims of a focus that its own fields and its record of verdicts decide, without the model."""
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from captum_focalogic.arrays import Bools
-from captum_focalogic.errors import TruncatedWarning
+from captum_focalogic.errors import TruncatedWarning, hearing
 from captum_focalogic.logic.necessity import necessary_states
 from captum_focalogic.search import states as st
 from captum_focalogic.search.ascending import Ascending
@@ -220,8 +219,7 @@ def _complete_if_monotone(focus: "Focus") -> Claim:
         if not np.array_equal(states, st.unpack(found[sizes == sizes.min(initial=_MOST_REGIONS)], focus.num_regions)):
             return Claim(text, False, "the smallest sets on record that keep the prediction are others")
         states = st.unpack(found, focus.num_regions)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TruncatedWarning)
+    with hearing(TruncatedWarning):
         avoided = necessary_states(states, _MOST_AVOIDED)
     if len(avoided) >= _MOST_AVOIDED:
         return Claim(text, None, f"{len(avoided):,} largest sets without a final state are too many to look up")

@@ -6,6 +6,9 @@ Exceptions raised by the user's own model are not wrapped: they pass through unc
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -139,11 +142,34 @@ class TruncatedWarning(FocaLogicWarning):
 _PASSED_OVER = {"captum_focalogic", "captum", "torch"}
 
 
-def warn(message: str, category: type[Warning] = FocaLogicWarning) -> None:
+_HEARERS: ContextVar[tuple[tuple[type[FocaLogicWarning], list[str]], ...]] = ContextVar("hearers", default=())
+
+
+@contextmanager
+def hearing(category: type[FocaLogicWarning] = FocaLogicWarning) -> Iterator[list[str]]:
+    """Warnings that this thread gives meanwhile: each message once, in order, and shown to nobody else.
+
+    The filters of :mod:`warnings` are of the whole process, so that threads which set and restore them undo one
+    another's.
+    """
+    heard: list[str] = []
+    token = _HEARERS.set((*_HEARERS.get(), (category, heard)))
+    try:
+        yield heard
+    finally:
+        _HEARERS.reset(token)
+
+
+def warn(message: str, category: type[FocaLogicWarning] = FocaLogicWarning) -> None:
     """Warn, and name the place that called into this package, however many wrappers of Captum and torch lie between.
 
     Python shows a warning once for each place; a place inside a wrapper would be the same for all callers.
     """
+    for wanted, heard in reversed(_HEARERS.get()):
+        if issubclass(category, wanted):
+            if message not in heard:
+                heard.append(message)
+            return
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED_OVER:
         frame, level = frame.f_back, level + 1

@@ -1,6 +1,5 @@
 """What is asked about an explanation once it is found: critical sets, random sets, another fill, and once more."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from captum_focalogic.errors import TruncatedWarning, hearing
 from captum_focalogic.focus import Focus
-from captum_focalogic.logic import TruncatedWarning, necessary_states
+from captum_focalogic.logic import necessary_states
 from captum_focalogic.masked_model import MaskedModel
 from captum_focalogic.oracle import listed
 from captum_focalogic.search import states as st
@@ -253,7 +253,6 @@ def _result(inquiry: Inquiry[Any]) -> Any:
 
 
 def _hitting(final_states: NDArray[np.bool_], most: int) -> NDArray[np.bool_]:
-    with warnings.catch_warnings():
-        # The smallest are all that is wanted.
-        warnings.simplefilter("ignore", TruncatedWarning)
+    # The smallest are all that is wanted.
+    with hearing(TruncatedWarning):
         return necessary_states(final_states, most)

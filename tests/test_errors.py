@@ -1,11 +1,13 @@
 """Tests of captum_focalogic.errors."""
 
+import threading
+
 import pytest
 import torch
 from captum.attr import NoiseTunnel
 
 from captum_focalogic import FocaLogic, errors
-from captum_focalogic.errors import FocaLogicError, FocaLogicWarning, InputError, TruncatedWarning, warn
+from captum_focalogic.errors import FocaLogicError, FocaLogicWarning, InputError, TruncatedWarning, hearing, warn
 
 NOTHING = torch.ones(1, 2)
 
@@ -46,6 +48,38 @@ def test_a_warning_may_be_of_a_kind_of_its_own() -> None:
     assert warned[0].filename == __file__
     assert issubclass(TruncatedWarning, FocaLogicWarning)
     assert issubclass(FocaLogicWarning, UserWarning)
+
+
+def test_who_hears_keeps_each_message_once_and_the_innermost_keeps_its_kind() -> None:
+    with hearing() as outer:
+        warn("<b>of note</b>")
+        with hearing(TruncatedWarning) as inner:
+            warn("cut short", TruncatedWarning)
+            warn("of other note")
+        warn("<b>of note</b>")
+    assert outer == ["<b>of note</b>", "of other note"]
+    assert inner == ["cut short"]
+    with pytest.warns(FocaLogicWarning, match="of note"):
+        warn("of note")
+
+
+def test_threads_do_not_hear_one_another() -> None:
+    both = threading.Barrier(2)
+    heard: dict[str, list[str]] = {}
+
+    def listen(name: str) -> None:
+        with hearing() as said:
+            both.wait(10)
+            warn(name)
+            both.wait(10)
+        heard[name] = said
+
+    threads = [threading.Thread(target=listen, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert heard == {"one": ["one"], "two": ["two"]}
 
 
 def test_every_error_is_of_one_tree() -> None:

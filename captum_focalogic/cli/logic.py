@@ -1,7 +1,6 @@
 """``focalogic logic``: what can be done with a formula."""
 
 import sys
-import warnings
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -12,7 +11,7 @@ from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors
 from captum_focalogic.cli.logic_sets import necessary, rules
 from captum_focalogic.cli.output import print_lines
-from captum_focalogic.errors import InputError, TruncatedWarning
+from captum_focalogic.errors import InputError, TruncatedWarning, hearing
 from captum_focalogic.files import write_text
 from captum_focalogic.tables import printable
 
@@ -274,8 +273,7 @@ def _sets(focus: "Focus", states: "NDArray[np.bool_]", most: int, counted: bool 
 def _necessary(focus: "Focus", limit: int) -> "NDArray[np.bool_]":
     from captum_focalogic.logic import necessary_states
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TruncatedWarning)
+    with hearing(TruncatedWarning):
         return necessary_states(focus.final_states, limit)
 
 

@@ -59,8 +59,7 @@ def serve(
     """
     from captum_focalogic.classifier import find_device
     from captum_focalogic.cli.session import example_photo
-    from captum_focalogic.images import open_image
-    from captum_focalogic.live.cases import Choices, Desk
+    from captum_focalogic.live.cases import Choices, Desk, Picture
     from captum_focalogic.live.server import open_page
     from captum_focalogic.session import SEGMENTER
 
@@ -79,11 +78,13 @@ def serve(
     )
     desk = Desk(choices)
     desk.check()
-    example = example_photo(names[0]) if image is None else (open_image(image), image.name)
-    picture, title = example or (None, "")
+    if image is None:
+        example = example_photo(names[0])
+        picture = None if example is None else Picture(*example)
+    else:
+        picture = Picture.of(image, image.name, str(image))
     key = "" if token == "none" else token
-    file = None if image is None else str(image)
-    page = open_page(desk, picture, title, file, host=host, port=port, token=key, public=public)
+    page = open_page(desk, picture, host=host, port=port, token=key, public=public)
     print_lines({"Open": page.url, "Stop": "Ctrl-C"})
     if public:
         say("whoever has this address can send images and use this machine's processor")

@@ -2,9 +2,8 @@
 
 import secrets
 import threading
-import warnings
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +16,8 @@ from captum_focalogic.answer import MAX_EVALUATIONS, Answer, explain_sessions
 from captum_focalogic.arrays import Labels
 from captum_focalogic.baselines import baseline_from_text
 from captum_focalogic.classifier import Classifier, find_classifier
-from captum_focalogic.errors import FocaLogicError, FocaLogicWarning, InputError, SearchInterrupt
+from captum_focalogic.errors import FocaLogicError, InputError, SearchInterrupt, hearing
+from captum_focalogic.images import open_image
 from captum_focalogic.oracle import AnyCriterion, AutoBatching, Turns
 from captum_focalogic.oracle.forward import raised_by_model
 from captum_focalogic.provenance import Removal
@@ -125,6 +125,35 @@ class Choices:
         return replace(start, **changes)
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An image as it came, for any model to look at.
+
+    Attributes
+    ----------
+    image : PIL.Image.Image
+        Opened.
+    title : str
+        What it is called.
+    file : str or None
+        Its file, where there is one.
+    warnings : tuple of str
+        What there was to warn of when it was opened.
+    """
+
+    image: Image.Image
+    title: str
+    file: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, image: Any, title: str, file: str | None = None) -> "Picture":
+        """Open what :func:`~captum_focalogic.images.open_image` takes."""
+        with hearing() as heard:
+            opened = open_image(image)
+        return cls(opened, title, file, tuple(heard))
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a search is."""
@@ -148,10 +177,8 @@ class Case:
         What is open.
     turns : Turns
         Shared by all who ask models here.
-    picture : PIL.Image.Image
+    picture : Picture
         The image as it came, for another model to look at.
-    file : str or None
-        Its file, where there is one.
     by_name : collection of str
         Which of "model" and "segmenter" anybody finds by the name in the settings.
 
@@ -166,13 +193,12 @@ class Case:
         settings: Settings,
         session: Session,
         turns: Turns,
-        picture: Image.Image,
-        file: str | None = None,
+        picture: Picture,
         by_name: Collection[str] = (),
     ) -> None:
         self.key = secrets.token_urlsafe(9)
-        self.settings, self.session, self.picture = settings, session, picture
-        self.file, self.by_name = file, by_name
+        self.settings, self.session, self.picture, self.by_name = settings, session, picture, by_name
+        self.warnings: list[str] = []
         self.beside: Case | None = None
         self.state, self.message = "searching", ""
         self._turns = turns
@@ -265,21 +291,26 @@ class Case:
         )
 
     def _search(self) -> None:
-        try:
-            with self._turns.patient(self._stopped):
-                (self.answer,) = self._explain(self.settings.max_evaluations)
-            self.state = "done"
-        except SearchInterrupt as interrupt:
-            (self.answer,) = interrupt.found
-            self.state = "stopped"
-        except Exception as error:
-            self.message, self.state = told(error), "failed"
+        state = "done"
+        with hearing() as heard:
+            try:
+                with self._turns.patient(self._stopped):
+                    (self.answer,) = self._explain(self.settings.max_evaluations)
+            except SearchInterrupt as interrupt:
+                (self.answer,), state = interrupt.found, "stopped"
+            except Exception as error:
+                self.message, state = told(error), "failed"
+        self.warned(heard)
+        self.state = state
+
+    def warned(self, heard: Iterable[str]) -> None:
+        """Keep what there is to warn of, each once."""
+        self.warnings = list(dict.fromkeys([*self.warnings, *heard]))
 
     def _first(self) -> Answer:
         """What is known before anything but the whole image was asked."""
-        with self._turns.urgent(), warnings.catch_warnings():
-            # Nothing was searched yet; what there is to warn of is said when it was.
-            warnings.simplefilter("ignore", FocaLogicWarning)
+        # Nothing was searched yet; what there is to warn of is said when it was.
+        with self._turns.urgent(), hearing():
             (answer,) = self._explain(1)
         return answer
 
@@ -363,7 +394,7 @@ class Desk:
         for name in self.choices.models:
             self.classifier(name)
 
-    def open(self, picture: Image.Image, settings: Settings, title: str, file: str | None = None) -> Case:
+    def open(self, picture: Picture, settings: Settings) -> Case:
         """A case about an image.
 
         Raises
@@ -371,11 +402,11 @@ class Desk:
         InputError
             If something does not fit. What the model raises passes through.
         """
-        return self._case(picture, settings, title, self.choices.segmenters[settings.segmenter], file)
+        return self._case(picture, settings, self.choices.segmenters[settings.segmenter])
 
     def again(self, case: Case, settings: Settings) -> Case:
         """The same image under other settings."""
-        return self.open(case.picture, settings, case.session.image.title, case.file)
+        return self.open(case.picture, settings)
 
     def set_beside(self, case: Case, model: str) -> Case:
         """The same image and regions under two models.
@@ -386,30 +417,25 @@ class Desk:
             If the models do not see the same part of the image, or it is not known which, so that regions have no
             counterpart.
         """
-        title, regions = case.session.image.title, case.session.label_map
-        one = self._case(case.picture, case.settings, title, regions, case.file)
-        seen_so = counterpart(regions, self.classifier(case.settings.model), self.classifier(model), case.picture)
-        settings = replace(case.settings, model=model, target=None)
-        one.beside = self._case(case.picture, settings, title, seen_so, case.file)
+        picture, regions = case.picture, case.session.label_map
+        one = self._case(picture, case.settings, regions)
+        seen_so = counterpart(regions, self.classifier(case.settings.model), self.classifier(model), picture.image)
+        one.beside = self._case(picture, replace(case.settings, model=model, target=None), seen_so)
         # Its regions are those of the other one.
         one.beside.by_name = set(one.beside.by_name) - {"segmenter"}
         return one
 
-    def _case(
-        self,
-        picture: Image.Image,
-        settings: Settings,
-        title: str,
-        regions: str | Segmenter | Labels,
-        file: str | None,
-    ) -> Case:
+    def _case(self, picture: Picture, settings: Settings, regions: str | Segmenter | Labels) -> Case:
         classifier, found = self.classifier(settings.model), self.choices.models[settings.model] is None
         device = self.choices.device if found else place_of(classifier.forward)
-        session = open_session(classifier, picture, regions, settings.baseline, device, title=title)
         named = {"model"} if found else set()
         if isinstance(self.choices.segmenters[settings.segmenter], str):
             named.add("segmenter")
-        return Case(settings, session, self.turns, picture, file, named)
+        with hearing() as heard:
+            session = open_session(classifier, picture.image, regions, settings.baseline, device, title=picture.title)
+            case = Case(settings, session, self.turns, picture, named)
+        case.warned([*picture.warnings, *heard])
+        return case
 
 
 def counterpart(regions: Labels, first: Classifier, other: Classifier, picture: Image.Image) -> Labels:

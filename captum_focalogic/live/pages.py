@@ -66,6 +66,7 @@ class _Live:
     case: bool
     state: str
     status: str
+    warnings: list[str]
     settings: Settings
     choices: list[_Choice]
     readings: tuple[str, ...]
@@ -114,6 +115,10 @@ def status_of(case: Case) -> str:
     return f"{STATES[case.state]} {case.message}".strip()
 
 
+def _warnings_of(case: Case, several: bool) -> list[str]:
+    return [f"{case.model_name}: {said}" if several else said for said in case.warnings]
+
+
 def progress_text(progress: Progress) -> str:
     """The same while it goes on, with the best set that was seen."""
     if progress.best is None or progress.state != "searching":
@@ -125,9 +130,9 @@ def progress_text(progress: Progress) -> str:
 
 def command_of(case: Case) -> str | None:
     """The command line that finds the same; None where the image, the model or the regions have no name there."""
-    if case.file is None or len(case.by_name) < 2:
+    if case.picture.file is None or len(case.by_name) < 2:
         return None
-    words = ["focalogic", "explain", case.file, "--model", case.settings.model]
+    words = ["focalogic", "explain", case.picture.file, "--model", case.settings.model]
     for name, value in _changed(case.settings).items():
         words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
@@ -139,7 +144,7 @@ def python_of(case: Case) -> str:
     if "segmenter" not in case.by_name:
         changed["segmenter"] = "segmenter"
     model = repr(case.settings.model) if "model" in case.by_name else "model"
-    image = "image" if case.file is None else repr(case.file)
+    image = "image" if case.picture.file is None else repr(case.picture.file)
     given = ", ".join([model, image, *(f"{name}={value}" for name, value in changed.items())])
     return f"from captum_focalogic import explain_image\n\nprint(explain_image({given}))"
 
@@ -202,6 +207,7 @@ def _live(here: str, choices: Choices, settings: Settings, case: Case | None, ad
         case=case is not None,
         state=_state(found) if found else "start",
         status="" if case is None else status_of(case),
+        warnings=[said for one in found for said in _warnings_of(one, len(found) > 1)],
         settings=settings,
         choices=shown,
         readings=READINGS,

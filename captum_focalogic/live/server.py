@@ -22,9 +22,8 @@ from PIL import Image
 
 from captum_focalogic.classifier import Classifier, as_classifier, find_device
 from captum_focalogic.errors import FocaLogicError, InputError, MissingExtraError
-from captum_focalogic.images import open_image
 from captum_focalogic.live import pages
-from captum_focalogic.live.cases import Case, Choices, Desk, Reader, told
+from captum_focalogic.live.cases import Case, Choices, Desk, Picture, Reader, told
 from captum_focalogic.provenance import Removal
 from captum_focalogic.session import BASELINE, SEGMENTER, classifier_of
 
@@ -192,7 +191,7 @@ class _App:
         content = await _body(request, UPLOAD)
 
         def opened() -> Case:
-            return self._desk.open(open_image(content), chosen, title, title)
+            return self._desk.open(Picture.of(content, title, title), chosen)
 
         return await self._added(reader, opened)
 
@@ -403,15 +402,14 @@ def serve(
     cuts = segmenter if isinstance(segmenter, Mapping) else {name: name for name in _listed(segmenter)}
     desk = Desk(Choices(models, cuts, _listed(baseline), _listed(removal), find_device(str(device))))
     desk.check()
-    picture, file = None if image is None else open_image(image), str(image) if isinstance(image, str | Path) else None
-    return open_page(desk, picture, "image" if file is None else Path(file).name, file, port=port).start()
+    file = str(image) if isinstance(image, str | Path) else None
+    picture = None if image is None else Picture.of(image, "image" if file is None else Path(file).name, file)
+    return open_page(desk, picture, port=port).start()
 
 
 def open_page(
     desk: Desk,
-    picture: Image.Image | None,
-    title: str,
-    file: str | None = None,
+    picture: Picture | None,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -437,7 +435,7 @@ def open_page(
     def first(reader: Reader) -> Case | None:
         if picture is None:
             return None
-        case = desk.open(picture, desk.choices.settings({}), title, file)
+        case = desk.open(picture, desk.choices.settings({}))
         reader.add(case)
         return case
 

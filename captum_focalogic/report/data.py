@@ -1,7 +1,6 @@
 """What the page computes with: final states, necessary sets and the model's answers, packed and within bounds."""
 
 import base64
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captum_focalogic.arrays import Bools
+from captum_focalogic.errors import TruncatedWarning, hearing
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic.necessity import necessary_states
 from captum_focalogic.search import states as st
@@ -92,8 +92,7 @@ def page_data(focus: Focus, centres: list[tuple[int, int]]) -> PageData:
 
 def _necessary(focus: Focus) -> tuple[Bools, bool]:
     # Hitting sets of thousands of states are found one by one; those of the smallest states are not necessary sets.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with hearing(TruncatedWarning):
         found = necessary_states(focus.final_states, limit=NECESSARY_LIMIT + 1)
     room = min(NECESSARY_LIMIT, _fitting(STATE_BYTES, focus.num_regions))
     return found[:room], len(found) > room

@@ -8,7 +8,7 @@ from PIL import Image
 from visitors import NAMES, Visitor, black, quarters
 
 from captum_focalogic.classifier import Classifier
-from captum_focalogic.live.cases import Choices, Desk
+from captum_focalogic.live.cases import Choices, Desk, Picture
 from captum_focalogic.live.server import LivePage, open_page
 
 pytest.importorskip("starlette")
@@ -26,7 +26,8 @@ def serve_models() -> Iterator[Serve]:
     ) -> Visitor:
         given = {name: Classifier(model, labels=NAMES, name=name) for name, model in models.items()}
         desk = Desk(Choices(given or {"quarters": Classifier(quarters, labels=NAMES)}, **black()))
-        pages.append(open_page(desk, image, "scene.png", public=public, token=token).start())
+        picture = None if image is None else Picture.of(image, "scene.png")
+        pages.append(open_page(desk, picture, public=public, token=token).start())
         return Visitor(pages[-1])
 
     yield serve

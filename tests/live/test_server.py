@@ -9,6 +9,7 @@ import threading
 import time
 import urllib.request
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from captum_focalogic import explain_image, serve
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.cli import main
 from captum_focalogic.demo.scenes import draw_scene
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import FocaLogicWarning, InputError, warn
 from captum_focalogic.focus import Focus
 from captum_focalogic.images import CentreCrop
 from captum_focalogic.live.cases import Choices, Desk, counterpart
@@ -221,6 +222,49 @@ def test_a_model_that_raises_gives_a_sentence(serve_models):
     assert visitor.post("/ask", {"states": [[True] * 4]})[0] == 200
 
 
+def animation(frames):
+    stream = BytesIO()
+    shades = [Image.new("RGB", (32, 32), (255, 255, 255 - shade)) for shade in range(frames)]
+    shades[0].save(stream, "GIF", save_all=True, append_images=shades[1:])
+    return stream.getvalue()
+
+
+def test_what_a_search_warns_of_is_told_on_the_page_alone(serve_models, recwarn, capsys):
+    visitor = serve_models(labels=lambda images: (images.mean((1, 2, 3)) > 0.5).long()).enter()
+    visitor.opened(animation(3), {"max_evaluations": 1})
+    visitor.events()
+    page = visitor.get()[1]
+    said = re.findall(r"<li>(.*?)</li>", re.search(r'aria-label="Warnings">(.*?)</ul>', page, re.DOTALL)[1])
+    # What was said when the image was opened, when the model was first asked, and when the search had ended.
+    assert [words.split()[0:4] for words in said] == [
+        ["the", "image", "has", "3"],
+        ["the", "model", "gives", "labels,"],
+        ["example(s)", "0:", "the", "search"],
+    ]
+    # Another search of the same image tells of the image again, and of nothing that is mended.
+    visitor.here = f"http://{visitor.host}{visitor.post('/again', {'max_evaluations': 100})[1]['location']}"
+    visitor.events()
+    page = visitor.get()[1]
+    assert "the image has 3 frames" in page
+    assert "the search ended before" not in page
+    assert [str(one.message) for one in recwarn if issubclass(one.category, FocaLogicWarning)] == []
+    assert "frames" not in capsys.readouterr().err
+
+
+def test_warnings_are_escaped_and_say_of_which_model_they_are(serve_models):
+    def says(images):
+        warn("<i>of note</i>")
+        return quarters(images)
+
+    visitor = serve_models(picture(), **{"<b>one</b>": says, "two": says}).enter()
+    visitor.events()
+    assert "<li>&lt;i&gt;of note&lt;/i&gt;</li>" in visitor.get()[1]
+    visitor.here = f"http://{visitor.host}{visitor.post('/beside', {'model': 'two'})[1]['location']}"
+    visitor.events()
+    text = visitor.get()[1]
+    assert "<li>&lt;b&gt;one&lt;/b&gt;: &lt;i&gt;of note&lt;/i&gt;</li><li>two: &lt;i&gt;of note&lt;/i&gt;</li>" in text
+
+
 def test_a_model_s_own_key_error_is_its_own(serve_models):
     def forgets(images):
         if (images[:, :, :16].mean((1, 2, 3)) < 0.2).any():
@@ -342,7 +386,7 @@ def test_what_is_misspelt_is_told_before_anybody_comes():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=f"nobody can listen on 127.0.0.1, port {port}: "):
-            open_page(Desk(Choices({"demo": None})), None, "", port=port)
+            open_page(Desk(Choices({"demo": None})), None, port=port)
 
 
 def test_events_are_json_lines(serve_models):
