@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from captum_focalogic.cli import options
+from captum_focalogic.cli.allocator import uncollected_imports
 from captum_focalogic.cli.errors import CommandError, reports_errors
 from captum_focalogic.cli.output import command_text, print_lines
 from captum_focalogic.cli.report import entry_of
@@ -84,16 +85,17 @@ def compare(
     final state. Writes to --out: comparison.png (of each method the regions that it is judged on, and whether they are
     enough), comparison.json and focus.json.
     """
-    from captum_focalogic.answer import decision_text, named_focus
-    from captum_focalogic.cli.session import choose_segmenter, open_session, read_batch, read_class
-    from captum_focalogic.compare import METHODS, figure, save_figure, summarise
-    from captum_focalogic.compare import compare as compare_methods
-    from captum_focalogic.compare.comparison import FOCALOGIC
-    from captum_focalogic.criteria import parse as parse_criterion
-    from captum_focalogic.ground_truth import read_mask
-    from captum_focalogic.integrations.user_module import FromFile
-    from captum_focalogic.report.page import write_report
-    from captum_focalogic.summary import REMOVED_TOKENS
+    with uncollected_imports():
+        from captum_focalogic.answer import decision_text, named_focus
+        from captum_focalogic.cli.session import choose_segmenter, open_session, read_batch, read_class
+        from captum_focalogic.compare import METHODS, figure, save_figure, summarise
+        from captum_focalogic.compare import compare as compare_methods
+        from captum_focalogic.compare.comparison import FOCALOGIC
+        from captum_focalogic.criteria import parse as parse_criterion
+        from captum_focalogic.ground_truth import read_mask
+        from captum_focalogic.integrations.user_module import FromFile
+        from captum_focalogic.report.page import write_report
+        from captum_focalogic.summary import REMOVED_TOKENS
 
     if methods == "list":
         print_lines({"Methods": "\n".join(METHODS)})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from captum_focalogic.cli import options
+from captum_focalogic.cli.allocator import uncollected_imports
 from captum_focalogic.cli.errors import reports_errors, say
 from captum_focalogic.cli.options import USUAL_MODEL
 from captum_focalogic.cli.output import command_text, given, print_lines, write_labels
@@ -83,7 +84,9 @@ def explain(
     define preprocess(image), which returns the image (3, H, W) in [0, 1] that the model sees, and labels, a list of
     class names or a function that returns it.
     """
-    from captum_focalogic.cli.session import choose_segmenter, open_session, read_batch, read_class
+    with uncollected_imports():
+        import captum_focalogic.answer  # noqa: F401 (for what follows)
+        from captum_focalogic.cli.session import choose_segmenter, open_session, read_batch, read_class
 
     rows = read_batch(batch)
     cut = choose_segmenter(segmenter, mask)
@@ -138,8 +141,9 @@ def demo(
 
     The same as explain --model demo, which takes further options.
     """
-    from captum_focalogic.cli.session import open_session
-    from captum_focalogic.session import BASELINE, CRITERION
+    with uncollected_imports():
+        from captum_focalogic.cli.session import open_session
+        from captum_focalogic.session import BASELINE, CRITERION
 
     folder = make_folder(out)
     opened = open_session(

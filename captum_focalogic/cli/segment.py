@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from captum_focalogic.cli import options
+from captum_focalogic.cli.allocator import uncollected_imports
 from captum_focalogic.cli.errors import reports_errors
 from captum_focalogic.cli.output import print_lines, write_labels
 from captum_focalogic.files import make_folder
@@ -31,13 +32,14 @@ def segment(
     """
     import numpy as np
 
-    from captum_focalogic.classifier import find_classifier
-    from captum_focalogic.cli.session import choose_segmenter
-    from captum_focalogic.figures.overlays import regions_image
-    from captum_focalogic.images import write_image
-    from captum_focalogic.logic import symbol
-    from captum_focalogic.segmenters import read_label_map
-    from captum_focalogic.session import find_regions, see_image
+    with uncollected_imports():
+        from captum_focalogic.classifier import find_classifier
+        from captum_focalogic.cli.session import choose_segmenter
+        from captum_focalogic.figures.overlays import regions_image
+        from captum_focalogic.images import write_image
+        from captum_focalogic.logic import symbol
+        from captum_focalogic.segmenters import read_label_map
+        from captum_focalogic.session import find_regions, see_image
 
     cut = choose_segmenter(segmenter, mask)
     named = None if model is None else find_classifier(model, weights)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from captum_focalogic.cli import options
+from captum_focalogic.cli.allocator import uncollected_imports
 from captum_focalogic.cli.errors import CommandError, reports_errors, say
 from captum_focalogic.cli.options import USUAL_BASELINE, USUAL_MODEL
 from captum_focalogic.cli.output import print_lines
@@ -57,11 +58,12 @@ def serve(
     it, ask it about any selection, hold two models side by side, save whatever is on the page. Without an image the
     page begins with the example that belongs to the first model, or asks for one.
     """
-    from captum_focalogic.classifier import find_device
-    from captum_focalogic.cli.session import example_photo
-    from captum_focalogic.live.cases import Choices, Desk, Picture
-    from captum_focalogic.live.server import open_page
-    from captum_focalogic.session import SEGMENTER
+    with uncollected_imports():
+        from captum_focalogic.classifier import find_device
+        from captum_focalogic.cli.session import example_photo
+        from captum_focalogic.live.cases import Choices, Desk, Picture
+        from captum_focalogic.live.server import open_page
+        from captum_focalogic.session import SEGMENTER
 
     if host not in ("127.0.0.1", "localhost", "::1") and not public:
         raise CommandError(

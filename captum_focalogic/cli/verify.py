@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from captum_focalogic.cli import options
+from captum_focalogic.cli.allocator import uncollected_imports
 from captum_focalogic.cli.errors import reports_errors
 from captum_focalogic.cli.output import print_lines
 
@@ -29,9 +30,10 @@ def verify(
 
     Give the image and the model that it was made with. Leaves with 1 if a claim does not hold.
     """
-    from captum_focalogic.cli.formulas import read_focus
-    from captum_focalogic.cli.session import open_stored, read_batch
-    from captum_focalogic.verify import verify as ask_again
+    with uncollected_imports():
+        from captum_focalogic.cli.formulas import read_focus
+        from captum_focalogic.cli.session import open_stored, read_batch
+        from captum_focalogic.verify import verify as ask_again
 
     rows = read_batch(batch)
     stored = read_focus(focus)

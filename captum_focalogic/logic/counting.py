@@ -9,7 +9,7 @@ from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic.circuit import Circuit, as_boolean
-from captum_focalogic.logic.diagrams import Diagram, count_satisfying
+from captum_focalogic.logic.diagrams import Diagram
 from captum_focalogic.logic.terms import absorb, as_states, to_terms
 
 
@@ -50,6 +50,8 @@ def model_share(formula: Boolean | ArrayLike) -> float:
 def _count(formula: Boolean | ArrayLike) -> tuple[int, int]:
     """The number of models and the number of regions they are counted over."""
     if isinstance(formula, Boolean | bool):
+        from captum_focalogic.logic.binary_diagrams import count_satisfying
+
         circuit = Circuit()
         wire = circuit.add(as_boolean(formula))
         names = list(circuit.regions)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache
+from typing import TYPE_CHECKING
 
 from sympy import And, Not, Or, Symbol, Xor, false, true
 from sympy.logic.boolalg import Boolean
@@ -17,11 +18,13 @@ from captum_focalogic.logic.circuit import (
     iterate,
     symbol_names,
 )
-from captum_focalogic.logic.diagrams import BoundedBDD
 from captum_focalogic.logic.equivalence import equivalent
 from captum_focalogic.logic.expression import from_tree
 from captum_focalogic.logic.factoring import factor
 from captum_focalogic.logic.terms import Terms, absorb_terms
+
+if TYPE_CHECKING:
+    from captum_focalogic.logic.binary_diagrams import BoundedBDD
 
 _TERM_LIMIT = 3_000
 _BDD_LIMIT = 50_000
@@ -89,6 +92,8 @@ def _candidates(circuit: Circuit, wire: int) -> Iterator[Boolean]:
         return
     if len(names) > _BDD_REGIONS:
         return
+    from captum_focalogic.logic.binary_diagrams import BoundedBDD
+
     diagram = BoundedBDD(len(names), _BDD_LIMIT)
     try:
         node = diagram.build(circuit, wire, names)
@@ -129,7 +134,7 @@ def _rebuild(circuit: Circuit, wire: int) -> Boolean:
     return circuit.fold(wire, build, Not)
 
 
-def prime_cover(diagram: BoundedBDD, root: int, limit: int) -> Terms | None:
+def prime_cover(diagram: "BoundedBDD", root: int, limit: int) -> Terms | None:
     """An irredundant cover of a function by prime implicants, or None where that is too long.
 
     Bit 2i of a term is region i, bit 2i + 1 its negation. Recursion goes once down the variables, whose number the
@@ -185,6 +190,8 @@ def cover_of(expression: Boolean) -> tuple[list[str], list[str]]:
         if terms is not None:
             return names, [_row(len(names), term, 0) for term in absorb_terms(terms)]
     else:
+        from captum_focalogic.logic.binary_diagrams import BoundedBDD
+
         diagram = BoundedBDD(len(names))
         cover = prime_cover(diagram, diagram.build(circuit, wire, names), COVER_LIMIT)
         if cover is not None:

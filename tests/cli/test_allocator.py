@@ -83,3 +83,30 @@ def test_processes_that_are_ours_keep_their_memory(code: str) -> None:
 @pytest.mark.skipif(not glibc(), reason="the C library is another one")
 def test_what_the_environment_says_is_kept() -> None:
     assert maps_large_blocks(COMMAND_LINE, MALLOC_MMAP_THRESHOLD_="1000000")
+
+
+IMPORTS = """
+import gc, sys
+from captum_focalogic.cli.allocator import uncollected_imports
+
+collected = []
+gc.callbacks.append(lambda phase, _: collected.append(phase))
+collected_before = {before}
+with uncollected_imports():
+    import torch
+print(bool(collected), gc.isenabled(), gc.get_freeze_count() > 100_000)
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("None", "False True True"),  # nothing was collected meanwhile; from now on it is, apart from what was imported
+        ("gc.disable()", "False False False"),  # whoever collects nothing, decides
+        ("__import__('torch')", "True True False"),  # a process that has imported is left as it is
+    ],
+)
+def test_nothing_is_collected_while_modules_are_imported(before: str, said: str) -> None:
+    code = IMPORTS.format(before=before)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == said

@@ -15,8 +15,9 @@ from sympy import And, Not, Or, Symbol, false, symbols, true
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic import banzhaf_values, count_models, model_share, shapley_values, to_expression
+from captum_focalogic.logic.binary_diagrams import BoundedBDD
 from captum_focalogic.logic.circuit import Circuit
-from captum_focalogic.logic.diagrams import BoundedBDD, Diagram
+from captum_focalogic.logic.diagrams import Diagram
 
 
 def brute_force(states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
