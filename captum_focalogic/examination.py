@@ -118,7 +118,7 @@ class Examination:
         if len(self._strongest):
             self._filled = self._ask(filled, listed(self._strongest))
         if again:
-            self._again = self._states_again()
+            self._again = states_again(focus)
             self._repeated = self._ask(model.forgetful(), listed(self._again))
 
     def _questions(self) -> "Questions[CriticalSearch | None]":
@@ -149,15 +149,6 @@ class Examination:
         inquiry: Inquiry[Any] = Inquiry(questions)
         self.inquiries.append((model, inquiry))
         return inquiry
-
-    def _states_again(self) -> st.Packed:
-        """The whole image, the states that are shown, and those of their deletions that come nearest to enough."""
-        children = st.children(self._strongest, self._focus.num_regions)[0]
-        record = self._focus.evaluated
-        asked = record.packed[np.isin(st.sort_keys(record.packed), st.sort_keys(children)) & ~record.valid]
-        score = record.score[np.isin(st.sort_keys(record.packed), st.sort_keys(children)) & ~record.valid]
-        nearest = asked[np.argsort(-np.nan_to_num(score, nan=-np.inf), kind="stable")[:_NEAREST]]
-        return st.unique(np.concatenate([st.full(self._focus.num_regions), self._strongest, nearest]))
 
     def focus(self) -> Focus:
         """The explanation with what was found."""
@@ -226,6 +217,16 @@ class Examination:
             st.sort_keys(self._again), st.sort_keys(np.concatenate([self._strongest, st.full(self._focus.num_regions)]))
         )
         return Repeats(len(self._again), int(differed.sum()), certain=not bool((differed & shown).any()))
+
+
+def states_again(focus: Focus) -> st.Packed:
+    """The whole image, the states that are shown, and those of their deletions that come nearest to enough."""
+    strongest = st.pack(focus.final_states[focus.strongest[:PRINTED]])
+    children = st.children(strongest, focus.num_regions)[0]
+    record = focus.evaluated
+    rows = np.flatnonzero(np.isin(st.sort_keys(record.packed), st.sort_keys(children)) & ~record.valid)
+    nearest = rows[np.argsort(-np.nan_to_num(record.score[rows], nan=-np.inf), kind="stable")[:_NEAREST]]
+    return st.unique(np.concatenate([st.full(focus.num_regions), strongest, record.packed[nearest]]))
 
 
 def _heard(questions: "Questions[CriticalSearch]", heard: list[st.Packed]) -> "Questions[CriticalSearch]":

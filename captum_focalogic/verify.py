@@ -1,8 +1,8 @@
 """What a focus claims, checked against its own record of verdicts and with the model asked again."""
 
 import contextlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from captum_focalogic import names
 from captum_focalogic.arrays import Bools
 from captum_focalogic.claims import COUNT, Claim, recorded_claims
+from captum_focalogic.classifier import labels_from
 from captum_focalogic.criteria import Criterion
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
@@ -21,6 +23,7 @@ from captum_focalogic.oracle import Answers
 from captum_focalogic.provenance import MAX_TOP, Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.critical import MAX_SIZE, CriticalSets, needed_sets
+from captum_focalogic.trust_claims import trust_claims
 from captum_focalogic.zoom_claims import zoom_claims
 
 
@@ -58,7 +61,13 @@ class Verification:
 
 
 def verify(
-    focus: Focus, forward_func: Callable[..., Any], inputs: Any, *, sample: int = 1_000, **how: Any
+    focus: Focus,
+    forward_func: Callable[..., Any],
+    inputs: Any,
+    *,
+    sample: int = 1_000,
+    labels: Sequence[str] | Mapping[Any, str] | str | None = None,
+    **how: Any,
 ) -> Verification:
     """Check the claims of a focus against the model.
 
@@ -77,6 +86,8 @@ def verify(
         The one example that was explained.
     sample : int
         Most recorded verdicts to ask again; a fixed selection, spread evenly over the search.
+    labels : sequence or mapping of str, or str, optional
+        The model's names of classes, as for :func:`explain_image`, which the names in the focus are held against.
     **how
         What :meth:`FocaLogic.attribute` and the constructor were given: ``baselines``, ``target``, ``criterion``,
         ``additional_forward_args``, ``feature_mask``, ``perturbations_per_eval``.
@@ -111,6 +122,7 @@ def verify(
         ),
         *(_as_far_as_asked(claim, len(chosen), remembered.total) for claim in recorded_claims(focus)),
         *_critical(masked, focus, sample),
+        *trust_claims(masked, focus),
         *zoom_claims(masked, focus, sample),
     )
     fits = [*_fits(focus, masked), *_regions_fit(focus, masked)]
@@ -118,7 +130,12 @@ def verify(
         # Else other answers are no wonder, and the reason has been named.
         fits += _answers_fit(focus, masked, answers, len(packed) + len(children), chosen)
         fits += _further_fits(focus, masked, sample)
-    return Verification(claims, len(masked.memory), tuple(fits), _unchecked(focus))
+        fits += _image_fits(focus, masked)
+    fits += _baseline_fits(focus, masked)
+    if labels is not None:
+        fits += _names_fit(focus, names.listed_labels(labels_from(labels)) or [])
+    unchecked = _unchecked(focus, {claim.text for claim in fits})
+    return Verification(claims, len(masked.memory), tuple(fits), unchecked)
 
 
 def _spread(count: int, sample: int) -> NDArray[np.int64]:
@@ -218,6 +235,9 @@ def _answers_fit(
         detail = _predicted(said) if same else f"{_predicted(said)} then, {_predicted(now)} now"
         yield Claim("the prediction is the model's", same, detail)
     recorded, count = focus.evaluated, len(focus.evaluated)
+    if count:
+        off = int((~_near(recorded.score[chosen], answers.score[start:])).sum())
+        yield Claim("the recorded scores are the model's", off == 0, f"{off} of {len(chosen)} asked again differ")
     if recorded.probability is not None:
         text = "the recorded probabilities are the model's"
         if len(recorded.probability) != count:
@@ -233,6 +253,46 @@ def _answers_fit(
             return
         off = int((recorded.predicted[chosen] != answers.predicted[start:]).sum())
         yield Claim(text, off == 0, f"{off} of {len(chosen)} asked again differ")
+
+
+def _image_fits(focus: Focus, masked: MaskedModel) -> Iterable[Claim]:
+    """Whether the image that is shown is the input, where an image can be made of that."""
+    made = None if focus.image is None else masked.with_image(replace(focus, image=None)).image
+    if focus.image is not None and made is not None:
+        same = np.array_equal(focus.image, made)
+        yield Claim(_SHOWN, same, f"its pixels are {'the same' if same else 'others'}")
+
+
+_SHOWN = "the image that is shown is the one that was explained"
+
+
+def _names_fit(focus: Focus, labels: Sequence[str]) -> Iterable[Claim]:
+    """Whether classes are called by the model's names."""
+    called = {pair for pair in _called(focus) if pair[1] is not None}
+    wrong = sorted((index, name) for index, name in called if not 0 <= index < len(labels) or labels[index] != name)
+    detail = f"{len(called) - len(wrong)} of {len(called)} names are"
+    if wrong:
+        index, name = wrong[0]
+        own = labels[index] if 0 <= index < len(labels) else "no class of it"
+        detail += f"; class {index} is {name!r} here, and {own!r} there"
+    if called:
+        yield Claim(_CALLED, not wrong, detail)
+
+
+_CALLED = "classes are called what the model calls them"
+
+
+def _called(focus: Focus) -> Iterable[tuple[int, Any]]:
+    """Every class that a name is given to, and the name."""
+    if isinstance(focus.target, int):
+        yield focus.target, focus.target_name
+    if focus.prediction is not None:
+        yield focus.prediction.index, focus.prediction.name
+        yield from ((index, name) for index, name, _ in focus.prediction.top)
+    if focus.critical is not None and focus.critical.predicted is not None:
+        yield from zip(focus.critical.predicted.tolist(), focus.critical.names, strict=False)
+    if focus.further is not None:
+        yield from focus.further.class_names.items()
 
 
 def _same_top(said: Prediction, now: Prediction) -> bool:
@@ -255,7 +315,7 @@ def _further_fits(focus: Focus, masked: MaskedModel, sample: int) -> Iterable[Cl
         return
     rows = _spread(len(further), sample)
     now = masked.ask(st.unpack(further.packed[rows], focus.num_regions))
-    differ = now.valid != further.valid[rows]
+    differ = (now.valid != further.valid[rows]) | ~_near(further.score[rows], now.score)
     if further.predicted is not None and now.predicted is not None:
         differ |= now.predicted != further.predicted[rows]
     if further.probability is not None:
@@ -287,6 +347,12 @@ def _alike(then: NDArray[np.float32], now: NDArray[np.float32]) -> Bools:
     return close
 
 
+def _near(then: NDArray[np.float32], now: NDArray[np.float32]) -> Bools:
+    """Of scores, which may be of any size."""
+    close: Bools = np.isclose(then, now, rtol=_CLOSE, atol=_CLOSE, equal_nan=True)
+    return close
+
+
 _EQUAL_AREAS = 1e-9
 
 _CLOSE = 0.01
@@ -312,24 +378,36 @@ _UNTOLD = {
 }
 
 
-def _unchecked(focus: Focus) -> tuple[str, ...]:
+def _baseline_fits(focus: Focus, masked: MaskedModel) -> Iterable[Claim]:
+    """Whether the name of the baseline stands for the values that were used, where it is one that can be looked up."""
+    said = focus.provenance
+    if said.baseline is None or said.baseline_digest is None or said.removal == "tokens":
+        return
+    with contextlib.suppress(InputError):
+        same = masked.filled(said.baseline).provenance.baseline_digest == said.baseline_digest
+        yield Claim(_FILLED, same, f"{said.baseline} is {'that' if same else 'another'}")
+
+
+_FILLED = "the baseline is what its name stands for"
+
+
+def _unchecked(focus: Focus, checked: set[str]) -> tuple[str, ...]:
     """What a certificate says that neither its record nor the model can tell, and what it should say and does not."""
     certificate, critical = focus.certificate, focus.critical
+    called = "model and preprocessing" if _FILLED in checked else "model, baseline and preprocessing"
     said = [
         f"which search it was, and that it asked in {certificate.batches:,} batch(es)",
-        "what model, baseline and preprocessing are called, and of which seed and versions the result is",
-        "the scores that states were ranked by",
+        f"what {called} are called, and of which seed and versions the result is",
     ]
     told = {"baseline_digest"} if focus.provenance.removal == "tokens" else set()
     untold = [what for name, what in _UNTOLD.items() if name not in told and getattr(focus.provenance, name) is None]
     if untold:
         said.append(f"{', '.join(untold)}, which the explanation does not tell")
-    if _named(focus):
-        said.append("what regions and classes are called, and what they are parts of")
-    if focus.image is not None:
+    said.append("what regions are called" + (", and what they are parts of" if focus.parents else ""))
+    if _CALLED not in checked and any(name is not None for _, name in _called(focus)):
+        said.append("what classes are called")
+    if focus.image is not None and _SHOWN not in checked:
         said.append("that the image shown is the one that was explained")
-    if focus.trust is not None:
-        said.append("what the formula is worth on random region sets, under a second fill and when asked again")
     if critical is not None:
         said.append(
             f"that {critical.asked:,} sets were taken away for the critical ones, and that {critical.valid_asked:,} "
@@ -349,18 +427,6 @@ def _unchecked(focus: Focus) -> tuple[str, ...]:
     if certificate.derived:
         said.append("that the states are cut from those of another reading")
     return tuple(said)
-
-
-def _named(focus: Focus) -> bool:
-    """Whether anything is called by a name."""
-    names = [*focus.names.values(), focus.target_name, *focus.parents]
-    if focus.prediction is not None:
-        names += [focus.prediction.name, *(name for _, name, _ in focus.prediction.top)]
-    if focus.critical is not None:
-        names += focus.critical.names
-    if focus.further is not None:
-        names += focus.further.class_names.values()
-    return any(name is not None for name in names)
 
 
 def _valid(own: Bools) -> Claim:

@@ -111,8 +111,10 @@ def _sets(number: int, level: ZoomLevel, first: MaskedModel, second: MaskedModel
     rows = np.unique(np.linspace(0, max(0, count - 1), min(sample, count)).astype(np.int64))
     asked = st.unpack(np.concatenate([packed, children, focus.evaluated.packed[rows]]), focus.num_regions)
     answers = first.ask(asked)
-    valid = answers.valid.copy()
-    valid[answers.valid] = second.ask(asked[answers.valid]).valid
+    valid, score = answers.valid.copy(), answers.score.copy()
+    too = second.ask(asked[answers.valid])
+    valid[answers.valid] = too.valid
+    score[answers.valid] = np.fmin(score[answers.valid], too.score)
     own, spared, again = np.split(valid, [len(packed), len(packed) + len(children)])
     fallen = int((~own).sum())
     told = np.asarray(level.holds)
@@ -134,10 +136,13 @@ def _sets(number: int, level: ZoomLevel, first: MaskedModel, second: MaskedModel
     if focus.evaluated.probability is not None:
         then, now = focus.evaluated.probability[rows], answers.probability[len(packed) + len(children) :]
         off = int((~np.isclose(then, now, rtol=0, atol=_CLOSE, equal_nan=True)).sum())
+    scored = score[len(packed) + len(children) :]
+    apart = int((~np.isclose(focus.evaluated.score[rows], scored, rtol=_CLOSE, atol=_CLOSE, equal_nan=True)).sum())
     yield Claim(
         f"level {number}: the recorded verdicts and probabilities are the model's",
-        not changed and not off if len(rows) else None,
-        f"{changed} verdicts and {off} probabilities of {len(rows)} asked again differ; {count:,} were recorded",
+        not changed and not off and not apart if len(rows) else None,
+        f"{changed} verdicts, {off} probabilities and {apart} scores of {len(rows)} asked again differ; {count:,} were "
+        "recorded",
     )
     for claim in recorded_claims(focus):
         if claim.holds is not None:

@@ -24,6 +24,7 @@ from captum_focalogic.focus_file import seal
 from captum_focalogic.provenance import Provenance
 from captum_focalogic.search import Anytime, Ascending, Beam, Certificate, Chains, Exhaustive, HittingSets
 from captum_focalogic.search.record import find_violations
+from captum_focalogic.trust import Repeats, Share
 from captum_focalogic.verify import verify
 
 M = 5
@@ -137,7 +138,7 @@ class TestWhatFits:
         stored = Focus.from_json(focus.to_json())
         checked = verify(stored, model, x, feature_mask=self.MASK)
         assert checked.holds, str(checked)
-        assert len(checked.fits) == 11
+        assert len(checked.fits) == 12
         assert all(claim.holds for claim in checked.fits)
 
     @pytest.mark.parametrize(
@@ -416,10 +417,12 @@ def test_no_forged_record_passes(seed: int, data: some.DataObject) -> None:
 
 WHITE = np.full((4, 4, 3), 255, np.uint8)
 
+NAMES = ["none", "some"]
+
 
 def explained(**how: Any) -> Focus:
     """That all of a white image is of class 1, by the rule."""
-    how = {"segmenter": LABELS.numpy(), "labels": ["none", "some"], "baseline": "black"} | how
+    how = {"segmenter": LABELS.numpy(), "labels": NAMES, "baseline": "black"} | how
     return explain_image(Rule(), WHITE, **how).focus
 
 
@@ -428,16 +431,11 @@ WHOLE = explained()
 TYPES = {"packed": "<u8", "valid": "|b1", "predicted": "<i8", "top": "<i8", "label_map": "|u1", "image": "|u1"}
 
 NOT_CHECKED = {
-    "target_name": "what regions and classes are called",
-    "prediction.name": "what regions and classes are called",
-    r"prediction\.top\.\d+\.1": "what regions and classes are called",
-    "names": "what regions and classes are called",
-    "region_ids": "what regions and classes are called",
+    "names": "what regions are called",
+    "region_ids": "what regions are called",
     "parents": "what they are parts of",
-    "critical.names": "what regions and classes are called",
-    "further.class_names": "what regions and classes are called",
-    "provenance.preprocess": "what model, baseline and preprocessing are called",
-    "provenance.model": "what model, baseline and preprocessing are called",
+    "provenance.preprocess": "what model and preprocessing are called",
+    "provenance.model": "what model and preprocessing are called",
     "provenance.seed": "of which seed and versions",
     "provenance.versions": "of which seed and versions",
     "provenance.criterion": "which criterion was used",
@@ -452,13 +450,12 @@ NOT_CHECKED = {
     "certificate.stopped": "why the search ended early",
     "certificate.within": "what coarser levels dropped before",
     "certificate.also": "what each set is under another removal",
-    "evaluated.score": "the scores that states were ranked by",
-    "further.score": "the scores that states were ranked by",
     "critical.needed": "some valid state does without each of the others",
     "critical.asked": "sets were taken away for the critical ones",
     "critical.valid_asked": "that keep the prediction were known then",
-    "trust": "what the formula is worth on random region sets, under a second fill and when asked again",
-    "image": "that the image shown is the one that was explained",
+    r"trust\.soundness\.asked": "on random region sets the formula is worth what is said",
+    r"trust\.coverage\.asked": "on random region sets the formula is worth what is said",
+    r"trust\.repeats\.differed": "states that are asked once more are answered alike",
 }
 """What no model can tell, and with which words ``verify`` says so."""
 
@@ -471,6 +468,12 @@ TRUE_ALL_THE_SAME = [
     ("certificate.least", None),
     ("critical.complete_up_to", 1),
     ("provenance.outputs_rule", None),
+    ("target_name", None),
+    ("prediction.name", None),
+    ("prediction.top.0.1", None),
+    ("prediction.top.1.1", None),
+    ("critical.names.0", None),
+    ("critical.names.1", None),
 ]
 """Changes after which an explanation claims less, or nothing false: all 16 sets were asked."""
 
@@ -536,7 +539,7 @@ def test_no_value_of_a_file_can_be_changed_unnoticed(field: str) -> None:
                 continue
             tried += 1
             try:
-                checked = verify(Focus.from_dict(changed(fields, path, new)), Rule(), image)
+                checked = verify(Focus.from_dict(changed(fields, path, new)), Rule(), image, labels=NAMES)
             except InputError:
                 continue
             said = [words for start, words in NOT_CHECKED.items() if re.match(rf"{start}(\.|$)", name)]
@@ -547,7 +550,7 @@ def test_no_value_of_a_file_can_be_changed_unnoticed(field: str) -> None:
 
 
 def test_an_honest_explanation_of_everything_holds() -> None:
-    checked = verify(Focus.from_json(WHOLE.to_json()), Rule(), torch.ones(1, 3, 4, 4))
+    checked = verify(Focus.from_json(WHOLE.to_json()), Rule(), torch.ones(1, 3, 4, 4), labels=NAMES)
     assert all(claim.holds for claim in (*checked.claims, *checked.fits)), str(checked)
     assert {"critical", "trust", "further", "image"} <= {name for name, part in WHOLE.to_dict().items() if part}
 
@@ -596,3 +599,82 @@ def test_missing_critical_sets_are_noticed() -> None:
     forged = Focus.from_dict(replace(WHOLE, critical=none).to_dict())
     failed = [claim for claim in verify(forged, Rule(), torch.ones(1, 3, 4, 4)).claims if claim.holds is False]
     assert [claim.text for claim in failed] == ["no critical set of up to 2 region(s) is missing"]
+
+
+def forged_trust(**changes: Any) -> Focus:
+    assert WHOLE.trust is not None
+    return Focus.from_dict(replace(WHOLE, trust=replace(WHOLE.trust, **changes)).to_dict())
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ("soundness", "on random region sets"),
+        ("coverage", "on random region sets"),
+        ("constant", "on random region sets"),
+        ("second_fill", "the strongest sets fare"),
+        ("repeats", "asked once more"),
+    ],
+)
+def test_what_an_explanation_says_it_is_worth_is_asked_again(part: str, words: str) -> None:
+    trust = WHOLE.trust
+    assert trust is not None
+    assert trust.second_fill is not None
+    less = 0.5 if trust.constant != 0.5 else 0.25
+    changes: dict[str, Any] = {
+        "soundness": Share(less, less, less, trust.soundness.asked),
+        "coverage": Share(less, less, less, trust.coverage.asked),
+        "constant": less,
+        "second_fill": replace(trust.second_fill, holds=tuple(not held for held in trust.second_fill.holds)),
+        "repeats": Repeats(100, 0),
+    }
+    checked = verify(forged_trust(**{part: changes[part]}), Rule(), torch.ones(1, 3, 4, 4))
+    assert [words in claim.text for claim in checked.claims if claim.holds is False] == [True], str(checked)
+
+
+def test_sets_that_are_filled_as_before_are_under_no_second_fill() -> None:
+    trust = WHOLE.trust
+    assert trust is not None
+    assert trust.second_fill is not None
+    for name in ("black", "no such fill"):
+        fill = replace(trust.second_fill, baseline=name, holds=(True,) * len(trust.second_fill.holds))
+        checked = verify(forged_trust(second_fill=fill), Rule(), torch.ones(1, 3, 4, 4))
+        assert [claim.text for claim in checked.claims if claim.holds is False] == [
+            f"with {name} the strongest sets fare as is said"
+        ]
+
+
+def test_larger_samples_are_drawn_again_by_their_seed() -> None:
+    """Of nine regions 120 sets are drawn; those of another seed are others, which is said."""
+    image = np.random.default_rng(5).integers(0, 255, (12, 12, 3), dtype=np.uint8)
+    focus = explain_image(lambda x: x.mean(dim=(2, 3)), image, segmenter="grid:3x3", seed=3).focus
+    trust, pixels = focus.trust, torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+    assert trust is not None
+    assert trust.soundness.asked == 60
+    text = "on random region sets the formula is worth what is said"
+
+    def said(of: Focus) -> bool | None:
+        checked = verify(Focus.from_json(of.to_json()), lambda x: x.mean(dim=(2, 3)), pixels)
+        (claim,) = [claim for claim in checked.claims if claim.text == text]
+        return claim.holds
+
+    assert said(focus) is True
+    assert said(replace(focus, provenance=replace(focus.provenance, seed=4))) is None
+    low = Share(trust.soundness.share * 0.9, trust.soundness.low * 0.9, trust.soundness.high, 60)
+    assert said(replace(focus, trust=replace(trust, soundness=low))) is False
+
+
+def test_names_are_held_against_the_model_s_and_scores_against_its_answers() -> None:
+    image = torch.ones(1, 3, 4, 4)
+    called = "classes are called what the model calls them"
+    other = verify(WHOLE, Rule(), image, labels={0: "none", 1: "all"})
+    assert [
+        (claim.text, "'some' here, and 'all' there" in claim.detail) for claim in other.fits if claim.holds is False
+    ] == [(called, True)]
+    assert any("what classes are called" in said for said in verify(WHOLE, Rule(), image).unchecked)
+    scored = with_record(WHOLE, score=WHOLE.evaluated.score + np.float32(0.2))
+    failed = [claim.text for claim in verify(scored, Rule(), image).fits if claim.holds is False]
+    assert failed == ["the recorded scores are the model's"]
+    shown = replace(WHOLE, image=WHITE // 2)
+    failed = [claim.text for claim in verify(shown, Rule(), image).fits if claim.holds is False]
+    assert failed == ["the image that is shown is the one that was explained"]

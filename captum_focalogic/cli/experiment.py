@@ -10,6 +10,7 @@ import typer
 from captum_focalogic.cli import options
 from captum_focalogic.cli.errors import CommandError, reports_errors
 from captum_focalogic.cli.output import print_lines
+from captum_focalogic.cli.supervision import survive
 
 
 class ExperimentName(StrEnum):
@@ -96,6 +97,9 @@ def experiment(
 
     Broken off and started again with the same options, it goes on where it was.
     """
+    folder = out or Path("experiments") / name.value
+    if not dry_run:
+        survive(lambda: len(list(folder.rglob("rows-*.parquet"))), lambda: any(folder.rglob("under-way.json")))
     from captum_focalogic.classifier import find_device
     from captum_focalogic.experiments import Config, Embedded, ImageNet, Photos, find_experiment, run_experiment
 
@@ -121,7 +125,6 @@ def experiment(
         )
     config = config if images is None else replace(config, images=images)
     config = config if epochs is None else replace(config, epochs=epochs)
-    folder = out or Path("experiments") / name.value
     found = find_experiment(name.value)
     found.check_size(config)
     said = {"Experiment": f"{found.title} ({found.source})"}

@@ -55,6 +55,7 @@ def verify(
             session.classifier.forward,
             session.inputs,
             sample=sample,
+            labels=session.classifier.labels,
             baselines=session.baselines,
             feature_mask=session.feature_mask,
             criterion=judged_by,

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from captum_focalogic.errors import StudyError
+from captum_focalogic.study.child import Subprocess
 from captum_focalogic.study.data import data_from_text, hugging_face, image_folder, listed, scenes
 from captum_focalogic.study.engines import Engine, Local, RayEngine
 from captum_focalogic.study.items import Item, ModelFactory, Sample
@@ -31,6 +32,7 @@ __all__ = [
     "Sample",
     "StudyError",
     "StudySettings",
+    "Subprocess",
     "Summary",
     "compare_rows",
     "compare_runs",

@@ -1,4 +1,4 @@
-"""Who works through the groups of a study: this process, or workers that Ray starts.
+"""Who works through the groups of a study: this process, or workers that Ray starts; see ``child`` for a third.
 
 Ray's workers run on the processors of this machine, its GPUs, or those of a cluster.
 """
@@ -215,7 +215,7 @@ class _Worker:
             rows = explainer.group(_ray().cloudpickle.loads(packed))
         except Exception as error:
             # Ray would wrap it in an error of its own, whose text is a stack of tracebacks.
-            return b"", _packed(error)
+            return b"", pack_error(error, _ray().cloudpickle)
         table = as_table(rows)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
@@ -223,9 +223,8 @@ class _Worker:
         return bytes(sink.getvalue()), b""
 
 
-def _packed(error: Exception) -> bytes:
-    """An exception for another process; one that cannot be sent is told by its text."""
-    pickle = _ray().cloudpickle
+def pack_error(error: Exception, pickle: Any) -> bytes:
+    """An exception for another process, pickled by that module; one that cannot be sent is told by its text."""
     try:
         packed: bytes = pickle.dumps(error)
         pickle.loads(packed)

@@ -10,11 +10,12 @@ from torch import Tensor
 from tqdm import tqdm
 
 from captum_focalogic.classifier import Classifier
-from captum_focalogic.errors import InputError, OtherModelError, StudyError
+from captum_focalogic.errors import DeadProcessError, InputError, MissingExtraError, OtherModelError, StudyError
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.oracle.removal import remover
 from captum_focalogic.segmenters import Segmenter
 from captum_focalogic.session import place_of
+from captum_focalogic.study.child import Subprocess, UnsentError
 from captum_focalogic.study.data import data_from_text
 from captum_focalogic.study.engines import Engine, Local, died
 from captum_focalogic.study.explainer import OnJudged
@@ -64,7 +65,9 @@ def run_study(
     match : Match or str
         Which regions count as the object: ``"coverage:0.5"`` (default), ``"iou:0.7"`` (the paper's rule).
     engine : Engine, optional
-        Who does the work; this process by default.
+        Who does the work. By default this process, which an image may kill (a crash in a library, too little memory);
+        called again, the study goes on, and what was under way is done in another process, where that is possible.
+        :class:`~captum_focalogic.study.Subprocess` does everything there: this process lives on.
     show_progress : bool
         Show a progress bar on standard error.
     shard_rows, shard_seconds
@@ -149,32 +152,44 @@ def run_items(
     with open_store(out, settings.record(items), **kept) as store:
         _check_content(items, store, redo_changed)
         try:
-            _work(settings, items, store, engine or Local(), show_progress)
+            _work(settings, items, store, engine, show_progress)
         except OtherModelError:
             if not redo_changed:
                 raise
             store.forget(set(store.done))
-            _work(settings, items, store, engine or Local(), show_progress)
+            _work(settings, items, store, engine, show_progress)
     return read_rows(out)
 
 
 def _work(
-    settings: StudySettings, items: Sequence[Item], store: Store, engine: Engine, show_progress: bool | str
+    settings: StudySettings, items: Sequence[Item], store: Store, engine: Engine | None, show_progress: bool | str
 ) -> None:
     """Have the groups explained in which some image is not done."""
-    groups = settings.groups(items, store.done)
-    if not groups:
+    if not settings.groups(items, store.done):
         return
     known: dict[tuple[float, ...], Sequence[float]] = {}
     check_answers(known, ({"probes": answers} for answers in store.answers()))
     with Progress(len(items), len(store.done), show_progress) as progress:
-        store.add(error_row(index, items[index].id, items[index].label, died()) for index in _hopeless(store))
-        store.flush()
-        for rows in _explained(settings, settings.groups(items, store.done), store, engine, progress.judged):
-            check_answers(known, rows)
-            before = len(store.done)
-            store.add({**row, "content": items[row["index"]].content()} for row in rows)
-            progress.finished(len(store.done) - before, sum(row.get("error") is not None for row in rows))
+        deaths = 0
+        while True:
+            store.add(error_row(index, items[index].id, items[index].label, died()) for index in _hopeless(store))
+            store.flush()
+            try:
+                for rows in _explained(settings, settings.groups(items, store.done), store, engine, progress.judged):
+                    check_answers(known, rows)
+                    before = len(store.done)
+                    store.add({**row, "content": items[row["index"]].content()} for row in rows)
+                    progress.finished(len(store.done) - before, sum(row.get("error") is not None for row in rows))
+                    deaths = 0
+                return
+            except DeadProcessError as error:
+                deaths += 1
+                if not store.died() or deaths >= MOST:
+                    raise StudyError(f"{error}; what was written is safe") from error
+
+
+MOST = 6
+"""Deaths of the other process in a row, without any row, after which it is given up."""
 
 
 def _hopeless(store: Store) -> list[int]:
@@ -182,23 +197,31 @@ def _hopeless(store: Store) -> list[int]:
 
 
 def _explained(
-    settings: StudySettings, groups: list[Group], store: Store, engine: Engine, on_judged: OnJudged
+    settings: StudySettings, groups: list[Group], store: Store, engine: Engine | None, on_judged: OnJudged
 ) -> Iterator[list[Row]]:
     """Rows of groups. What was under way when a process died comes last, by itself: its group, then each image."""
-    if not isinstance(engine, Local):
+    if engine is not None and not isinstance(engine, Local | Subprocess):
         yield from engine.run(settings, groups, on_judged)
         return
     suspected = [group for group in groups if any(index in store.deaths for index, _ in group)]
     calm = [group for group in groups if group not in suspected]
     if calm:
-        yield from engine.run(settings, calm, on_judged, store.begin)
+        yield from (engine or Local()).run(settings, calm, on_judged, store.begin)
     apart: list[Group] = []
     for group in suspected:
         alone = any(store.deaths.get(index, 0) >= HOPELESS - 1 for index, _ in group)
         left = [[pair] for pair in group if pair[0] not in store.done]
         apart += left if alone else [group]
-    if apart:
-        yield from Local(loaders=0).run(settings, apart, on_judged, store.begin)
+    if not apart:
+        return
+    if not isinstance(engine, Local):
+        try:
+            yield from Subprocess(loaders=0).run(settings, apart, on_judged, store.begin)
+            return
+        except (UnsentError, MissingExtraError):
+            if engine is not None:
+                raise
+    yield from Local(loaders=0).run(settings, apart, on_judged, store.begin)
 
 
 def _check_truth(source: GroundTruthSource | bool, items: Sequence[Item]) -> None:

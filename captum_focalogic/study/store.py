@@ -78,6 +78,14 @@ class Store:
         self._under_way.clear()
         self._note()
 
+    def died(self) -> bool:
+        """The process died that worked for this one: count it; whether any image was under way."""
+        deaths = _counted(self.deaths, self._under_way)
+        self.deaths, counted = deaths, deaths != self.deaths
+        self._under_way.clear()
+        self._note()
+        return counted
+
     def _note(self) -> None:
         path = self.folder / JOURNAL
         try:
@@ -205,12 +213,15 @@ def _read_journal(folder: Path) -> dict[int, int]:
     try:
         noted = read_json(path)
         deaths = {int(index): int(count) for index, count in noted["deaths"]}
-        for index in noted["under_way"]:
-            deaths[int(index)] = min(deaths.get(int(index), 0) + 1, HOPELESS)
+        return _counted(deaths, map(int, noted["under_way"]))
     except (InputError, *MALFORMED):
         # It helps to find what kills a process, and no row depends on it.
         return {}
-    return deaths
+
+
+def _counted(deaths: Mapping[int, int], under_way: Iterable[int]) -> dict[int, int]:
+    """One more death of each image that was under way."""
+    return {**deaths, **{index: min(deaths.get(index, 0) + 1, HOPELESS) for index in under_way}}
 
 
 def read_rows(run: str | Path) -> "pa.Table":

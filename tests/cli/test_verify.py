@@ -7,7 +7,7 @@ from captum_focalogic.focus import Focus
 
 def test_verify_confirms_the_demo(demo, run):
     out, _ = run("verify", demo[1] / "focus.json")
-    assert out.count("holds:") == 24
+    assert out.count("holds:") == 31
     assert "FAILS" not in out
 
 
