@@ -31,6 +31,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import combinations
 from math import nan
 from pathlib import Path
 
@@ -93,6 +94,7 @@ ANSWER_FIELDS = (
 MEASURED = ("size", "area", "precision", "recall", "soundness", "coverage", "second_fill")
 TOLD = (*MEASURED, "evaluations")
 OTHER = "features, other"
+WAYS = ("slic", "features", OTHER)
 
 
 def blind(count: int) -> dict[str, Cut]:
@@ -197,6 +199,8 @@ def _answer_row(
         for fill in ("mean", "black")
     }
     (result,) = search([models["mean"]], lambda count, most: strategy_for("auto", "smallest", count, most), BUDGET)
+    if result.certificate.stopped == "interrupted":
+        raise KeyboardInterrupt  # what it had by then is no answer to count
     focus = models["mean"].focus(result, "smallest")
     row = {"regions": focus.num_regions, "sets": len(focus.final_states), "evaluations": focus.evaluated.total}
     if not len(focus.final_states):
@@ -279,32 +283,32 @@ def region_tables(rows: list[dict[str, str]]) -> str:
 
 
 def answer_tables(rows: list[dict[str, str]]) -> str:
-    """Means of two segmenters each, over the photos and networks of which both were asked, and their differences."""
+    """Means by network and segmenter, over the photos of which all were asked, and differences of segmenters."""
     by_cut: dict[str, dict[tuple[str, str], dict[str, float]]] = defaultdict(dict)
     for row in rows:
         found = {name: float(row[name]) for name in TOLD}
         if row["photo"] in PEOPLE:
             found |= {"precision": nan, "recall": nan}
         by_cut[row["segmenter"]][row["photo"], row["network"]] = found
-    heads = ["network", "segmenter", "photos", *TOLD]
-    lines = [line(heads), line(["---"] * len(heads))]
-    for one, other in (("slic", "features"), ("slic", OTHER), ("features", OTHER)):
-        pairs = sorted(set(by_cut[one]) & set(by_cut[other]))
-        for network in sorted({network for _, network in pairs}):
-            own = [pair for pair in pairs if pair[1] == network]
-            for name in (one, other):
-                means = [np.nanmean([by_cut[name][pair][field] for pair in own]) for field in TOLD]
-                lines.append(line([network, name, str(len(own)), *(f"{mean:.2f}" for mean in means)]))
-        photos = sorted({photo for photo, _ in pairs})
-        cells = []
-        for field in TOLD:
-            found = [
-                [by_cut[other][pair][field] - by_cut[one][pair][field] for pair in pairs if pair[0] == photo]
-                for photo in photos
-            ]
-            cells.append(interval(found))
-        lines.append(line(["both", f"{other} less {one}", str(len(photos)), *cells]))
-    return "\n".join(lines)
+    pairs = sorted(set.intersection(*(set(by_cut[way]) for way in WAYS)))
+    photos = sorted({photo for photo, _ in pairs})
+    lines = [line(["network", "segmenter", *TOLD]), line(["---"] * (2 + len(TOLD)))]
+    for network in sorted({network for _, network in pairs}):
+        for way in WAYS:
+            found = [by_cut[way][pair] for pair in pairs if pair[1] == network]
+            lines.append(line([network, way, *(f"{np.nanmean([each[name] for each in found]):.2f}" for name in TOLD)]))
+    for one, other in combinations(WAYS, 2):
+        cells = [
+            interval(
+                [
+                    [by_cut[other][pair][name] - by_cut[one][pair][name] for pair in pairs if pair[0] == photo]
+                    for photo in photos
+                ]
+            )
+            for name in TOLD
+        ]
+        lines.append(line(["both", f"{other} less {one}", *cells]))
+    return "\n".join([f"{len(photos)} photos", "", *lines])
 
 
 def line(cells: list[str]) -> str:
