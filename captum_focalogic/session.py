@@ -22,6 +22,7 @@ from captum_focalogic.errors import InputError, warn
 from captum_focalogic.images import check_seen, image_tensor, open_image
 from captum_focalogic.masked_model import MaskedModel, RowsPerCall
 from captum_focalogic.oracle import AnyCriterion, Batching, batching_for
+from captum_focalogic.oracle.turns import my_turn
 from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Removal
 from captum_focalogic.regions import as_label_map, label_map_of
@@ -158,7 +159,7 @@ def find_regions(
     elif not callable(cut):
         cut = label_map_of(cut)
     if callable(cut):
-        forward_pass = None if classifier is None else ForwardPass.of(classifier.forward, image.pixels)
+        forward_pass = None if classifier is None else _in_turn(ForwardPass.of(classifier.forward, image.pixels))
         return as_label_map(segmenters.cut(cut, image.pixels.expand(3, -1, -1), forward_pass), image.seen_size)
     (height, width), label_map = image.seen_size, np.asarray(cut)
     if label_map.shape == (height, width):
@@ -175,6 +176,16 @@ def find_regions(
             f"make it {seen}, the size that the model sees (focalogic segment IMAGE --model ... shows it)"
         )
     return as_label_map(classifier.preprocess_labels(as_label_map(label_map, label_map.shape)), (height, width))
+
+
+def _in_turn(forward_pass: ForwardPass) -> ForwardPass:
+    """The same, when it is this thread's turn to ask the model."""
+
+    def run() -> object:
+        with my_turn():
+            return forward_pass.run()
+
+    return replace(forward_pass, run=run)
 
 
 def open_session(

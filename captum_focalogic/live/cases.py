@@ -431,7 +431,7 @@ class Desk:
         named = {"model"} if found else set()
         if isinstance(self.choices.segmenters[settings.segmenter], str):
             named.add("segmenter")
-        with hearing() as heard:
+        with self.turns.urgent(), hearing() as heard:
             session = open_session(classifier, picture.image, regions, settings.baseline, device, title=picture.title)
             case = Case(settings, session, self.turns, picture, named)
         case.warned([*picture.warnings, *heard])

@@ -115,7 +115,8 @@ class AutoBatching:
         self._on_cpu = on_cpu
         self._longest = longest
         self._ceiling = 512 if on_cpu else 4096
-        start = 2 if on_cpu else 16
+        # Where somebody waits, the first batches must not be long either.
+        start = 1 if longest < float("inf") else 2 if on_cpu else 16
         self._layouts = [torch.contiguous_format, torch.channels_last] if layouts else [torch.preserve_format]
         self._candidates: list[Candidate] = [(start, layout) for layout in self._layouts]
         self._in_turn: list[Candidate] = []
@@ -141,8 +142,12 @@ class AutoBatching:
 
     @property
     def watching(self) -> bool:
-        """Whether full batches are worth timing after the size is chosen: on a processor that is a free reading."""
-        return self._on_cpu and not self.measuring and self._expected * _WORTH < self._current[0]
+        """Whether full batches are worth timing after the size is chosen: on a processor that is a free reading.
+
+        Elsewhere it costs the wait for each batch, which is worth it where batches must be short.
+        """
+        worth = self._expected * _WORTH < self._current[0]
+        return not self.measuring and worth and (self._on_cpu or self._longest < float("inf"))
 
     def record(self, rows: int, seconds: float) -> None:
         """Take a measurement; batches that are not full say nothing about their size."""
@@ -179,9 +184,6 @@ class AutoBatching:
         best_before = max(self._throughput().values(), default=0.0)
         self._times[self._current] = self._seconds[1:]
         self._seconds = []
-        if min(self._times[self._current]) > self._longest:
-            self.shrink(self._current[0])
-            return
         if self._candidates:
             self._current = self._candidates.pop(0)
             return
@@ -190,7 +192,9 @@ class AutoBatching:
         throughput = self._throughput()
         best, layout = max(throughput, key=lambda key: throughput[key])
         larger = 2 * self._current[0]
-        if self._misses < 2 and larger <= self._ceiling:
+        # Twice the rows take no more than twice as long, unless memory is short.
+        quick = 2 * min(self._times[self._current]) <= self._longest
+        if self._misses < 2 and larger <= self._ceiling and quick:
             self._current = (larger, layout)
             return
         # A layout may win only with large batches, so the loser of the first size is tried again with the best one.
@@ -215,16 +219,23 @@ class AutoBatching:
         if self._passed < self._patience or not self.watching:
             return
         now = median(self._recent)
-        if self._expected / _CHANGED <= now <= self._expected * _CHANGED:
+        size, layout = self._current
+        long = size > 1 and size > now * self._longest
+        if self._expected / _CHANGED <= now <= self._expected * _CHANGED and not long:
             return
         self._patience *= 2
-        size, layout = self._current
-        near = [other for other in (size // 2, size, 2 * size) if 1 <= other <= self._ceiling]
+        while size > 1 and size > now * self._longest:
+            size //= 2
+        near = [other for other in (size // 2, size, 2 * size) if 1 <= other <= min(self._ceiling, now * self._longest)]
+        near = near or [1]
         self._times = {(other, layout): [] for other in near}
         self._compare([(other, layout) for other in near])
 
     def _throughput(self) -> dict[Candidate, float]:
         return {key: key[0] / max(min(times), 1e-9) for key, times in self._times.items() if times}
+
+    def _quick(self, candidate: Candidate) -> bool:
+        return min(self._times[candidate]) <= self._longest
 
     def _noise(self) -> float:
         """By what factor times of one size differ."""
@@ -237,6 +248,9 @@ class AutoBatching:
         self._passed = 0
         self._recent.clear()
         if fitting:
+            # Of those that keep nobody waiting; the smallest where none does.
+            least = min(size for size, _ in fitting)
+            fitting = {key: value for key, value in fitting.items() if key[0] == least or self._quick(key)}
             best = max(fitting.values())
             alike = max(_RISE, min(_NOISE, self._noise()))
             self._current = min((key for key in fitting if fitting[key] * alike >= best), key=lambda key: key[0])

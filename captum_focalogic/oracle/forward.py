@@ -138,8 +138,11 @@ class Forward:
     ) -> Tensor:
         args = [self._rows_of(arg, index) for arg in self._additional_args]
         try:
-            with my_turn():
+            with my_turn() as shared:
                 outputs = function(*given, *args)
+                if shared and batch[0].device.type == "cuda":
+                    # Else the next one's batch stands in the device's queue behind this one.
+                    torch.cuda.synchronize(batch[0].device)
         except Exception as error:
             error.add_note(f"{_RAISED}, called by FocaLogic with {_shapes(batch)}")
             raise

@@ -46,7 +46,7 @@ class Turns:
             yield
 
     @contextmanager
-    def _as(self, caller: "_Caller") -> Iterator[None]:
+    def _as(self, caller: "_Caller | None") -> Iterator[None]:
         token = _CALLER.set(caller)
         try:
             yield
@@ -83,11 +83,14 @@ _CALLER: ContextVar[_Caller | None] = ContextVar("caller", default=None)
 
 
 @contextmanager
-def my_turn() -> Iterator[None]:
-    """Wait for this thread's turn, and keep others waiting; at once where no turns are taken."""
+def my_turn() -> Iterator[bool]:
+    """Wait for this thread's turn, and keep others waiting; at once where no turns are taken, or it has its turn.
+
+    Whether others may be waiting.
+    """
     caller = _CALLER.get()
     if caller is None:
-        yield
+        yield False
         return
-    with caller.turns._turn(caller.stopped):
-        yield
+    with caller.turns._turn(caller.stopped), caller.turns._as(None):
+        yield True

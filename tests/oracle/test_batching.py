@@ -284,3 +284,46 @@ class TestBatchingOfACall:
     def test_impossible(self, given: object) -> None:
         with pytest.raises(InputError, match="perturbations_per_eval"):
             batching_for(given, torch.sum, (ONES,), {})
+
+
+def waiting(on_cpu: bool, seconds: Seconds) -> tuple[AutoBatching, Machine]:
+    """Batch sizes where somebody waits, on a machine that they are settled on."""
+    batching, machine = AutoBatching(on_cpu=on_cpu, layouts=True, longest=0.15), Machine(seconds)
+    machine.settle(batching)
+    return batching, machine
+
+
+@pytest.mark.parametrize("on_cpu", [True, False])
+@pytest.mark.parametrize(
+    ("seconds", "chosen"),
+    [
+        (saturating(0.01, 0.03), 4),  # the larger the better, without an end: 0.13 s, and 8 rows take 0.25
+        (saturating(0.0, 0.07), 1),  # 2 rows are as fast as 1
+        (saturating(0.1, 0.001), 1),  # whether 2 rows take 0.2 s is not tried
+        (saturating(0.2, 0.05), 1),  # one is already too long
+        (saturating(0.001, 0.0001), 256),
+    ],
+)
+def test_where_somebody_waits_no_batch_is_tried_that_may_be_too_long(
+    on_cpu: bool, seconds: Seconds, chosen: int
+) -> None:
+    batching, machine = waiting(on_cpu, seconds)
+    assert all(seconds(*batch) <= 0.15 or batch[0] == 1 for batch in machine.tried)
+    assert batching.size == chosen
+
+
+@pytest.mark.parametrize("slower", [1.5, 3, 10, 100])
+def test_where_somebody_waits_batches_that_became_too_long_are_cut(slower: float) -> None:
+    batching, machine = waiting(True, saturating(0.01, 0.006))
+    size = batching.size
+    assert size == 16
+    machine.seconds, machine.tried = saturating(0.01 * slower, 0.006 * slower), []
+    for _ in range(200):
+        machine.tried.append((batching.size, batching.memory_format))
+        batching.record(batching.size, machine.seconds(batching.size, batching.memory_format))
+    long = [batch for batch in machine.tried if machine.seconds(*batch) > 0.15 and batch[0] > 1]
+    # Those until the change was believed, and the three that one size is tried with which it made look short.
+    assert [batch[0] for batch in long[:8]] == [size] * 8
+    assert len(long) <= 8 + 3
+    assert all(batch[0] == 2 for batch in long[8:])
+    assert batching.size == 1 or machine.seconds(batching.size, OWN) <= 0.15

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from captum_focalogic.masked_model import MaskedModel
 from captum_focalogic.oracle import search
-from captum_focalogic.oracle.batching import AutoBatching
 from captum_focalogic.oracle.turns import Turns, my_turn
 from captum_focalogic.search import Exhaustive
 
@@ -99,15 +98,11 @@ def test_threads_take_turns_and_errors_give_the_turn_back() -> None:
     assert len(order) == 102
 
 
-def test_batches_can_be_kept_short() -> None:
-    batching = AutoBatching(on_cpu=True, layouts=False, longest=0.15)
-    while batching.measuring:
-        batching.record(batching.size, 0.01 + 0.03 * batching.size)  # the larger the better, without an end
-    assert batching.size == 4  # 0.13 s; 8 rows take 0.25
-    slow = AutoBatching(on_cpu=True, layouts=True, longest=0.15)
-    while slow.measuring:
-        slow.record(slow.size, 0.2 * slow.size)
-    assert slow.size == 1
+def test_who_has_the_turn_may_take_it_again() -> None:
+    with Turns().urgent(), my_turn() as shared, my_turn() as again:
+        assert (shared, again) == (True, False)
+    with my_turn() as alone:
+        assert not alone
 
 
 def _search(turns: Turns, one: MaskedModel, stopped: threading.Event) -> object:
