@@ -11,6 +11,7 @@ from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import TruncatedWarning, hearing
 from captum_focalogic.focus import Focus
 from captum_focalogic.logic.necessity import necessary_states
+from captum_focalogic.report.words import lack_words
 from captum_focalogic.search import states as st
 from captum_focalogic.search.record import Evaluated
 
@@ -75,6 +76,7 @@ def page_data(focus: Focus, centres: list[tuple[int, int]]) -> PageData:
         "statesTotal": len(focus.final_states),
         "strongest": int(focus.strongest[0]) if len(states) and focus.strongest[0] < len(states) else None,
         "target": focus.target if isinstance(focus.target, int) else None,
+        "lack": lack_words(focus),
         "necessary": _bits(necessary),
         "necessaryCut": cut,
         "answers": {

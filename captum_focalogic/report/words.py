@@ -32,6 +32,8 @@ def summary(focus: Focus) -> str:
     first = states[focus.strongest[0]]
     strongest = f"{_regions(int(first.sum()))} and {percent(float(focus.areas[first].sum()))} of the image"
     if len(states) == 1:
+        if focus.certificate.complete != "yes":
+            return f"One selection of regions was found that carries the decision: {strongest}."
         return f"One selection of regions carries the decision: {strongest}."
     count = f"{len(states):,} selections of regions each carry the decision; the strongest is {strongest}."
     shared = [focus.names.get(int(region)) or str(symbol(int(region))) for region in focus.region_ids[focus.shared]]
@@ -40,6 +42,16 @@ def summary(focus: Focus) -> str:
     if shared:
         return f"{count} All of them keep {listed(shared)}."
     return f"{count} No region is in all of them: each can be done without."
+
+
+def lack_words(focus: Focus) -> str:
+    """Why an answer that names the explained class may not count, under this criterion; empty where it is not known."""
+    criterion = focus.provenance.criterion or ""
+    if criterion.startswith(("top1+", "probability")):
+        return "as too little is left of its probability"
+    if criterion.startswith("over"):
+        return "as too little is left of its lead"
+    return "as it is not far enough ahead" if criterion.startswith("margin") else ""
 
 
 def listed(names: Sequence[str]) -> str:

@@ -306,13 +306,23 @@ def test_answers_beside_the_search_name_their_classes(open_report: OpenReport) -
     assert says(page, "model").startswith("keeps the decision: kite")
 
 
-def test_too_little_of_the_class_is_told(open_report: OpenReport) -> None:
+@pytest.mark.parametrize(
+    ("criterion", "lack"),
+    [
+        ("top1+0.5", ", as too little is left of its probability"),
+        ("over:5", ", as too little is left of its lead"),
+        ("margin:1.5", ", as it is not far enough ahead"),
+        (None, ""),
+    ],
+)
+def test_too_little_of_the_class_is_told(open_report: OpenReport, criterion: str | None, lack: str) -> None:
     focus = answered(focus_by(rule), ~np.eye(len(IDS), dtype=bool)[[1]], [False])
     assert focus.further is not None
     focus = replace(focus, further=replace(focus.further, top=np.array([[4, 5, 8]])))
+    focus = replace(focus, provenance=replace(focus.provenance, criterion=criterion))
     page = open_report(Entry(focus, IMAGE))
     click_region(page, 0)
-    assert says(page, "model").startswith("loses the decision, as too little is left of its probability: kite 0.75")
+    assert says(page, "model").startswith(f"loses the decision{lack}: kite 0.75")
 
 
 def test_red_is_for_what_is_needed(open_report: OpenReport) -> None:

@@ -25,6 +25,12 @@ def test_summaries() -> None:
     assert len(summary(focus_by(moody_rule))) > 20
 
 
+def test_a_single_selection_is_not_said_to_be_the_only_one_where_others_may_exist() -> None:
+    focus = focus_by(lambda kept: kept[0])
+    open_one = replace(focus, certificate=replace(focus.certificate, complete="no"))
+    assert summary(open_one).startswith("One selection of regions was found that carries the decision: 1 region")
+
+
 def test_the_strongest_is_that_of_the_headline() -> None:
     found = replace(focus_by(lambda kept: kept[0] or kept[7]), areas=np.arange(1, 7) / 21)
     said = set()

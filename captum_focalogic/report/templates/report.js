@@ -294,7 +294,7 @@
       if (further) {
         const weak = !further.valid && further.top.length && further.top[0].index === this.data.target;
         const top = further.top.map(({ name, share }) => (share === null ? name : `${name} ${share.toFixed(2)}`));
-        const said = weak ? "loses the decision, as too little is left of its probability" : this.verdictWords(further.valid);
+        const said = weak && this.data.lack ? `loses the decision, ${this.data.lack}` : this.verdictWords(further.valid);
         return { valid: further.valid, words: top.length ? `${said}: ${top.join("; ")}` : said };
       }
       if (place === undefined) {
