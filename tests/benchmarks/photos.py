@@ -239,24 +239,22 @@ def keep(args: argparse.Namespace) -> None:
             print(f"{done.stem} asks something else since it was measured: measure again")
             done.unlink()
             continue
-        searches |= _stored(done.stem, memory, watched)
+        searches[done.stem] = _asked(memory, watched)
         rows.append({"photo": photo, "network": network, "wanted": int(wanted), **row})
     rows.sort(key=lambda row: (row["wanted"], row["network"], row["photo"]))
     with (photo_tables.DATA / "photo_counts.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    np.savez_compressed(photo_tables.DATA / "photo_searches.npz", **searches)
+    photo_tables.store_searches(searches)
 
 
-def _stored(name: str, memory: Memory, watched: oracles.Watched) -> dict[str, np.ndarray]:
+def _asked(memory: Memory, watched: oracles.Watched) -> tuple[np.ndarray, ...]:
     """What a search asked, and heard."""
     entries = np.array(list(watched.valid), dtype=np.uint64)
     places = np.arange(len(memory.areas), dtype=np.uint64)
     states = ((entries[:, None] >> places) & np.uint64(1)).astype(bool)
-    valid, score = memory(states)
-    found = {"states": np.packbits(states, axis=1), "valid": np.packbits(valid), "score": score, "areas": memory.areas}
-    return {f"{name}/{part}": values for part, values in found.items()}
+    return states, *memory(states), memory.areas
 
 
 def main() -> None:
