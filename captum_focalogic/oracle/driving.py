@@ -70,6 +70,7 @@ def search(
     max_evaluations: int | Sequence[int | None] | None = None,
     time_limit: float | None = None,
     on_judged: Callable[[int], object] = lambda _: None,
+    on_finished: Callable[[int], object] = lambda _: None,
 ) -> list[SearchResult]:
     """Search all models at once.
 
@@ -84,8 +85,10 @@ def search(
         sequence; the second for all.
     on_judged : callable
         Told how many states were asked.
+    on_finished : callable
+        Told the place of each model whose search has ended.
     """
-    runs = []
+    runs: list[Run] = []
     each = max_evaluations if isinstance(max_evaluations, Sequence) else [max_evaluations] * len(models)
     for model, budget in zip(models, each, strict=True):
         valid, score = model.memory.verdicts(model.key, st.full(model.num_regions))
@@ -99,6 +102,14 @@ def search(
                 start=(bool(valid[0]), float(score[0])),
             )
         )
-    on_judged(len(models))
-    drive(list(zip(models, runs, strict=True)), on_judged)
+    searching = set(range(len(runs)))
+
+    def judged(count: int) -> None:
+        on_judged(count)
+        for place in [place for place in searching if runs[place].finished]:
+            searching.remove(place)
+            on_finished(place)
+
+    judged(len(models))
+    drive(list(zip(models, runs, strict=True)), judged)
     return [run.result() for run in runs]

@@ -7,15 +7,16 @@ import struct
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
 import torch
 
-from captum_focalogic.errors import DeadProcessError, InputError, MissingExtraError
+from captum_focalogic.errors import DeadProcessError, FocaLogicWarning, InputError, MissingExtraError, warn
 from captum_focalogic.study.engines import Local, pack_error
-from captum_focalogic.study.explainer import OnJudged
+from captum_focalogic.study.explainer import OnEnded, OnJudged
 from captum_focalogic.study.rows import Row, error_text
 from captum_focalogic.study.settings import Group, StudySettings
 
@@ -49,8 +50,9 @@ class Subprocess:
         groups: Sequence[Group],
         on_judged: OnJudged,
         begin: Callable[[Group], object] = lambda _: None,
+        on_ended: OnEnded = lambda _: None,
     ) -> Iterator[list[Row]]:
-        """See :meth:`Engine.run`; ``begin`` is told of each group before anything of it is read.
+        """See :meth:`Engine.run`; ``begin`` is told of each group before anything of it is read, the last of images.
 
         Raises
         ------
@@ -68,7 +70,7 @@ class Subprocess:
             assert process.stdin is not None
             assert process.stdout is not None
             try:
-                yield from _rows(process.stdin, process.stdout, work, groups, on_judged, begin)
+                yield from _rows(process.stdin, process.stdout, work, groups, on_judged, begin, on_ended)
             except EOFError:
                 code = process.wait()
                 how = f"by {signal.Signals(-code).name}" if code < 0 else f"with {code}"
@@ -103,6 +105,7 @@ def _rows(
     groups: Sequence[Group],
     on_judged: OnJudged,
     begin: Callable[[Group], object],
+    on_ended: OnEnded,
 ) -> Iterator[list[Row]]:
     """What the other process says, acted upon; EOFError where it says nothing any more."""
     try:
@@ -117,6 +120,10 @@ def _rows(
             begin(next(begun))
         elif kind == "judged":
             on_judged(said)
+        elif kind == "ended":
+            on_ended(said)
+        elif kind == "warned":
+            warn(said)
         elif kind == "rows":
             yield said
         elif kind == "unsent":
@@ -147,8 +154,21 @@ def main() -> None:
     os.dup2(2, 1)
     asks = os.fdopen(os.dup(0), "rb")
 
+    turn = threading.Lock()
+
     def say(kind: str, what: Any = None) -> None:
-        _send(answers, pickle.dumps((kind, what)))
+        with turn:
+            _send(answers, pickle.dumps((kind, what)))
+
+    shown = warnings.showwarning
+
+    def tell(message: Warning | str, category: type[Warning], *where: Any, **how: Any) -> None:
+        if category is FocaLogicWarning:
+            say("warned", str(message))
+        else:
+            shown(message, category, *where, **how)
+
+    warnings.showwarning = tell
 
     torch.set_num_threads(pickle.loads(_received(asks)))
     work = _received(asks)
@@ -159,7 +179,13 @@ def main() -> None:
         say("unsent", _unsent(error))
         return
     try:
-        for rows in engine.run(settings, groups, lambda count: say("judged", count), lambda _: say("begin")):
+        for rows in engine.run(
+            settings,
+            groups,
+            lambda count: say("judged", count),
+            lambda _: say("begin"),
+            lambda name: say("ended", name),
+        ):
             say("rows", rows)
     except Exception as error:
         import cloudpickle

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import torch
 
 import captum_focalogic
-from captum_focalogic.errors import DeadProcessError, InputError, MissingExtraError
-from captum_focalogic.study.explainer import Explainer, OnJudged, Prepared
+from captum_focalogic.errors import DeadProcessError, InputError, MissingExtraError, warn
+from captum_focalogic.study.explainer import Explainer, OnEnded, OnJudged, Prepared, check_labels
 from captum_focalogic.study.rows import Row, arrow, as_table, error_row, error_text
 from captum_focalogic.study.settings import Group, StudySettings
 
@@ -56,15 +56,16 @@ class Local:
         groups: Sequence[Group],
         on_judged: OnJudged,
         begin: Callable[[Group], object] = lambda _: None,
+        on_ended: OnEnded = lambda _: None,
     ) -> Iterator[list[Row]]:
-        """See :meth:`Engine.run`; ``begin`` is told of each group before anything of it is read."""
+        """See :meth:`Engine.run`; ``begin`` is told of each group before anything of it is read, the last of images."""
         explainer = Explainer(settings)
         for number, prepared in enumerate(self._prepared(explainer, groups, begin)):
+            if not number and (doubt := explainer.check_first(prepared)):
+                warn(doubt)
+            rows = explainer.rows(prepared, on_judged, on_ended)
             if not number:
-                explainer.check_first(prepared)
-            rows = explainer.rows(prepared, on_judged)
-            if not number:
-                explainer.check_labels([item for group in groups for _, item in group])
+                check_labels(explainer.classes, [item for group in groups for _, item in group])
             yield rows
 
     def _prepared(
@@ -127,7 +128,8 @@ class RayEngine:
         """See :meth:`Engine.run`.
 
         A worker that dies is replaced, and each image of its group is explained again, alone: a row does not depend on
-        who made it. An image with which a worker dies alone costs a row with the error.
+        who made it. An image with which a worker dies alone costs a row with the error. Rows are held back until the
+        first group's images have been held against what belongs to them, and their classes against the model's.
         """
         ray = _ray()
         own = not ray.is_initialized()
@@ -135,11 +137,17 @@ class RayEngine:
             start_ray(max(os.cpu_count() or 1, self.workers * self.cpus), self.address)
         try:
             lost: list[Group] = []
+            held: list[list[Row]] = []
+            checked = False
             for group, rows in self._explained(settings, groups):
                 if rows is None:
                     lost.append(group)
                 else:
-                    yield _counted(rows, on_judged)
+                    held.append(_counted(rows, on_judged))
+                checked = checked or group is groups[0]
+                if checked:
+                    yield from held
+                    held.clear()
             alone = [[pair] for group in lost for pair in group]
             for group, rows in self._explained(settings, alone):
                 ((index, item),) = group
@@ -158,17 +166,22 @@ class RayEngine:
         while waiting or busy:
             while waiting and workers:
                 worker, group = workers.popleft(), waiting.popleft()
-                busy[worker.rows.remote(ray.cloudpickle.dumps(group))] = (worker, group)
+                first = group is groups[0]
+                busy[worker.rows.remote(ray.cloudpickle.dumps(group), first)] = (worker, group)
             (done,), _ = ray.wait(list(busy))
             worker, group = busy.pop(done)
             try:
-                packed, broken = ray.get(done)
+                packed, broken, doubt, classes = ray.get(done)
             except (ray.exceptions.RayActorError, ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
                 workers.append(make.remote(shared, self.cpus))
                 yield group, None
                 continue
             if broken:
                 raise ray.cloudpickle.loads(broken)
+            if doubt:
+                warn(doubt)
+            if group is groups[0]:
+                check_labels(classes, [item for each in groups for _, item in each])
             workers.append(worker)
             yield group, pa.ipc.open_stream(packed).read_all().to_pylist()
 
@@ -206,21 +219,26 @@ class _Worker:
         self._settings = settings
         self._explainer: Explainer | None = None
 
-    def rows(self, packed: bytes) -> tuple[bytes, bytes]:
-        """Rows of a group, as an Arrow stream; or the error that ended it."""
+    def rows(self, packed: bytes, first: bool) -> tuple[bytes, bytes, str | None, int | None]:
+        """Rows of a group, as an Arrow stream, or the error that ended it; a warning, and how many classes there are.
+
+        What belongs to the images of the first group is checked before the model is asked about them.
+        """
         pa = arrow()
         try:
             # Made here, since a worker whose making fails could not be told from one that died.
             explainer = self._explainer = self._explainer or Explainer(_ray().cloudpickle.loads(self._settings))
-            rows = explainer.group(_ray().cloudpickle.loads(packed))
+            prepared = [explainer.prepare(index, item) for index, item in _ray().cloudpickle.loads(packed)]
+            doubt = explainer.check_first(prepared) if first else None
+            rows = explainer.rows(prepared)
         except Exception as error:
             # Ray would wrap it in an error of its own, whose text is a stack of tracebacks.
-            return b"", pack_error(error, _ray().cloudpickle)
+            return b"", pack_error(error, _ray().cloudpickle), None, None
         table = as_table(rows)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
-        return bytes(sink.getvalue()), b""
+        return bytes(sink.getvalue()), b"", doubt, explainer.classes
 
 
 def pack_error(error: Exception, pickle: Any) -> bytes:

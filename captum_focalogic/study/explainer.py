@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from captum_focalogic.arrays import Labels
 from captum_focalogic.classifier import Classifier
-from captum_focalogic.errors import BrokenModelError, InputError, warn
+from captum_focalogic.errors import BrokenModelError, InputError
 from captum_focalogic.focus import Focus
 from captum_focalogic.ground_truth import GroundTruth, MatchedRegions, as_ground_truth, match_regions
 from captum_focalogic.masked_model import MaskedModel
@@ -27,9 +27,10 @@ from captum_focalogic.segmenters import ForwardPass, Grid, LabelMapFile, Segment
 from captum_focalogic.study.items import Item, Sample
 from captum_focalogic.study.probes import answers_to
 from captum_focalogic.study.rows import Row, error_row, row_of
-from captum_focalogic.study.settings import Group, StudySettings, setting_text
+from captum_focalogic.study.settings import StudySettings, setting_text
 
 OnJudged = Callable[[int], object]
+OnEnded = Callable[[str], object]
 
 _REENTRANT = (Grid, LabelMapFile, Slic)
 """Segmenters that several threads may call at once."""
@@ -161,8 +162,13 @@ class Explainer:
             return {**error_row(index, item.id, label, error), "load_seconds": time.perf_counter() - start}
         return Prepared(index, item.id, label, image, label_map, lost, truth, matched, time.perf_counter() - start)
 
-    def check_first(self, prepared: Sequence[Prepared | Row]) -> None:
+    def check_first(self, prepared: Sequence[Prepared | Row]) -> str | None:
         """Tell of what fits none of the first images before anything is asked about them.
+
+        Returns
+        -------
+        str or None
+            What is to be warned of, in the process that somebody watches.
 
         Raises
         ------
@@ -172,49 +178,42 @@ class Explainer:
         ready = [image for image in prepared if isinstance(image, Prepared)]
         number = len(prepared)
         if number < _FEW:
-            return
+            return None
         misfits = [self._misfits.get(row["index"]) for row in prepared if not isinstance(row, Prepared)]
         if not ready and misfits[0] is not None and all(misfits):
             raise InputError(
                 f"nothing was asked yet: each of the first {number} images was read, but what belongs to it does not "
                 f"fit: {misfits[0]}"
             ) from misfits[0]
-        if ready and callable(self.settings.truth):
-            self._warn_of_truth(ready)
+        return self._doubt_of_truth(ready) if ready and callable(self.settings.truth) else None
 
-    def _warn_of_truth(self, first: Sequence[Prepared]) -> None:
+    def _doubt_of_truth(self, first: Sequence[Prepared]) -> str | None:
         truths = [image.matched for image in first if image.matched is not None]
         if not truths:
-            warn(
+            return (
                 f"none of the first {len(first)} images has ground truth by {setting_text(self.settings.truth)}, as "
                 f"{first[0].id!r} has none: without it there is no precision and no recall"
             )
-        elif not any(matched.regions.any() for matched in truths):
-            warn(
+        if not any(matched.regions.any() for matched in truths):
+            return (
                 f"in the first {len(first)} images no region matches the ground truth by {self.settings.match}, so "
                 "that there is no recall; cut finer regions, or match by coverage:0.5"
             )
+        return None
 
-    def check_labels(self, items: Sequence[Item]) -> None:
-        """Tell of classes that the model does not have, as soon as it has answered once.
+    @property
+    def classes(self) -> int | None:
+        """How many the model has; None before it has answered, and for one that gives no scores of classes."""
+        known = self._first is not None and self._first.dim() == 2 and self._first.shape[1] > 1
+        return self._first.shape[1] if self._first is not None and known else None
 
-        Raises
-        ------
-        InputError
-            If an image's class has a number beyond the model's.
-        """
-        if self._first is None or self._first.dim() != 2 or self._first.shape[1] < 2:
-            return
-        classes = self._first.shape[1]
-        beyond = [item for item in items if item.label is not None and item.label >= classes]
-        if beyond:
-            raise InputError(
-                f"the model has {classes} classes, 0 to {classes - 1}, but {len(beyond)} image(s) are of others, as "
-                f"{beyond[0].id!r} is of class {beyond[0].label}; number the data's classes as the model does"
-            )
-
-    def rows(self, prepared: Sequence[Prepared | Row], on_judged: OnJudged = lambda _: None) -> list[Row]:
-        """Explain a group of images.
+    def rows(
+        self,
+        prepared: Sequence[Prepared | Row],
+        on_judged: OnJudged = lambda _: None,
+        on_ended: OnEnded = lambda _: None,
+    ) -> list[Row]:
+        """Explain a group of images; tells how many states were judged, and the id of each image that is done.
 
         Raises
         ------
@@ -228,7 +227,7 @@ class Explainer:
             by_size.setdefault(tuple(image.image.shape), []).append(image)
         failures: list[Exception] = []
         for images in by_size.values():
-            rows.extend(self._explain(images, on_judged, failures))
+            rows.extend(self._explain(images, failures, on_judged, on_ended))
         if len(failures) >= _HOPELESS and len(failures) == len(ready):
             raise BrokenModelError(
                 f"the model failed on each of {len(failures)} images, so it is the model that is broken: "
@@ -236,13 +235,9 @@ class Explainer:
             ) from failures[0]
         return sorted(rows, key=lambda row: int(row["index"]))
 
-    def group(self, group: Group) -> list[Row]:
-        """Prepare and explain a group."""
-        return self.rows([self.prepare(index, item) for index, item in group])
-
     def focus(self, image: Prepared) -> Focus:
         """The explanation of one image, with everything that a row leaves out."""
-        return self._ask([image], lambda _: None)[0]
+        return self._ask([image])[0]
 
     def cut(self, image: Tensor, segmenter: Segmenter) -> Labels:
         """An image, as the model sees it, in regions. Safe to call from several threads."""
@@ -267,16 +262,18 @@ class Explainer:
         truth = found if isinstance(found, GroundTruth) else as_ground_truth(np.asarray(found) != 0)
         return fit_truth(truth, sample.image, image, self.model) if len(truth) else None
 
-    def _explain(self, images: list[Prepared], on_judged: OnJudged, failures: list[Exception]) -> list[Row]:
+    def _explain(
+        self, images: list[Prepared], failures: list[Exception], on_judged: OnJudged, on_ended: OnEnded
+    ) -> list[Row]:
         """Rows of images of one size; of those that the model fails on, the errors."""
         start = time.perf_counter()
         try:
-            asked = self._ask(images, on_judged)
+            asked = self._ask(images, on_judged, on_ended)
         except (MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
             if len(images) > 1:
-                return [row for image in images for row in self._explain([image], on_judged, failures)]
+                return [row for image in images for row in self._explain([image], failures, on_judged, on_ended)]
             failures.append(error)
             (image,) = images
             row = error_row(image.index, image.id, image.label, error)
@@ -321,7 +318,9 @@ class Explainer:
                 self._takes_channels_last = False
         return inputs.to(memory_format=torch.channels_last) if self._takes_channels_last else inputs
 
-    def _ask(self, images: list[Prepared], on_judged: OnJudged) -> list[Focus]:
+    def _ask(
+        self, images: list[Prepared], on_judged: OnJudged = lambda _: None, on_ended: OnEnded = lambda _: None
+    ) -> list[Focus]:
         settings = self.settings
         inputs = self._laid_out(torch.stack([image.image for image in images]).to(settings.device))
         masks = torch.stack([torch.from_numpy(image.label_map) for image in images])[:, None].to(settings.device)
@@ -345,11 +344,28 @@ class Explainer:
             lambda count, most: strategy_for(settings.search, settings.reading, count, most),
             settings.max_evaluations,
             on_judged=on_judged,
+            on_finished=lambda place: on_ended(images[place].id),
         )
         if any(result.certificate.stopped == "interrupted" for result in results):
             raise KeyboardInterrupt
         focuses = [model.focus(result, settings.reading) for model, result in zip(models, results, strict=True)]
         return [model.with_image(focus) for model, focus in zip(models, focuses, strict=True)]
+
+
+def check_labels(classes: int | None, items: Sequence[Item]) -> None:
+    """Tell of classes that the model does not have, as soon as it has answered once.
+
+    Raises
+    ------
+    InputError
+        If an image's class has a number beyond the model's.
+    """
+    beyond = [item for item in items if classes is not None and item.label is not None and item.label >= classes]
+    if classes is not None and beyond:
+        raise InputError(
+            f"the model has {classes} classes, 0 to {classes - 1}, but {len(beyond)} image(s) are of others, as "
+            f"{beyond[0].id!r} is of class {beyond[0].label}; number the data's classes as the model does"
+        )
 
 
 _FEW = 4

@@ -1,13 +1,10 @@
 """Run a study: explain every image of a data set, and keep the rows."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
-from tqdm import tqdm
 
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.errors import DeadProcessError, InputError, MissingExtraError, OtherModelError, StudyError
@@ -18,9 +15,9 @@ from captum_focalogic.session import place_of
 from captum_focalogic.study.child import Subprocess, UnsentError
 from captum_focalogic.study.data import data_from_text
 from captum_focalogic.study.engines import Engine, Local, died
-from captum_focalogic.study.explainer import OnJudged
 from captum_focalogic.study.items import Item, ModelFactory, check_items
 from captum_focalogic.study.probes import check_answers
+from captum_focalogic.study.progress import Progress
 from captum_focalogic.study.rows import Row, error_row
 from captum_focalogic.study.settings import Group, StudySettings, model_factory, segmenter_from_text, truth_from_text
 from captum_focalogic.study.store import HOPELESS, Store, open_store, read_rows
@@ -175,11 +172,12 @@ def _work(
             store.add(error_row(index, items[index].id, items[index].label, died()) for index in _hopeless(store))
             store.flush()
             try:
-                for rows in _explained(settings, settings.groups(items, store.done), store, engine, progress.judged):
+                for rows in _explained(settings, settings.groups(items, store.done), store, engine, progress):
                     check_answers(known, rows)
                     before = len(store.done)
                     store.add({**row, "content": items[row["index"]].content()} for row in rows)
-                    progress.finished(len(store.done) - before, sum(row.get("error") is not None for row in rows))
+                    failed = sum(row.get("error") is not None for row in rows)
+                    progress.finished(len(store.done) - before, failed, rows[-1]["id"])
                     deaths = 0
                 return
             except DeadProcessError as error:
@@ -197,16 +195,16 @@ def _hopeless(store: Store) -> list[int]:
 
 
 def _explained(
-    settings: StudySettings, groups: list[Group], store: Store, engine: Engine | None, on_judged: OnJudged
+    settings: StudySettings, groups: list[Group], store: Store, engine: Engine | None, progress: Progress
 ) -> Iterator[list[Row]]:
     """Rows of groups. What was under way when a process died comes last, by itself: its group, then each image."""
     if engine is not None and not isinstance(engine, Local | Subprocess):
-        yield from engine.run(settings, groups, on_judged)
+        yield from engine.run(settings, groups, progress.judged)
         return
     suspected = [group for group in groups if any(index in store.deaths for index, _ in group)]
     calm = [group for group in groups if group not in suspected]
     if calm:
-        yield from (engine or Local()).run(settings, calm, on_judged, store.begin)
+        yield from (engine or Local()).run(settings, calm, progress.judged, store.begin, progress.ended)
     apart: list[Group] = []
     for group in suspected:
         alone = any(store.deaths.get(index, 0) >= HOPELESS - 1 for index, _ in group)
@@ -216,12 +214,12 @@ def _explained(
         return
     if not isinstance(engine, Local):
         try:
-            yield from Subprocess(loaders=0).run(settings, apart, on_judged, store.begin)
+            yield from Subprocess(loaders=0).run(settings, apart, progress.judged, store.begin, progress.ended)
             return
         except (UnsentError, MissingExtraError):
             if engine is not None:
                 raise
-    yield from Local(loaders=0).run(settings, apart, on_judged, store.begin)
+    yield from Local(loaders=0).run(settings, apart, progress.judged, store.begin, progress.ended)
 
 
 def _check_truth(source: GroundTruthSource | bool, items: Sequence[Item]) -> None:
@@ -253,46 +251,3 @@ def _check_content(items: Sequence[Item], store: Store, redo: bool) -> None:
             "ones back, choose another folder, or explain these anew with redo_changed (--redo-changed)"
         )
     store.forget(set(changed))
-
-
-class Progress:
-    """A bar with images a second, evaluations a second and the time that is left.
-
-    Parameters
-    ----------
-    total, done : int
-        Images of the study, and those finished by earlier runs.
-    shown : bool or str
-        Whether to show anything; a text is what the bar begins with.
-    """
-
-    def __init__(self, total: int, done: int, shown: bool | str) -> None:
-        self.evaluations = 0
-        self.errors = 0
-        self._start = time.monotonic()
-        # rate and time left are about this run: smoothing=0 averages over it, since groups come in bursts
-        title = shown if isinstance(shown, str) else "study"
-        self._bar = tqdm(total=total, initial=done, unit="image", desc=title, smoothing=0, disable=not shown)
-
-    def judged(self, count: int) -> None:
-        """So many more states were evaluated."""
-        self.evaluations += count
-        seconds = max(time.monotonic() - self._start, 1e-9)
-        self._bar.set_postfix_str(f"{self.evaluations / seconds:,.0f} evaluations/s{self._told()}", refresh=False)
-        self._bar.update(0)
-
-    def finished(self, images: int, errors: int) -> None:
-        """So many more images have their rows, some of them for errors."""
-        self.errors += errors
-        self._bar.update(images)
-
-    def _told(self) -> str:
-        return f", {self.errors} error(s)" if self.errors else ""
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.close()

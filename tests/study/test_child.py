@@ -16,7 +16,7 @@ from makers import start_python
 from studies import GRID, patch_items, patches
 from tiny_models import Brightest
 
-from captum_focalogic.errors import BrokenModelError, StudyError
+from captum_focalogic.errors import BrokenModelError, FocaLogicWarning, StudyError
 from captum_focalogic.study import Local, Subprocess, read_rows, run_study, same_rows
 from captum_focalogic.study.child import UnsentError
 
@@ -148,3 +148,20 @@ def test_an_interrupt_here_ends_the_other_process(tmp_path: Path) -> None:
     assert not any(Path(f"/proc/{pid}").exists() for pid in others)
     assert 0 < len(read_rows(tmp_path / "run")) < 16
     assert same_rows(study(tmp_path / "run", noting, Local()), study(tmp_path / "whole", Brightest()))
+
+
+def test_warnings_and_images_are_told_in_the_process_that_somebody_watches(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.warns(FocaLogicWarning, match="none of the first 4 images has ground truth"):
+        run_study(
+            patch_items(8),
+            Brightest(),
+            GRID,
+            lambda *_: None,
+            tmp_path,
+            group=4,
+            engine=Subprocess(),
+            show_progress=True,
+        )
+    assert "study: 8 of 8, patch-7: 0 s left" in capsys.readouterr().err

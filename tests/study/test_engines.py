@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,8 +18,8 @@ from tiny_models import Brightest  # noqa: E402
 
 from captum_focalogic.classifier import Classifier  # noqa: E402
 from captum_focalogic.demo import load_model  # noqa: E402
-from captum_focalogic.errors import BrokenModelError, InputError  # noqa: E402
-from captum_focalogic.study import ModelFactory, RayEngine, read_rows, run_study, same_rows, scenes  # noqa: E402
+from captum_focalogic.errors import BrokenModelError, FocaLogicWarning, InputError  # noqa: E402
+from captum_focalogic.study import Item, ModelFactory, RayEngine, read_rows, run_study, same_rows, scenes  # noqa: E402
 from captum_focalogic.study.engines import start_ray  # noqa: E402
 
 
@@ -129,3 +130,40 @@ def test_a_model_that_cannot_be_made_in_a_worker_ends_the_study_and_costs_no_row
 def test_numbers_that_cannot_be(change: dict[str, int]) -> None:
     with pytest.raises(InputError, match="at least 1 worker"):
         RayEngine(**change)  # type: ignore[arg-type]
+
+
+def masks_of_another_size(image: torch.Tensor, label: str, name: str) -> np.ndarray:
+    return np.ones((3, 5), dtype=np.bool_)
+
+
+class Noted(Brightest):
+    """Leaves a file where it is asked anything."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.path.touch()
+        return super().forward(images)
+
+
+def test_what_fits_no_image_stops_a_study_before_its_first_row_here_too(tmp_path: Path) -> None:
+    noted = ModelFactory(lambda: Classifier(Noted(tmp_path / "asked")), "noted")
+    how: dict[str, Any] = {"out": tmp_path / "run", "group": 4, "engine": RayEngine(workers=1)}
+    with pytest.raises(InputError, match=r"nothing was asked yet: each of the first 4 images.*the mask is 5x3 pixels"):
+        run_study(patch_items(8), noted, GRID, masks_of_another_size, **how)
+    assert not (tmp_path / "asked").exists()
+    assert len(read_rows(tmp_path / "run")) == 0
+
+
+def test_truth_that_is_not_there_is_told_here_too(tmp_path: Path) -> None:
+    with pytest.warns(FocaLogicWarning, match="none of the first 4 images has ground truth"):
+        run_study(patch_items(8), Brightest(), GRID, lambda *_: None, tmp_path, group=4, engine=RayEngine(workers=2))
+
+
+def test_classes_that_the_model_does_not_have_stop_a_study_before_its_first_row_here_too(tmp_path: Path) -> None:
+    items = [Item(f"patch-{number}", patch_items(12)[number].read, number) for number in range(12)]
+    with pytest.raises(InputError, match=r"the model has 3 classes, 0 to 2, but 9 image.*'patch-3' is of class 3"):
+        run_study(items, Brightest(), GRID, out=tmp_path, group=4, engine=RayEngine(workers=2))
+    assert len(read_rows(tmp_path)) == 0
