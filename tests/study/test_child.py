@@ -153,15 +153,7 @@ def test_an_interrupt_here_ends_the_other_process(tmp_path: Path) -> None:
 def test_warnings_and_images_are_told_in_the_process_that_somebody_watches(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    how: dict[str, Any] = {"group": 4, "engine": Subprocess(), "show_progress": True}
     with pytest.warns(FocaLogicWarning, match="none of the first 4 images has ground truth"):
-        run_study(
-            patch_items(8),
-            Brightest(),
-            GRID,
-            lambda *_: None,
-            tmp_path,
-            group=4,
-            engine=Subprocess(),
-            show_progress=True,
-        )
+        run_study(patch_items(8), Brightest(), GRID, lambda *_: None, tmp_path, **how)
     assert "study: 8 of 8, patch-7: 0 s left" in capsys.readouterr().err
