@@ -69,6 +69,9 @@ class Canvas:
 
     def covers(self, region_ids: Ints) -> Bools:
         """Pixels of these regions."""
+        if len(region_ids) == 1:
+            one: Bools = self.labels == region_ids[0]
+            return one
         return np.isin(self.labels, region_ids)
 
     def dim(self, where: Bools) -> None:
@@ -88,6 +91,10 @@ class Canvas:
     def tint(self, where: Bools, colour: Colour, strength: float) -> None:
         """Mix a colour in."""
         self._pixels[where] = (1 - strength) * self._pixels[where] + strength * np.array(colour, dtype=np.float32)
+
+    def wash(self, colours: NDArray[np.float32], strength: float) -> None:
+        """Mix a colour of its own into every pixel, (H, W, 3)."""
+        self._pixels = (1 - strength) * self._pixels + strength * colours
 
     def hatch(self, where: Bools, colour: Colour) -> None:
         """Diagonal stripes."""
