@@ -8,6 +8,7 @@ Gifford 2021), so that from the first level on a set counts as enough only where
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -22,19 +23,22 @@ from captum_focalogic.masked_model import MaskedModel
 from captum_focalogic.oracle import Asker, drive, listed
 from captum_focalogic.parts import refine
 from captum_focalogic.regions import MIN_AREA
-from captum_focalogic.search import Anytime, Run, Strategy
+from captum_focalogic.search import Run
 from captum_focalogic.search import states as st
 from captum_focalogic.search.agreement import Agreement
 from captum_focalogic.search.critical import Inquiry
 from captum_focalogic.search.descent import Descent
-from captum_focalogic.search.run import SearchResult
+from captum_focalogic.search.run import SearchResult, Verdicts
 from captum_focalogic.segmenters import pixels_of
 
 PARTS = 8
 """Parts that a region is cut into, at most."""
 
-SET_PARTS = 40
-"""Parts that the strongest set is cut into, about: where it has many regions, its larger ones are cut, and coarser."""
+SET_PARTS = 18
+"""Parts that the strongest set is cut into, about: where it has many regions, its larger ones are cut, and coarser.
+
+Few, as a level costs some three evaluations a part; twice as many from there on where a level could not shrink the set.
+"""
 
 LEAST_PART = MIN_AREA
 """Share of the image below which no part is made: what no region falls below either, seven pixels square of 224."""
@@ -42,27 +46,24 @@ LEAST_PART = MIN_AREA
 ALTERNATIVES = 3
 """Sets that are zoomed into, at most, so that an OR between them survives ..."""
 
-ALTERNATIVES_UNTIL = 300
-"""... as long as no more evaluations than this were made; after that the strongest goes on alone."""
+ALTERNATIVES_UNTIL = 0.25
+"""... as long as no more than this share of the budget was spent; after that the strongest goes on alone."""
 
 MAX_LEVELS = 8
 
 MOST = 1_500
 """Evaluations of a zoom in all, the coarse search among them, whatever the budget."""
 
-COARSE = 0.3
+COARSE = 0.2
 """Share of the budget that the search among the coarse regions may take, and no more than this ..."""
 
-COARSE_MOST = 160
+COARSE_MOST = 120
 """... of evaluations: what is cut again need not be proved to be the smallest."""
 
 _SHRINKS = 0.99
 """A level whose strongest set has more than this share of the area before has not shrunk it, and is none ..."""
 
-_FALLEN_MOST = 250
-"""Questions, known answers among them, of the search for coarse regions that hold where the strongest sets fall."""
-
-_STALLED = 1
+_STALLED = 2
 """... and after more than so many of them in a row the zoom ends."""
 
 
@@ -104,6 +105,7 @@ class _Example:
     coarse_holds: tuple[bool, ...] = ()
     stopped: ZoomStop | None = None
     stalled: int = 0
+    set_parts: int = SET_PARTS
     parents: dict[int, int] = field(default_factory=dict)
     answer: MaskedModel | None = None
 
@@ -215,21 +217,18 @@ class _Levels:
         self._examples, self._deadline, self._on_judged = examples, deadline, on_judged
 
     def go(self, levels: int) -> None:
-        self._judge_coarse(1 + levels)
-        for level in range(levels):
-            active = [example for example in self._examples if example.stopped is None]
+        self._judge_coarse()
+        while active := [each for each in self._examples if each.stopped is None and len(each.levels) < levels]:
             if self._deadline is not None and time.monotonic() > self._deadline:
                 for example in active:
                     example.stopped = "time_limit"
             cut = [example for example in active if example.stopped is None and self._cut(example)]
-            ways = [Descent(tuple(tuple(np.flatnonzero(s).tolist()) for s in example.starts)) for example in cut]
-            rooms = [example.left // (levels - level) for example in cut]
-            for example, result in zip(cut, self._search(cut, ways, rooms), strict=True):
+            for example, result in self._descend(cut):
                 self._take(example, result)
         for example in self._examples:
             example.stopped = example.stopped or "levels"
 
-    def _judge_coarse(self, levels: int) -> None:
+    def _judge_coarse(self) -> None:
         """Which coarse sets hold under the second removal; where none does, a larger one that does is looked for."""
         inquiries = [Inquiry(listed(st.pack(example.starts))) for example in self._examples]
         self._drive([(example.second, inquiry) for example, inquiry in zip(self._examples, inquiries, strict=True)])
@@ -242,8 +241,7 @@ class _Levels:
         fallen = [example for example in self._examples if example.stopped is None and not len(example.starts)]
         for example in fallen:
             example.starts = np.ones((1, example.model.num_regions), dtype=np.bool_)
-        rooms = [min(_FALLEN_MOST, 2 * example.left // levels) for example in fallen]
-        for example, result in zip(fallen, self._search(fallen, [Anytime()] * len(fallen), rooms), strict=True):
+        for example, result in self._descend(fallen):
             self._take_coarse(example, result)
 
     def _take_coarse(self, example: _Example, result: SearchResult) -> None:
@@ -256,11 +254,11 @@ class _Levels:
 
     def _cut(self, example: _Example) -> bool:
         """Cut what the sets keep, where it is large enough; whether there was any such region."""
-        if example.asked > ALTERNATIVES_UNTIL:
+        if example.asked > ALTERNATIVES_UNTIL * example.budget:
             example.starts = example.starts[:1]
         model, kept = example.model, example.starts.any(axis=0)
         strongest = model.areas[example.starts[0]]
-        least = max(LEAST_PART, min(float(strongest.sum()) / SET_PARTS, float(strongest.max(initial=0)) / 2))
+        least = max(LEAST_PART, min(float(strongest.sum()) / example.set_parts, float(strongest.max(initial=0)) / 2))
         counts = {
             region: min(PARTS, int(area / least))
             for region, area in zip(model.region_ids[kept].tolist(), model.areas[kept].tolist(), strict=True)
@@ -281,21 +279,46 @@ class _Levels:
         example.starts = example.starts[:, np.searchsorted(model.region_ids, coarse)]
         return True
 
-    def _search(self, examples: list[_Example], ways: Sequence[Strategy], rooms: Sequence[int]) -> list[SearchResult]:
-        """Search each under both removals, with so many questions at most."""
+    def _descend(self, examples: list[_Example]) -> list[tuple[_Example, SearchResult]]:
+        """From the sets of each down, under both removals; none of those that an interrupt stopped before."""
+        rankings = self._rankings(examples)
+        going = [(example, ranking) for example, ranking in rankings if example.stopped is None]
         agreements = []
-        for example, way, room in zip(examples, ways, rooms, strict=True):
+        for example, ranking in going:
             model = example.model
             valid, score = model.memory.verdicts(model.key, st.full(model.num_regions))
-            start = (bool(valid[0]), float(score[0]))
-            run = Run(way, model.num_regions, areas=model.areas, start=start)
-            agreements.append(Agreement(run, max(0, room)))
+            way = Descent(tuple(tuple(np.flatnonzero(state).tolist()) for state in example.starts), ranking)
+            run = Run(way, model.num_regions, areas=model.areas, start=(bool(valid[0]), float(score[0])))
+            agreements.append(Agreement(run, max(0, example.left)))
         while any(not agreement.run.finished for agreement in agreements):
             pairs: list[tuple[MaskedModel, Asker]] = []
-            for example, agreement in zip(examples, agreements, strict=True):
+            for (example, _), agreement in zip(going, agreements, strict=True):
                 pairs += [(example.model, agreement.first), (example.second, agreement.second)]
             self._drive(pairs)
-        return [agreement.run.result() for agreement in agreements]
+        return [(example, each.run.result()) for (example, _), each in zip(going, agreements, strict=True)]
+
+    def _rankings(self, examples: list[_Example]) -> list[tuple[_Example, tuple[tuple[float, ...], ...]]]:
+        """What is left of each example's sets without each of their regions; nothing where it cannot be asked.
+
+        One removal is enough to rank by: the one that leaves less of the strongest set, as it is nearer to its limit.
+        """
+        pairs: list[tuple[MaskedModel, Inquiry[Verdicts]]] = []
+        for example in examples:
+            states = st.pack(example.starts)
+            children = st.children(states, example.model.num_regions)[0]
+            scores = [each.memory.verdicts(each.key, states[:1])[1][0] for each in (example.model, example.second)]
+            ranked = children[: len(children) if len(children) < example.left else 0]
+            pairs.append((example.second if scores[1] < scores[0] else example.model, Inquiry(listed(ranked))))
+        self._drive(pairs)
+        found = []
+        for example, (_, inquiry) in zip(examples, pairs, strict=True):
+            if inquiry.stopped:
+                example.stopped = "interrupted"
+            left = [] if inquiry.result is None else inquiry.result.score.astype(np.float64).tolist()
+            ends = np.cumsum([0, *example.starts.sum(axis=1)]).tolist()
+            ranking = tuple(tuple(left[start:end]) for start, end in pairwise(ends)) if left else ()
+            found.append((example, ranking))
+        return found
 
     def _take(self, example: _Example, result: SearchResult) -> None:
         """A level that shrank the strongest set is one; of others that did not, the second in a row is the last."""
@@ -314,6 +337,7 @@ class _Levels:
         else:
             # Parts of which none can be spared may have parts that can: once more, finer.
             example.stalled += 1
+            example.set_parts *= 2
             example.stopped = "area" if example.stalled > _STALLED else None
         if stopped == "interrupted":
             example.stopped = stopped

@@ -14,7 +14,7 @@ from captum_focalogic.levels import coarse_of, part_names
 from captum_focalogic.oracle import search
 from captum_focalogic.search import Anytime
 from captum_focalogic.summary import MOST_PARTS
-from captum_focalogic.zoom import LEAST_PART, MOST, coarse_budget, zoom_in
+from captum_focalogic.zoom import LEAST_PART, MOST, PARTS, coarse_budget, zoom_in
 
 SIZE = 24
 
@@ -208,6 +208,48 @@ def test_a_budget_that_ends_within_a_level_leaves_an_unfinished_set_that_is_enou
         assert not level.focus.certificate.irreducible
         assert level.focus.certificate.stopped == "max_evaluations"
         assert cover(level.focus.label_map, mask) <= level.focus.region_sets()[0]
+
+
+def test_an_interrupt_ends_it_wherever_it_comes():
+    mask = mask_of([(1, 1), (4, 9), (9, 3), (15, 20), (20, 4)])
+
+    class Interrupted(Needs):
+        left = 0
+
+        def forward(self, images):
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+            return super().forward(images)
+
+    def zoom(calls):
+        """The zoom, interrupted at one of its calls, and the calls that it would have had left."""
+        model, image = Interrupted(mask), torch.ones(1, 3, SIZE, SIZE)
+        label_map = torch.from_numpy(quarters())[None, None]
+        masked = MaskedModel(model, image, torch.full_like(image, 0.5), 1, feature_mask=label_map, outputs="logits")
+        (result,) = search([masked], lambda _, most: Anytime(), 50)
+        model.left = calls
+        (focus,), _ = zoom_in([masked], [masked.focus(result, "smallest")], 2, [None])
+        return focus.zoom, model.left
+
+    whole, left = zoom(1_000)
+    assert whole.stopped == "levels"
+    for call in range(1, 1_000 - left + 1):
+        cut_short, left = zoom(call)
+        assert cut_short.stopped == "interrupted"
+        assert left == 0, "the model was asked again"
+        for level in cut_short.levels:
+            assert cover(level.focus.label_map, mask) <= level.focus.region_sets()[0]
+
+
+def test_a_cut_that_shrinks_nothing_is_no_level_and_the_next_is_finer():
+    """All of one quarter is needed but for a corner of 4 pixels, and none of its first parts is as small as that."""
+    needed = [(row, column) for row in range(12) for column in range(12) if row > 1 or column > 1]
+    focus, _ = zoomed(Needs(mask_of(needed)), quarters(), levels=1)
+    assert focus.region_sets() == [frozenset({1})]
+    (level,) = focus.zoom.levels
+    assert len(level.within) > PARTS
+    assert level.area < focus.areas[0]
 
 
 def test_many_examples_are_asked_together_and_each_gets_what_it_would_alone():

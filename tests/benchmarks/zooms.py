@@ -2,19 +2,22 @@
 
     export PYTHONPATH=.:tests
     python tests/benchmarks/zooms.py measure PHOTOS OUT.csv [--networks efficientnet-lite0 PATH/mobilenet.py]
-                                             [--truth MASKS] [--seconds 480]
+                                             [--truth MASKS] [--onnx FOLDER] [--skip 8] [--seconds 480]
     python tests/benchmarks/zooms.py scenes OUT.csv [--count 20]
     python tests/benchmarks/zooms.py tables OUT.csv
 
 PHOTOS is a folder of ``.jpg`` or ``.JPEG`` files, MASKS has a ``.png`` by a photo's stem where the object is known, as
-the networks see it. A network is a classifier's name, or a module with ``load()`` and ``preprocess(image)``.
+the networks see it. A network is a classifier's name, or a module with ``load()`` and ``preprocess(image)``; FOLDER has
+a ``.onnx`` of the same by its name, which then answers in its place, several times as fast, where no gradient is asked
+for. The first photos by name (``--skip``) are left out: the search was tuned on them.
 
-FocaLogic cuts every photo by SLIC into 12 regions and zooms in (mean colour, half of the probability, four levels, at
-most 450 evaluations).
-Every other method gets as many evaluations: half of them for its map, the rest to cut the map at the least area that is
-enough under both removals (by bisection), and to shrink that area by the step that FocaLogic takes itself, level by
-level, within the same budget. LIME and KernelShap give scores of the same 12 regions, the others of pixels. An area
-counts only where it is enough under mean colour and under black; where there is none it is 1.
+FocaLogic cuts every photo by SLIC into 12 regions and zooms in (mean colour, half of the probability, eight levels, at
+most 400 evaluations).
+Every other method gets as many evaluations: half of them for its map (IntegratedGradients its usual 50 steps), the rest
+to cut the map at the least area that is enough under both removals (by bisection), and to shrink that area by the step
+that FocaLogic takes itself, level by level, within the same budget. LIME and KernelShap give scores of the same 12
+regions, the others of pixels. An area counts only where it is enough under mean colour and under black; where there is
+none it is 1.
 
 - *area*: share of the photo that is enough in the end; *cut*: before the shrinking.
 - *precision*: share of that area on the object; *precision of the cut* likewise.
@@ -50,12 +53,40 @@ from captum_focalogic.search import Anytime
 from captum_focalogic.segmenters import Slic
 from captum_focalogic.zoom import coarse_budget, zoom_in
 
-REGIONS, LEVELS, BUDGET = 12, 4, 450
+REGIONS, LEVELS, BUDGET = 12, 8, 400
 METHODS = ("LIME", "KernelShap", "RISE", "GradCAM", "IntegratedGradients")
 OURS, COARSE = "FocaLogic, zoom", "FocaLogic, regions"
 FIELDS = ("photo", "network", "method", "evaluations", "cut", "area", "cut_precision", "precision")
+MAP_BUDGETS = {"IntegratedGradients": 51}
+"""Most evaluations of a map, where half of all is more than its method takes: 50 steps, and the baseline."""
+
 STEPS = 9
 """Of the bisection over the share of pixels that is kept: to a 512th of the photo."""
+
+
+class Twin(nn.Module):
+    """A network whose answers ONNX Runtime gives; gradients, and what hooks want to see, are the network's own."""
+
+    def __init__(self, network: nn.Module, path: Path) -> None:
+        super().__init__()
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.network = network
+        self._session = onnxruntime.InferenceSession(str(path), options)
+        self._name = self._session.get_inputs()[0].name
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.requires_grad:
+            return self.network(images)
+        return torch.from_numpy(self._session.run(None, {self._name: images.contiguous().numpy()})[0])
+
+    def check(self, image: Tensor) -> None:
+        """Raise ValueError unless both say the same of an image, to a thousandth."""
+        apart = float((self(image) - self.network(image)).detach().abs().max())
+        if apart > 1e-3:
+            raise ValueError(f"the .onnx file is another network: its answers differ by {apart:.2g}")
 
 
 def precision(kept: np.ndarray | None, truth: np.ndarray | None) -> float:
@@ -135,7 +166,7 @@ def shrunk(decision: Decision, cut: np.ndarray, whole_regions: bool, budget: int
         focus.certificate, num_states=1, unfinished=1, irreducible=False, least=int(state.sum()), complete="no"
     )
     start = replace(focus, final_states=state, unfinished=np.array([True]), certificate=certificate)
-    (focus,), _ = zoom_in([masked], [start], LEVELS + 1, [max(4, budget)])
+    (focus,), _ = zoom_in([masked], [start], LEVELS, [max(4, budget)])
     if focus.zoom is None or focus.zoom.answer is None:
         return cut, 0 if focus.zoom is None else focus.zoom.evaluations
     fine = focus.zoomed
@@ -151,8 +182,13 @@ def holds(decision: Decision, kept: np.ndarray | None) -> bool:
     return all(bool(decision.probabilities(torch.where(mask, decision.image, fill))[1][0]) for fill in fills)
 
 
-def rows_of(model: nn.Module, image: Tensor, label_map: np.ndarray, truth: np.ndarray | None) -> Iterator[dict]:
-    """What is measured of each method on one photo; nothing where a fill alone is enough."""
+def rows_of(
+    model: nn.Module, image: Tensor, label_map: np.ndarray, truth: np.ndarray | None, network: nn.Module | None = None
+) -> Iterator[dict]:
+    """What is measured of each method on one photo; nothing where a fill alone is enough.
+
+    Methods that look inside are given the ``network`` itself, if there is one.
+    """
     scores = model(image)
     baseline = image.mean(dim=(2, 3), keepdim=True).expand_as(image)
     decision = Decision(
@@ -168,8 +204,10 @@ def rows_of(model: nn.Module, image: Tensor, label_map: np.ndarray, truth: np.nd
     for name in METHODS:
         torch.manual_seed(0)
         np.random.seed(0)  # noqa: NPY002
-        with counted(decision.model, decision.reference) as (watched, counter):
-            found = OTHERS[name].run(replace(decision, model=watched, budget=asked // 2))
+        inside = network if network is not None and OTHERS[name].gradients else decision.model
+        with counted(inside, decision.reference) as (watched, counter):
+            budget = min(asked // 2, MAP_BUDGETS.get(name, asked))
+            found = OTHERS[name].run(replace(decision, model=watched, budget=budget))
         spent = counter.rows
         heat_map = decision.spread(found.scores) if found.over_regions else found.heat_map
         cut, cutting = least_cut(decision, heat_map)
@@ -198,10 +236,12 @@ def row(
     }
 
 
-def measure(photos: Path, out: Path, networks: list[str], truths: Path | None, seconds: float) -> None:
+def measure(
+    photos: Path, out: Path, networks: list[str], truths: Path | None, onnx: Path | None, skip: int, seconds: float
+) -> None:
     """Write a row for each photo, network and method."""
     end = time.monotonic() + seconds
-    paths = sorted([*photos.glob("*.jpg"), *photos.glob("*.JPEG")])
+    paths = sorted([*photos.glob("*.jpg"), *photos.glob("*.JPEG")])[skip:]
     # In an order that has all kinds early, whenever it ends.
     paths = [paths[place] for place in np.random.default_rng(0).permutation(len(paths))]
     loaded = [load(name) for name in networks]
@@ -215,7 +255,11 @@ def measure(photos: Path, out: Path, networks: list[str], truths: Path | None, s
                 mask = None if truths is None else truths / f"{path.stem}.png"
                 truth = np.asarray(Image.open(mask)) > 0 if mask is not None and mask.exists() else None
                 image = preprocess(Image.open(path).convert("RGB"))[None]
-                found = rows_of(Remembering(network).eval(), image, Slic(REGIONS)(image[0]), truth)
+                answering = network
+                if onnx is not None:
+                    answering = Twin(network, onnx / f"{name}.onnx").eval()
+                    answering.check(image)
+                found = rows_of(Remembering(answering).eval(), image, Slic(REGIONS)(image[0]), truth, network)
                 writer({"photo": path.stem, "network": name}, found)
 
 
@@ -313,6 +357,8 @@ def main() -> None:
     measuring.add_argument("out", type=Path)
     measuring.add_argument("--networks", nargs="+", default=["efficientnet-lite0", "efficientnet-lite1"])
     measuring.add_argument("--truth", type=Path)
+    measuring.add_argument("--onnx", type=Path)
+    measuring.add_argument("--skip", type=int, default=0)
     measuring.add_argument("--seconds", type=float, default=480)
     drawn = commands.add_parser("scenes")
     drawn.add_argument("out", type=Path)
@@ -322,7 +368,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.command == "measure":
         torch.set_num_threads(1)
-        measure(args.photos, args.out, args.networks, args.truth, args.seconds)
+        measure(args.photos, args.out, args.networks, args.truth, args.onnx, args.skip, args.seconds)
     elif args.command == "scenes":
         scenes(args.out, args.count)
     else:

@@ -59,6 +59,36 @@ def test_every_end_is_irreducible_and_lies_within_a_start(seed, monotone, count)
 
 
 @settings(max_examples=100, deadline=None)
+@given(hs.integers(0, 10_000), hs.booleans(), hs.integers(1, 3))
+def test_whatever_ranking_is_given_ends_are_irreducible(seed, monotone, count):
+    valid, score = table_of(seed, monotone)
+    starts = starts_of(valid, seed, count)
+    rng = np.random.default_rng(seed + 2)
+    losses = tuple(tuple(rng.choice([-np.inf, 0.0, 0.5, 1.0], len(start)).tolist()) for start in starts)
+    ask = lambda kept: (valid[numbers(kept)], score[numbers(kept)])  # noqa: E731
+    result = enumerate_final_states(ask, SIZE, Descent(starts, losses), AREAS)
+    assert not result.unfinished.any()
+    for state in result.final_states:
+        assert valid[numbers(state)]
+        assert not any(valid[numbers(state) - (1 << region)] for region in np.flatnonzero(state))
+    for start in starts:
+        assert any(inside(state, start) for state in result.final_states)
+
+
+def test_a_right_ranking_saves_most_questions():
+    needed, many = [3, 17, 31], 40
+    rule = lambda kept: kept[:, needed].all(axis=1)  # noqa: E731
+    left = tuple(0.0 if region in needed else 1.0 for region in range(many))
+    asked = []
+    for losses in ((), (left,)):
+        result = enumerate_final_states(rule, many, Descent((tuple(range(many)),), losses))
+        assert [np.flatnonzero(state).tolist() for state in result.final_states] == [needed]
+        asked.append(result.certificate.evaluations)
+    assert asked[1] <= 12
+    assert asked[0] <= many + 12
+
+
+@settings(max_examples=100, deadline=None)
 @given(hs.integers(0, 10_000), hs.booleans(), hs.integers(1, 3), hs.integers(1, 60))
 def test_whenever_it_stops_what_it_has_is_valid_and_told_apart(seed, monotone, count, budget):
     valid, score = table_of(seed, monotone)
