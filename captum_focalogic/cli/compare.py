@@ -37,6 +37,8 @@ def compare(
     image: options.ImageFile = None,
     model: options.Model = options.USUAL_MODEL,
     weights: options.Weights = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
     segmenter: options.Segmenter = None,
     mask: options.Mask = None,
     methods: Annotated[
@@ -110,6 +112,8 @@ def compare(
         image=image,
         model=model,
         weights=weights,
+        mean=mean,
+        std=std,
         segmenter=cut,
         mask=mask,
         baseline=baseline,

@@ -54,6 +54,13 @@ Weights = Annotated[
         help="State dict for the model, safetensors or torch.save (never unpickled); 'random' with torchvision:NAME.",
     ),
 ]
+_NORMALISED = "one for each channel, as 0.485,0.456,0.406, or one for all; for a model that takes its images so."
+Mean = Annotated[
+    str | None, typer.Option(metavar="NUMBERS", help=f"Mean that the model's images are normalised by, {_NORMALISED}")
+]
+Std = Annotated[
+    str | None, typer.Option(metavar="NUMBERS", help=f"Standard deviation that goes with --mean, {_NORMALISED}")
+]
 Segmenter = Annotated[
     str | None,
     typer.Option(

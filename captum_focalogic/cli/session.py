@@ -15,7 +15,7 @@ from torch import Tensor
 from captum_focalogic import session as sessions
 from captum_focalogic.arrays import Labels
 from captum_focalogic.baselines import baseline_from_text
-from captum_focalogic.classifier import Classifier, find_classifier, find_device
+from captum_focalogic.classifier import Classifier, find_classifier, find_device, with_preprocess
 from captum_focalogic.cli.errors import CommandError, brief
 from captum_focalogic.criteria import class_number
 from captum_focalogic.criteria import parse as parse_criterion
@@ -24,6 +24,7 @@ from captum_focalogic.focus import Focus
 from captum_focalogic.images import image_tensor
 from captum_focalogic.names import whole_number
 from captum_focalogic.oracle.forward import raised_by_model
+from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.segmenters import Grid, Segmenter, read_label_map, segmenter_from_text
 from captum_focalogic.session import SeenImage, Session
 
@@ -44,6 +45,8 @@ def open_session(
     seed: int,
     segmenter: Segmenter | None = None,
     mask: Path | None = None,
+    mean: str | None = None,
+    std: str | None = None,
 ) -> Iterator[Session]:
     """Find everything that options name; the cheap ones first, so that a misspelt one is told at once.
 
@@ -51,7 +54,7 @@ def open_session(
 
     Parameters
     ----------
-    image, model, weights, baseline, criterion, device, seed, mask
+    image, model, weights, baseline, criterion, device, seed, mask, mean, std
         Options of the commands.
     segmenter : Segmenter, optional
         What cuts the image; by default what belongs to it.
@@ -65,7 +68,8 @@ def open_session(
     place = find_device(device)
     # A face of one's own may be a small part of the image; that of the example fills it.
     alone = ":0.4" if model == "cascade:face" and image is None else ""
-    classifier = replace(find_classifier(f"{model}{alone}", weights), name=model).to(place)
+    found = normalised(find_classifier(f"{model}{alone}", weights), mean, std)
+    classifier = replace(found, name=model).to(place)
     parse_criterion(criterion, classifier.labels)
     session = sessions.open_session(
         classifier,
@@ -82,6 +86,27 @@ def open_session(
         if _is_of_the_model(error, classifier.forward):
             raise ModelError(f"the model {model} raised {brief(error)}") from error
         raise
+
+
+def normalised(classifier: Classifier, mean: str | None, std: str | None) -> Classifier:
+    """The classifier of images in [0, 1] that the options --mean and --std make of one whose images are normalised.
+
+    Raises
+    ------
+    CommandError
+        If they hold anything but numbers.
+    InputError
+        If one is given without the other, they do not fit, or the classifier brings its own.
+    """
+    by = Normalisation.stated(_numbers("--mean", mean), _numbers("--std", std))
+    return classifier if by is None else with_preprocess(classifier, None, by)
+
+
+def _numbers(option: str, text: str | None) -> list[float] | None:
+    try:
+        return None if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise CommandError(f"{option} must be numbers with commas between them; got {text!r}") from None
 
 
 def open_stored(

@@ -62,16 +62,9 @@ def run(
     ],
     model: options.Model = "demo",
     weights: options.Weights = None,
-    segmenter: Annotated[
-        str | None,
-        typer.Option(
-            "--segmenter",
-            "-s",
-            metavar="NAME",
-            help="slic, slic:NUMBER, grid, grid:ROWSxCOLUMNS, PATH/MODULE.py:NAME. By default the data's own regions, "
-            "else slic:12.",
-        ),
-    ] = None,
+    mean: options.Mean = None,
+    std: options.Std = None,
+    segmenter: options.Segmenter = None,
     truth: options.Truth = "own",
     match: Annotated[
         str,
@@ -132,6 +125,7 @@ def run(
     if engine is EngineName.local:
         survive(lambda: len(list(out.glob("rows-*.parquet"))), (out / "under-way.json").exists)
     from captum_focalogic.classifier import find_classifier, find_device
+    from captum_focalogic.cli.session import normalised
     from captum_focalogic.ground_truth import Match
     from captum_focalogic.oracle.removal import remover
     from captum_focalogic.study import (
@@ -152,10 +146,11 @@ def run(
     place = str(find_device(device))
     matched = Match.from_text(match)
     cut = None if segmenter is None else segmenter_from_text(segmenter)
-    found = find_classifier(model, weights)
+    found = normalised(find_classifier(model, weights), mean, std)
     remover(removal.value, found.forward)
     where = truth_from_text(truth, found)
-    make = partial(find_in_worker, _absolute(model), None if weights is None else _absolute_file(weights))
+    weighed = None if weights is None else _absolute_file(weights)
+    make = partial(find_in_worker, _absolute(model), weighed, mean, std)
     settings = StudySettings(
         ModelFactory(make if engine is EngineName.ray else lambda: found, model_factory(found).identity),
         cut,
@@ -246,12 +241,13 @@ def print_found(said: list[str], summary: "Summary") -> None:
     print(*said, "", summary, sep="\n")
 
 
-def find_in_worker(name: str, weights: str | None) -> "Classifier":
+def find_in_worker(name: str, weights: str | None, mean: str | None = None, std: str | None = None) -> "Classifier":
     """A classifier by its name, in a process that was started for a study and does nothing else."""
     from captum_focalogic.classifier import find_classifier
+    from captum_focalogic.cli.session import normalised
 
     keep_freed_memory()
-    return find_classifier(name, weights)
+    return normalised(find_classifier(name, weights), mean, std)
 
 
 def _engine(engine: EngineName, workers: int | None, cpus: int, device: str) -> "Engine":

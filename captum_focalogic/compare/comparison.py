@@ -30,6 +30,7 @@ from captum_focalogic.ground_truth import GroundTruth
 from captum_focalogic.images import image_bytes
 from captum_focalogic.masked_model import RowsPerCall
 from captum_focalogic.oracle.removal import PROOF_ROWS, remover, warn_of_lost, whole_patches
+from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Removal
 from captum_focalogic.search import Reading, Strategy
 from captum_focalogic.segmenters import Segmenter, Slic, as_segmenter
@@ -152,6 +153,8 @@ def compare(
     seed: int = 0,
     seeds: int = 1,
     to_image: arguments.ToImage | None = None,
+    mean: Any = None,
+    std: Any = None,
     title: str = "",
 ) -> Comparison:
     """Set FocaLogic beside other methods: same model, image, target, regions and removal for all.
@@ -198,7 +201,10 @@ def compare(
     seeds : int
         Run every method with so many seeds, and measure how stable its choice is.
     to_image : callable, optional
-        Undoes the model's normalisation, for showing and segmenting.
+        Makes an image of the model's input, for showing and segmenting.
+    mean, std : float or sequence of float, optional
+        What the image is normalised by, as for :class:`~captum_focalogic.FocaLogic`: undone for showing, segmenting
+        and named baselines.
     title : str
         What the image is called.
 
@@ -208,6 +214,8 @@ def compare(
         If an argument does not fit. What the model raises passes through.
     """
     named = names.listed_labels(labels_from(labels))
+    normalisation = Normalisation.stated(mean, std)
+    to_image = arguments.image_maker(to_image, normalisation)
     decision = _case(
         model,
         image,
@@ -221,6 +229,7 @@ def compare(
         layer,
         seed,
         to_image,
+        normalisation,
     )
     decision = replace(decision, reshape_transform=reshape_transform, perturbations_per_eval=perturbations_per_eval)
     wanted = [_method(name, search, reading, max_evaluations) for name in (methods or METHODS)]
@@ -339,6 +348,7 @@ def focalogic_method(
             criterion=decision.criterion,
             outputs=decision.outputs,
             removal=decision.removal,
+            to_image=decision.to_image,
             max_evaluations=max_evaluations if decision.budget is None else max(1, decision.budget - proof),
         )
         (focus,) = explainer.explain(
@@ -367,6 +377,7 @@ def _case(
     layer: nn.Module | str | None,
     seed: int,
     to_image: arguments.ToImage | None,
+    normalisation: Normalisation | None,
 ) -> Decision:
     image = torch.as_tensor(image)
     image = image[None] if image.dim() == 3 else image
@@ -388,7 +399,7 @@ def _case(
         if not isinstance(model, nn.Module):
             raise InputError(f"layer {layer!r} names a layer of an nn.Module, but the model is none")
         layer = layer_by_name(model, layer)
-    (baseline,) = arguments.format_baselines(baselines, rows, (mask,))
+    (baseline,) = arguments.format_baselines(baselines, rows, (mask,), normalisation)
     scores = class_scores(model, image)
     chosen = int(scores[0].argmax()) if target is None else target
     if not 0 <= chosen < scores.shape[1]:
@@ -405,6 +416,7 @@ def _case(
         removal=removal,
         seed=seed,
         layer=layer,
+        to_image=to_image,
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from captum_focalogic.arguments import ToImage
 from captum_focalogic.arrays import Bools, Floats
 from captum_focalogic.compare.layers import ReshapeTransform
 from captum_focalogic.criteria import Criterion, Outputs
@@ -57,6 +58,8 @@ class Decision:
         Where GradCAM looks; found automatically if None.
     reshape_transform : callable or None
         What that layer puts out to maps (N, D, h, w); found out from the model if None.
+    to_image : callable or None
+        Makes an image of the model's input.
     """
 
     model: Callable[[Tensor], Any]
@@ -73,6 +76,7 @@ class Decision:
     perturbations_per_eval: RowsPerCall = "auto"
     layer: nn.Module | None = None
     reshape_transform: ReshapeTransform | None = None
+    to_image: ToImage | None = None
 
     @cached_property
     def region_ids(self) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ from captum_focalogic.cli import app, options
 from captum_focalogic.cli.compare import compare
 from captum_focalogic.cli.explain import explain
 from captum_focalogic.cli.options import ReadingName
+from captum_focalogic.cli.study import run as run_study
 from captum_focalogic.search import Reading
 from captum_focalogic.search.strategies import SEARCHES
 
@@ -23,6 +24,15 @@ def test_explain_and_compare_share_their_options_and_what_is_usual() -> None:
     for name in shared:
         first, second = (parameters[name] for parameters in asked)
         assert (first.annotation, first.default) == (second.annotation, second.default), name
+
+
+def test_a_study_shares_the_options_that_mean_the_same() -> None:
+    asked = [inspect.signature(command).parameters for command in (explain, run_study)]
+    shared = asked[0].keys() & asked[1].keys()
+    assert {"model", "mean", "std", "segmenter", "criterion", "removal", "max_evaluations"} <= shared
+    # A study's batches are of a fixed size, so that its rows do not depend on what a machine makes of them.
+    for name in shared - {"batch"}:
+        assert asked[0][name].annotation == asked[1][name].annotation, name
 
 
 def test_what_is_usual_on_the_command_line_is_usual_in_python() -> None:

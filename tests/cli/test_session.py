@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from makers import quarter_focus
+from makers import quarter_focus, run_command
 from PIL import Image
 
 from captum_focalogic.classifier import Classifier
@@ -13,6 +13,7 @@ from captum_focalogic.cli.errors import CommandError
 from captum_focalogic.cli.session import ModelError, choose_segmenter, open_session, open_stored, read_batch, read_class
 from captum_focalogic.demo.scenes import draw_scene
 from captum_focalogic.errors import FocaLogicError, InputError
+from captum_focalogic.focus import Focus
 from captum_focalogic.segmenters import Grid
 
 USUAL: dict[str, Any] = {
@@ -89,3 +90,61 @@ def test_classes_by_number_or_name_and_batches() -> None:
     for text in ("0", "-1", "many", "1.5"):
         with pytest.raises(CommandError, match="--batch must be auto or a number"):
             read_batch(text)
+
+
+COLOURS = """
+import torch
+MEAN, STD = torch.tensor([0.4, 0.5, 0.6])[:, None, None], torch.tensor([0.2, 0.3, 0.25])[:, None, None]
+def plain(images):
+    return 20 * images[:, :, :12].mean(dim=(2, 3))
+def normalised(images):
+    return plain(images * STD + MEAN)
+"""
+
+
+def test_normalised_images_are_told_by_every_command_that_takes_a_model_of_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text(COLOURS)
+    (tmp_path / "data").mkdir()
+    pixels = np.random.default_rng(22).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    image = tmp_path / "data" / "noise.png"
+    Image.fromarray(pixels).save(image)
+    said = ["--mean", "0.4,0.5,0.6", "--std", "0.2, 0.3, 0.25"]
+
+    def states(name: str, *more: str) -> list[list[bool]]:
+        model = ["--model", f"{tmp_path / 'mine.py'}:{name}", "--segmenter", "grid:2x4", *more]
+        out = tmp_path / f"{name}{len(more)}"
+        assert run_command("explain", image, *model, "--out", out) == 0
+        verified = ["verify", out / "focus.json", image, *model[:2], *more]
+        assert run_command(*verified) == 0
+        assert run_command("compare", image, *model, "--methods", "FocaLogic", "--out", out / "compared") == 0
+        compared = Focus.load(out / "compared" / "focus.json")
+        found = Focus.load(out / "focus.json")
+        assert np.array_equal(compared.final_states, found.final_states)
+        return found.final_states.tolist()
+
+    assert states("normalised", *said) == states("plain")
+    assert run_command("explain", image, "--model", f"{tmp_path / 'mine.py'}:normalised", *said[:2]) == 2
+    assert "go together" in capsys.readouterr().err
+    assert run_command("explain", image, "--model", f"{tmp_path / 'mine.py'}:normalised", "--mean", "a", *said[2:]) == 2
+    assert "--mean must be numbers with commas between them; got 'a'" in capsys.readouterr().err
+
+
+def test_a_study_takes_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="needs pyarrow (the study extra)")
+    from captum_focalogic.study import read_rows
+
+    (tmp_path / "mine.py").write_text(COLOURS)
+    (tmp_path / "data").mkdir()
+    for number in range(4):
+        pixels = np.random.default_rng(number).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "data" / f"{number}.png")
+    said = ["--mean", "0.4,0.5,0.6", "--std", "0.2,0.3,0.25"]
+    formulas = []
+    for name, more in (("plain", []), ("normalised", said)):
+        model = ["--model", f"{tmp_path / 'mine.py'}:{name}", "--segmenter", "grid:2x3", "--baseline", "mean", *more]
+        out = ["--out", tmp_path / name, "--examples", "0", "--no-progress"]
+        assert run_command("study", tmp_path / "data", *model, *out) == 0
+        formulas.append(read_rows(tmp_path / name).column("formula").to_pylist())
+    assert formulas[0] == formulas[1]

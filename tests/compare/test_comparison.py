@@ -288,3 +288,30 @@ def test_regions_are_given_as_everywhere_else() -> None:
     assert len(painted["FeatureAblation"].attribution.scores) == len(records)
     named = compare(Cells([1.0, 3.0, 2.0, 0.5]), IMAGE, ["FeatureAblation"], segmenter="grid:1x4", baselines=0)
     assert len(named["FeatureAblation"].attribution.scores) == 4
+
+
+def test_normalised_images_are_told_as_for_the_explainer() -> None:
+    """Same regions, same named baseline, same verdicts, and the same image shown as of the image before it."""
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
+    image = torch.rand(3, 24, 32, generator=torch.Generator().manual_seed(22))
+    shift, scale = (torch.tensor(values)[:, None, None] for values in (mean, std))
+
+    def plain(images: torch.Tensor) -> torch.Tensor:
+        return 20 * images[:, :, :12].mean(dim=(2, 3))
+
+    def normalised(images: torch.Tensor) -> torch.Tensor:
+        return plain(images * scale + shift)
+
+    how: dict[str, Any] = {"segmenter": "slic:6", "baselines": "blur:4"}
+    one = compare(plain, image, ["FocaLogic", "LIME"], **how)
+    other = compare(normalised, (image - shift) / scale, ["FocaLogic", "LIME"], mean=mean, std=std, **how)
+    assert np.array_equal(one.decision.label_map, other.decision.label_map)
+    assert torch.allclose(one.decision.baseline, other.decision.baseline * scale + shift, atol=1e-5)
+    assert np.array_equal(one["FocaLogic"].chosen, other["FocaLogic"].chosen)
+    assert np.allclose(one["LIME"].attribution.scores, other["LIME"].attribution.scores, atol=1e-3)
+    assert np.abs(one.image.astype(int) - other.image).max() <= 1
+    assert one.focus is not None
+    assert other.focus is not None
+    assert np.abs(one.focus.image.astype(int) - other.focus.image).max() <= 1
+    with pytest.raises(InputError, match="go together"):
+        compare(plain, image, ["FocaLogic"], mean=mean)
