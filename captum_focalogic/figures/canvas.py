@@ -69,8 +69,8 @@ class Canvas:
 
     def covers(self, region_ids: Ints) -> Bools:
         """Pixels of these regions."""
-        if len(region_ids) == 1:
-            one: Bools = self.labels == region_ids[0]
+        if np.size(region_ids) == 1:
+            one: Bools = self.labels == region_ids
             return one
         return np.isin(self.labels, region_ids)
 
