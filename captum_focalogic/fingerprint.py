@@ -49,6 +49,19 @@ def fingerprint(*parts: Any) -> str:
     return _Hash().of(parts)
 
 
+def content_of(*parts: Any) -> str:
+    """As :func:`fingerprint`, and refuses nothing: objects of any class are told by that and by what they hold.
+
+    What holds nothing that Python can see, such as a lock or an open file, is told by its class alone.
+    """
+    return _Hash(objects=True).of(parts)
+
+
+def is_users(kind: type) -> bool:
+    """Whether a class is in a file of the user's own, or in a notebook."""
+    return _folder(kind) is not None
+
+
 def users_classes(module: Any) -> list[type]:
     """The classes of a module of torch and of its parts that are in files of the user's own, by name."""
     kinds = {type(part) for part in module.modules()}
@@ -63,7 +76,10 @@ def checksum(value: Any) -> str:
 class _Hash:
     """Parts fed one after another, each led by its kind and length, so that no two contents give the same bytes."""
 
-    def __init__(self, within: tuple[int, ...] = (), known: dict[int, str] | None = None) -> None:
+    def __init__(
+        self, within: tuple[int, ...] = (), known: dict[int, str] | None = None, objects: bool = False
+    ) -> None:
+        self._objects = objects
         self._digest = hashlib.blake2b(digest_size=_SIZE)
         self._within = within
         self._known: dict[int, str] = {} if known is None else known
@@ -109,7 +125,7 @@ class _Hash:
             self._group("mapping", sorted((self._apart(key), self._apart(value)) for key, value in part.items()))
         elif isinstance(part, Set):
             self._group("set", sorted(self._apart(member) for member in part))
-        elif dataclasses.is_dataclass(part) and not isinstance(part, type):
+        elif dataclasses.is_dataclass(part) and not isinstance(part, type) and not self._of_users(part):
             fields = [(field.name, getattr(part, field.name)) for field in dataclasses.fields(part)]
             self._group(_kind(part), fields)
         elif isinstance(part, Sequence):
@@ -121,13 +137,18 @@ class _Hash:
         elif isinstance(part, functools.partial):
             self._group("partial", [part.func, part.args, part.keywords])
         elif inspect.ismethod(part):
-            self._group("method", [part.__self__, part.__func__.__qualname__])
+            self._group("method", [part.__self__, part.__func__ if self._objects else part.__func__.__qualname__])
         elif inspect.isfunction(part):
             self._function(part)
         elif isinstance(part, type) and _folder(part) is not None:
             self._class(part)
+        elif hasattr(part, "__qualname__") and hasattr(part, "__wrapped__"):
+            # Such as what functools.lru_cache makes.
+            self._group("wrapped", [part.__qualname__, part.__wrapped__])
         elif hasattr(part, "__qualname__"):
             self._feed("name", f"{part.__module__}.{part.__qualname__}".encode())
+        elif self._objects:
+            self._object(part)
         elif " at 0x" not in (text := repr(part)):
             self._feed(_kind(part), text.encode())
         else:
@@ -135,6 +156,18 @@ class _Hash:
                 f"{_kind(part)} does not say what it is made of, so that it cannot be told from another of its kind; "
                 "give it an attribute identity, a text"
             )
+
+    def _of_users(self, part: Any) -> bool:
+        """Whether it is an object of a class of the user's, which may hold more than it says."""
+        return self._objects and is_users(type(part))
+
+    def _object(self, part: Any) -> None:
+        """By its class and whatever its attributes hold; by its text where it has none."""
+        slots = [name for kind in type(part).__mro__ for name in _listed(vars(kind).get("__slots__", ()))]
+        held = {name: getattr(part, name) for name in slots if name != "__dict__" and hasattr(part, name)}
+        held |= getattr(part, "__dict__", {})
+        told: Any = held if held or inspect.ismodule(part) else re.sub(" at 0x[0-9a-fA-F]+", "", repr(part))
+        self._group(_kind(part), [type(part), part.__name__ if inspect.ismodule(part) else told])
 
     def _function(self, function: Any) -> None:
         """By name, code, defaults, what it closes over, and what it uses of its own files: names alone tell little."""
@@ -175,6 +208,9 @@ class _Hash:
         self._group("class", parts)
 
     def _array(self, values: Any) -> None:
+        if values.dtype.hasobject and self._objects:
+            self._group(f"objects {values.shape}", list(values.flat))
+            return
         if values.dtype.hasobject:
             raise InputError("an array of objects has no content that can be told; convert it to numbers or texts")
         little = np.ascontiguousarray(values.astype(values.dtype.newbyteorder("<"), copy=False))
@@ -199,15 +235,19 @@ class _Hash:
     def _apart(self, part: Any) -> str:
         """The hash of a part alone, for parts without an order; of functions and classes, which others share, once."""
         if not inspect.isfunction(part) and not isinstance(part, type):
-            return _Hash(self._within, self._known).of([part])
+            return _Hash(self._within, self._known, self._objects).of([part])
         if id(part) not in self._known:
-            self._known[id(part)] = _Hash(self._within, self._known).of([part])
+            self._known[id(part)] = _Hash(self._within, self._known, self._objects).of([part])
         return self._known[id(part)]
 
 
 _VALUES = (bool, int, float, complex, str, bytes, tuple, list, dict, set, frozenset, range, np.ndarray, Path)
 
 _LIBRARIES = ("site-packages", "dist-packages")
+
+
+def _listed(slots: str | Iterable[str]) -> Iterable[str]:
+    return (slots,) if isinstance(slots, str) else slots
 
 
 def _has_content(value: Any) -> bool:
@@ -235,6 +275,8 @@ def _folder(thing: Any) -> Path | None:
     """The folder of the file that something is defined in; None for what comes with Python or was installed."""
     module = sys.modules.get(thing.__module__)
     file = getattr(module, "__file__", None)
+    if file is None and (module is None or thing.__module__ == "__main__"):
+        return Path.cwd()  # a notebook's, or run from a text
     if file is None:
         return None
     folder = Path(file).resolve().parent

@@ -232,6 +232,12 @@ def as_rows(outputs: Any, rows: int) -> Tensor:
         )
     if outputs.is_complex():
         raise ModelOutputError(f"the forward function must return real numbers; got {outputs.dtype}")
+    if outputs.layout != torch.strided or outputs.is_quantized or outputs.is_meta:
+        kind = "a meta" if outputs.is_meta else "a quantised" if outputs.is_quantized else f"a {outputs.layout}"
+        raise ModelOutputError(
+            f"the forward function must return a dense tensor of numbers; got {kind} tensor. Wrap it in a function "
+            "that makes one of it, such as lambda x: model(x).to_dense()"
+        )
     if outputs.numel() == 1 and rows == 1:
         return outputs.reshape(1, *outputs.shape[1:])
     if outputs.numel() == 1:

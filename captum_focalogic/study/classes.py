@@ -2,20 +2,30 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import InputError, warn
+from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.names import whole_number
 
 _IMAGENET = 1_000
-_WORDNET_ID = re.compile(r"n\d{8}")
+_IMAGENET_IDS = "32a48d5a9a5063bd9dcd1480f765603e1371d0ed"
+"""Fingerprint of the sorted WordNet ids of its classes."""
+_WORDNET_ID = re.compile(r"n[0-9]{8}", re.IGNORECASE)
 _SHOWN = 8
-_SPLITS = frozenset(("train", "training", "val", "valid", "validation", "dev", "test", "testing"))
-_SYSTEM = frozenset(
-    ("__macosx", "__pycache__", "@eadir", "$recycle.bin", "system volume information", "lost+found", "thumbs.db")
+_SPLIT = re.compile(
+    r"(images?[\W_]*)?(train|training|val|valid|validation|eval|dev|test|testing|holdout|unlabell?ed)"
+    r"[\W_]*(set|data|images?|split)?[\W_]*[0-9]*",
+    re.IGNORECASE,
 )
+_SYSTEM = frozenset(
+    ("__macosx", "__pycache__", "system volume information", "lost+found", "lost.dir", "thumbs.db", "recycler")
+)
+_SYSTEMS_MARKS = (".", "@", "#", "$")
+"""What folders begin with that are hidden, or a file server's: @eaDir, #recycle, $RECYCLE.BIN."""
 
 BY_NAME = "the model's classes of these names"
 BY_NUMBER = "whole numbers, as they are"
@@ -45,7 +55,8 @@ def class_numbers(classes: Sequence[str], class_names: Sequence[str] | None = No
 
     Where the model's names are known, every class must be one of them (capitals, underscores and hyphens forgiven; of
     "tench, Tinca tinca" a part will do), or all must be whole numbers of its classes, or, for a model of ImageNet's
-    1,000 classes, WordNet ids. Where they are not known, whole numbers are themselves, and other names are numbered in
+    1,000 classes, WordNet ids. Of classes that the model calls the same the first is meant, with a warning. Where
+    the model's names are not known, whole numbers are themselves, and other names are numbered in
     alphabetical order, as torchvision's ``ImageFolder`` does.
 
     Parameters
@@ -98,10 +109,10 @@ def check_splits(folders: Sequence[str], where: object, class_names: Sequence[st
     Raises
     ------
     InputError
-        If all of them are named so, and the model has no such classes.
+        If all of them are named so, or two, and the model has no such classes.
     """
-    splits = bool(folders) and all(name.casefold() in _SPLITS for name in folders)
-    if splits and len(_by_name(folders, class_names or ())) < len(folders):
+    named = sum(_SPLIT.fullmatch(name) is not None for name in folders)
+    if named and named >= min(2, len(folders)) and len(_by_name(folders, class_names or ())) < len(folders):
         raise InputError(
             f"{where} holds parts of a data set, not classes; name one of them: {where}/PART, PART being "
             f"{', '.join(folders)}"
@@ -110,7 +121,7 @@ def check_splits(folders: Sequence[str], where: object, class_names: Sequence[st
 
 def is_hidden(name: str) -> bool:
     """Whether a folder or file is hidden or the system's, and so nobody's class and no image."""
-    return name.startswith(".") or name.casefold() in _SYSTEM
+    return name.startswith(_SYSTEMS_MARKS) or name.casefold() in _SYSTEM
 
 
 def _by_number(classes: Sequence[str]) -> dict[str, int] | None:
@@ -121,11 +132,11 @@ def _by_number(classes: Sequence[str]) -> dict[str, int] | None:
 
 def _by_name(classes: Sequence[str], class_names: Sequence[str]) -> dict[str, int]:
     """Numbers of those that are a name of the model's."""
-    exact: dict[str, int] = {}
+    exact: dict[str, list[int]] = {}
     alike: dict[str, set[str]] = {}
     parts: dict[str, set[str]] = {}
     for number, name in enumerate(class_names):
-        exact.setdefault(name, number)
+        exact.setdefault(name, []).append(number)
         alike.setdefault(_plain(name), set()).add(name)
         for part in name.split(","):
             parts.setdefault(_plain(part), set()).add(name)
@@ -133,12 +144,17 @@ def _by_name(classes: Sequence[str], class_names: Sequence[str]) -> dict[str, in
     for each in classes:
         names = {each} if each in exact else alike.get(_plain(each)) or parts.get(_plain(each), set())
         if len(names) == 1:
-            found[each] = exact[next(iter(names))]
+            found[each], *others = exact[next(iter(names))]
+            if others:
+                warn(
+                    f"the model calls several classes {each!r}: {found[each]}, {', '.join(map(str, others))}; those "
+                    f"of the data are taken for {found[each]}; tell them apart by numbers"
+                )
     return found
 
 
 def _plain(name: str) -> str:
-    return " ".join(re.split(r"[\s_-]+", name.casefold().strip()))
+    return " ".join(re.split(r"[\s_-]+", unicodedata.normalize("NFKC", name).casefold().strip()))
 
 
 def _strangers(names: Sequence[str], count: int, class_names: Sequence[str]) -> str:
@@ -160,8 +176,9 @@ def _strangers(names: Sequence[str], count: int, class_names: Sequence[str]) -> 
 
 def _imagenet_numbers(classes: Sequence[str]) -> Mapping[str, int]:
     """ImageNet's numbers of its classes; where some are missing, alphabetical order is not enough."""
-    if len(classes) == _IMAGENET:
-        return {name: number for number, name in enumerate(sorted(classes))}
+    ids = sorted({name.lower() for name in classes})
+    if fingerprint(ids) == _IMAGENET_IDS:
+        return {name: ids.index(name.lower()) for name in classes}
     try:
         from timm.data.imagenet_info import ImageNetInfo
     except ImportError as error:
@@ -171,7 +188,7 @@ def _imagenet_numbers(classes: Sequence[str]) -> Mapping[str, int]:
         ) from error
     info: Any = ImageNetInfo()
     numbers = {name: number for number, name in enumerate(info.label_names())}
-    unknown = [name for name in classes if name not in numbers]
+    unknown = [name for name in classes if name.lower() not in numbers]
     if unknown:
         raise InputError(f"ImageNet's {_IMAGENET:,} classes do not have the WordNet id(s) {', '.join(unknown)}")
-    return {name: numbers[name] for name in classes}
+    return {name: numbers[name.lower()] for name in classes}

@@ -236,7 +236,7 @@ def listed(path: str | Path, class_names: Sequence[str] | None = None) -> list[I
     """
     path = Path(path).resolve()
     with reading(path):
-        columns = _columns(path, class_names)
+        columns = _known_columns(_columns(path, class_names))
         named = next((name for name in ("image", "path") if name in columns), None)
         if named is None:
             raise InputError(f"{path} needs a column image (or path) that names files; it has {', '.join(columns)}")
@@ -335,11 +335,11 @@ def _columns(path: Path, class_names: Sequence[str] | None) -> dict[str, list[An
     try:
         if path.suffix.lower() != ".parquet":
             # Arrow would take text in another encoding for bytes, and say nothing
-            texts = pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(("image", "path", "id", "mask", "regions"), pa.string()),
-                strings_can_be_null=False,
-            )
-            table = pyarrow.csv.read_csv(io.BytesIO(read_text(path).encode()), convert_options=texts)
+            content = read_text(path).encode()
+            with pyarrow.csv.open_csv(io.BytesIO(content)) as rows:
+                texts = {name: pa.string() for name in rows.schema.names if name.strip().lower() in _TEXTS}
+            options = pyarrow.csv.ConvertOptions(column_types=texts, strings_can_be_null=False)
+            table = pyarrow.csv.read_csv(io.BytesIO(content), convert_options=options)
             return {name: table.column(name).to_pylist() for name in table.column_names}
         schema = pyarrow.parquet.read_schema(path)
         inside = {field.name for field in schema if pa.types.is_struct(field.type) and _holds_bytes(field.type)}
@@ -352,6 +352,22 @@ def _columns(path: Path, class_names: Sequence[str] | None) -> dict[str, list[An
         columns["label"] = _by_number(columns["label"], names)
     rows = pyarrow.parquet.read_metadata(path).num_rows
     return columns | {name: [Embedded(path, name, row) for row in range(rows)] for name in inside}
+
+
+_TEXTS = ("image", "path", "id", "mask", "regions")
+_COLUMNS = (*_TEXTS, "label")
+
+
+def _known_columns(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The columns, those that are known called so whatever their capitals and the spaces around them."""
+    found: dict[str, list[Any]] = {}
+    for name, values in columns.items():
+        plain = name.strip().lower()
+        known = plain if plain in _COLUMNS else name
+        if known in found:
+            raise InputError(f"two columns are called {known}; keep one of them")
+        found[known] = values
+    return found
 
 
 def _holds_bytes(kind: Any) -> bool:

@@ -4,10 +4,11 @@ import dataclasses
 import functools
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +18,7 @@ from captum_focalogic.classifier import Classifier, as_classifier, find_classifi
 from captum_focalogic.criteria import Criterion, Outputs, check_outputs
 from captum_focalogic.criteria import parse as parse_criterion
 from captum_focalogic.errors import InputError
-from captum_focalogic.fingerprint import fingerprint, users_classes
+from captum_focalogic.fingerprint import content_of, fingerprint, is_users, users_classes
 from captum_focalogic.ground_truth import DEFAULT_MATCH, GroundTruthSource, Match
 from captum_focalogic.metrics import DEFAULT_THRESHOLDS, Thresholds
 from captum_focalogic.oracle.removal import check_removal
@@ -200,6 +201,8 @@ def setting_text(thing: Any) -> Any:
         return thing.identity
     if thing is None or isinstance(thing, bool | int | float | str):
         return thing
+    if isinstance(thing, np.ndarray | Tensor):
+        return f"{type(thing).__qualname__} {fingerprint(thing)}"
     if isinstance(thing, nn.Module):
         code = users_classes(thing)
         return f"{type(thing).__qualname__} {fingerprint(thing)}" + (f" {fingerprint(code)}" if code else "")
@@ -208,7 +211,21 @@ def setting_text(thing: Any) -> Any:
         told = f"{type(thing).__qualname__}({', '.join(f'{name}={value}' for name, value in fields.items())})"
         return told if type(thing).__module__.startswith(f"{_PACKAGE}.") else f"{told} {_code_of(thing)}".rstrip()
     text = repr(thing)
-    return text if "object at 0x" not in text and "<" not in text else f"{_name(thing)} {_code_of(thing)}".rstrip()
+    tells = _is_plain(thing) or (not is_users(type(thing)) and not isinstance(thing, Collection))
+    return (
+        text
+        if tells and "object at 0x" not in text and "<" not in text
+        else f"{_name(thing)} {_code_of(thing)}".rstrip()
+    )
+
+
+def _is_plain(thing: Any) -> bool:
+    """Whether it is made of numbers and texts alone, so that its text says all of it."""
+    if isinstance(thing, dict):
+        return type(thing) is dict and _is_plain([*thing, *thing.values()])
+    if type(thing) in (list, tuple):
+        return all(map(_is_plain, thing))
+    return thing is None or type(thing) in (bool, int, float, str)
 
 
 _PACKAGE = __name__.partition(".")[0]
@@ -216,10 +233,10 @@ _PACKAGE = __name__.partition(".")[0]
 
 def _code_of(thing: Any) -> str:
     """A hash of what a function or an object with a method ``__call__`` does; empty where that cannot be told."""
-    plain = inspect.isroutine(thing) or isinstance(thing, type | functools.partial)
+    plain = inspect.isroutine(thing) or isinstance(thing, type | functools.partial) or not callable(thing)
     try:
-        return fingerprint(thing) if plain else fingerprint(type(thing).__call__, getattr(thing, "__dict__", {}))
-    except (InputError, AttributeError, ValueError):  # ValueError: a closure over what is not there yet
+        return content_of(thing) if plain else content_of(type(thing).__call__, thing)
+    except (InputError, ValueError):  # ValueError: a closure over what is not there yet
         return ""
 
 

@@ -101,6 +101,19 @@ class TestAnswers:
         with pytest.raises(ModelOutputError, match="real"):
             as_rows(torch.zeros(5, dtype=torch.complex64), 5)
 
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            torch.ones(5, 2).to_sparse(),
+            torch.ones(5, 2, device="meta"),
+            torch.quantize_per_tensor(torch.ones(5, 2), 0.1, 0, torch.qint8),
+        ],
+        ids=["sparse", "meta", "quantised"],
+    )
+    def test_no_plain_numbers(self, answer: torch.Tensor) -> None:
+        with pytest.raises(ModelOutputError, match="dense tensor of numbers"):
+            as_rows(answer, 5)
+
     def test_a_future(self) -> None:
         with pytest.raises(ModelOutputError, match="Future"):
             as_rows(torch.futures.Future(), 5)

@@ -243,6 +243,11 @@ def test_what_a_list_says_wrongly_is_refused_by_file_row_and_column(tmp_path):
     path.write_text("image,label\na.png,0.5\n")
     with pytest.raises(InputError, match=r"list\.csv: label: .* must hold class numbers or names; got 0\.5"):
         listed(path)
+    path.write_text("Image, Label \na.png,1.0\nb.png,0\n")
+    assert [(item.id, item.label) for item in listed(path)] == [("a.png", 1), ("b.png", 0)]
+    path.write_text("image,Label,label\na.png,1,0\n")
+    with pytest.raises(InputError, match=r"list\.csv: two columns are called label"):
+        listed(path)
     path.write_text("image,label\na.png,1.0\nb.png,\n")
     assert [item.label for item in listed(path)] == [1, None]
     with pytest.raises(InputError, match=r"list\.csv: row 2: the image .*b\.png cannot be read"):

@@ -217,6 +217,58 @@ def test_functions_are_told_by_values_that_they_use(one: str, other: str) -> Non
     assert setting_text(_made(one)) == setting_text(_made(one)) != setting_text(_made(other))
 
 
+HOLDS = "class Cut:\n def __init__(self, at): self.at = at\n def __call__(self, image): return image > self.level()\n"
+LEVEL = " def level(self): return self.at\n"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (f"{HOLDS}{LEVEL}cut = Cut(1).__call__", f"{HOLDS}{LEVEL}cut = Cut(2).__call__"),
+        (f"{HOLDS}{LEVEL}cut = Cut(Cut(1))", f"{HOLDS}{LEVEL}cut = Cut(Cut(2))"),
+        (f"{HOLDS}{LEVEL}cut = Cut([lambda: 1])", f"{HOLDS}{LEVEL}cut = Cut([lambda: 2])"),
+        (
+            f"{HOLDS}{LEVEL} def __repr__(self): return 'C'\ncut = Cut(1)",
+            f"{HOLDS}{LEVEL} def __repr__(self): return 'C'\ncut = Cut(2)",
+        ),
+        (f"{HOLDS} def level(self): return 1\ncut = Cut(1)", f"{HOLDS} def level(self): return 2\ncut = Cut(1)"),
+        (
+            f"{HOLDS}{LEVEL} __slots__ = ('at',)\ncut = Cut(1)",
+            f"{HOLDS}{LEVEL} __slots__ = ('at',)\ncut = Cut(2)",
+        ),
+        (
+            f"import numpy as np\n{HOLDS}{LEVEL}cut = Cut(np.array([None, 1], dtype=object))",
+            f"import numpy as np\n{HOLDS}{LEVEL}cut = Cut(np.array([None, 2], dtype=object))",
+        ),
+        (
+            "import functools\ncut = functools.lru_cache(lambda image: image > 1)",
+            "import functools\ncut = functools.lru_cache(lambda image: image > 2)",
+        ),
+        (
+            f"import types\n{HOLDS}{LEVEL}cut = types.MethodType(lambda at, image: image > at, 1)",
+            f"import types\n{HOLDS}{LEVEL}cut = types.MethodType(lambda at, image: image > at, 2)",
+        ),
+        ("import numpy as np\ncut = np.zeros((200, 200))", "import numpy as np\ncut = np.eye(200)[::-1] * 1e-9"),
+        (
+            "import numpy as np\ncut = [np.arange(2000), 1]",
+            "import numpy as np\ncut = [np.where(np.arange(2000) == 1000, 0, np.arange(2000)), 1]",
+        ),
+        ("import torch\ncut = torch.full((2,), 0.12345678)", "import torch\ncut = torch.full((2,), 0.12345679)"),
+    ],
+    ids=[
+        *("bound", "nested", "in a list", "repr", "helper", "slots", "objects", "cached", "method", "array", "arrays"),
+        "tensor",
+    ],
+)
+def test_objects_are_told_by_all_that_they_hold(one: str, other: str) -> None:
+    assert setting_text(_made(one)) == setting_text(_made(one)) != setting_text(_made(other))
+
+
+def test_what_holds_itself_or_nothing_that_can_be_seen_is_told_by_its_class() -> None:
+    code = f"import threading\n{HOLDS}{LEVEL}cut = Cut(threading.Lock())\ncut.me = cut"
+    assert setting_text(_made(code)) == setting_text(_made(code)) != setting_text(_made(f"{HOLDS}{LEVEL}cut = Cut(1)"))
+
+
 def test_a_preprocessing_is_part_of_a_model() -> None:
     bright = Brightest()
     one = model_factory(Classifier.fitted(bright, CentreCrop(8, 8)))
