@@ -4,6 +4,10 @@ import csv
 from pathlib import Path
 
 import numpy as np
+from oracles import Asked
+
+from captum_focalogic.logic import count_literals, to_expression
+from captum_focalogic.search import Anytime, Ascending, Exhaustive, enumerate_final_states
 
 DATA = Path(__file__).parent / "search" / "data"
 NETWORKS = {"mobilenet": "MobileNetV2", "lite0": "EfficientNet-Lite0"}
@@ -114,6 +118,25 @@ def count_tables():
         sizes = [sum(d < 0 for d in more), sum(d == 0 for d in more), sum(d > 0 for d in more)]
         beside.append(_row(wanted, network, testing, len(group), len(group) - len(more), *sizes))
     return ["\n".join(lines) for lines in (first, spent, beside)]
+
+
+def readings_table():
+    """What each reading takes and gives on the pairs of 8 regions or more, in Markdown."""
+    pairs = [pair for pair in load("photo_answers").values() if len(pair[2]) >= 8]
+    names = ["`--reading`", "evaluations: mean, median, most", "sets: mean, most"]
+    names += ["literals of the formula: mean, most", "of at most 12 literals", "area of a set"]
+    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+    for reading, strategy in (("smallest", Anytime()), ("minimal", Ascending()), ("irreducible", Exhaustive())):
+        found = [enumerate_final_states(Asked(table, score), len(areas), strategy) for table, score, areas in pairs]
+        took = [result.certificate.evaluations for result in found]
+        count = [len(result.final_states) for result in found]
+        literals = np.array([count_literals(to_expression(result.final_states)) for result in found])
+        area = np.mean([np.mean(one.final_states @ pair[2]) for one, pair in zip(found, pairs, strict=True)])
+        cells = [f"`{reading}`", f"{np.mean(took):.0f}, {np.median(took):.0f}, {max(took):,}"]
+        cells += [f"{np.mean(count):.1f}, {max(count)}", f"{np.mean(literals):.2g}, {max(literals)}"]
+        cells += [f"{100 * np.mean(literals <= 12):.0f} %", f"{100 * area:.0f} %"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _head(*columns):

@@ -16,3 +16,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 def test_counts_of_searches_on_photos(table: str, page: str) -> None:
     assert len(table.splitlines()) > 2
     assert table in (DOCS / page).read_text(encoding="utf-8")
+
+
+def test_what_readings_take_and_give_on_photos() -> None:
+    assert photo_tables.readings_table() in (DOCS / "settings.md").read_text(encoding="utf-8")
