@@ -372,11 +372,29 @@ def _check_room(opened: Image.Image, name: str) -> None:
         )
 
 
+COUNTED = 100
+"""Pages of a TIFF that are counted: Pillow's own count compares each with all before it, and a chain takes hours."""
+
+
+def _frames(opened: Image.Image) -> int:
+    if opened.format != "TIFF":
+        return getattr(opened, "n_frames", 1)
+    pages = 1
+    try:
+        while pages < COUNTED:
+            opened.seek(pages)
+            pages += 1
+    except EOFError:
+        pass
+    opened.seek(0)
+    return pages
+
+
 def _upright(opened: Image.Image, name: str) -> _Stored:
-    frames = getattr(opened, "n_frames", 1)
     # A camera's MPO holds one photograph, with previews of it.
-    if frames > 1 and opened.format != "MPO" and opened.tell() == 0:
-        warn(f"{name} has {frames} frames; the first is used")
+    frames = 1 if opened.format == "MPO" or opened.tell() else _frames(opened)
+    if frames > 1:
+        warn(f"{name} has {frames}{' or more' if frames == COUNTED else ''} frames; the first is used")
     top, negative = _depth(opened)
     image = ImageOps.exif_transpose(opened)
     image.format = opened.format

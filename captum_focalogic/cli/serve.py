@@ -84,7 +84,7 @@ def serve(
         example = example_photo(names[0])
         picture = None if example is None else Picture(*example)
     else:
-        picture = Picture.of(image, image.name, str(image))
+        picture = Picture.of(image)
     key = "" if token == "none" else token
     page = open_page(desk, picture, host=host, port=port, token=key, public=public)
     print_lines({"Open": page.url, "Stop": "Ctrl-C"})

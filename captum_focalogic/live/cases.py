@@ -5,6 +5,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,8 +109,9 @@ class Choices:
         }
         for name, value in chosen.items():
             if name in offered:
-                if value not in offered[name]:
-                    raise InputError(f"{name} {value!r} is not on offer; choose one of {', '.join(offered[name])}")
+                if not isinstance(value, str) or value not in offered[name]:
+                    said = f"{name} {_short(value)} is not on offer"
+                    raise InputError(f"{said}; choose one of {', '.join(offered[name])}")
                 changes[name] = value
             elif name in ("criterion", "target", "against"):
                 if not isinstance(value, str | None) or len(value or "") > 200:
@@ -118,10 +120,10 @@ class Choices:
             elif name in _NUMBERS:
                 least, most = _NUMBERS[name]
                 if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                    raise InputError(f"{name} must be a whole number from {least} to {most:,}; got {value!r}")
+                    raise InputError(f"{name} must be a whole number from {least} to {most:,}; got {_short(value)}")
                 changes[name] = value
             else:
-                raise InputError(f"there is no setting {name[:40]!r}")
+                raise InputError(f"there is no setting {_short(name)}")
         return replace(start, **changes)
 
 
@@ -131,27 +133,25 @@ class Picture:
 
     Attributes
     ----------
-    image : PIL.Image.Image
-        Opened.
+    source : bytes or PIL.Image.Image
+        What it is opened from, anew for each case: packed it takes a fraction of the memory.
     title : str
         What it is called.
     file : str or None
         Its file, where there is one.
-    warnings : tuple of str
-        What there was to warn of when it was opened.
     """
 
-    image: Image.Image
+    source: bytes | Image.Image
     title: str
     file: str | None = None
-    warnings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, image: Any, title: str, file: str | None = None) -> "Picture":
-        """Open what :func:`~captum_focalogic.images.open_image` takes."""
-        with hearing() as heard:
-            opened = open_image(image)
-        return cls(opened, title, file, tuple(heard))
+    def of(cls, image: Any, title: str = "image") -> "Picture":
+        """Of what :func:`~captum_focalogic.images.open_image` takes, which is opened to see that it can be."""
+        opened = open_image(image)
+        if isinstance(image, str | Path):
+            return cls(Path(image).read_bytes(), Path(image).name, str(image))
+        return cls(opened, title)
 
 
 @dataclass(frozen=True)
@@ -199,6 +199,7 @@ class Case:
         self.key = secrets.token_urlsafe(9)
         self.settings, self.session, self.picture, self.by_name = settings, session, picture, by_name
         self.warnings: list[str] = []
+        self.watchers = 0
         self.beside: Case | None = None
         self.state, self.message = "searching", ""
         self._turns = turns
@@ -216,6 +217,12 @@ class Case:
     def model_name(self) -> str:
         """What the model is called."""
         return self.settings.model
+
+    @property
+    def held(self) -> int:
+        """Bytes that it keeps of what the model said, beside those of the picture."""
+        beside = 0 if self.beside is None else self.beside.held
+        return self.model.memory.held + beside
 
     def start(self) -> None:
         """Search in a thread of its own."""
@@ -346,6 +353,14 @@ class Reader:
         if case.beside is not None:
             case.beside.start()
 
+    @property
+    def held(self) -> int:
+        """Bytes of images and answers that are kept for this person."""
+        with self._lock:
+            cases = list(self._cases.values())
+        pictures = {id(case.picture): case.picture.source for case in cases}.values()
+        return sum(len(one) for one in pictures if isinstance(one, bytes)) + sum(case.held for case in cases)
+
     def close(self) -> None:
         """Stop everything, and wait for its end."""
         with self._lock:
@@ -363,7 +378,7 @@ class Desk:
         self.choices = choices
         self.turns = Turns()
         self._found = {name: given for name, given in choices.models.items() if given is not None}
-        self._lock = threading.Lock()
+        self._lock, self._opening = threading.Lock(), threading.Lock()
 
     def classifier(self, name: str) -> Classifier:
         """A model on offer; one that was given stays as it is and where it is.
@@ -419,7 +434,9 @@ class Desk:
         """
         picture, regions = case.picture, case.session.label_map
         one = self._case(picture, case.settings, regions)
-        seen_so = counterpart(regions, self.classifier(case.settings.model), self.classifier(model), picture.image)
+        seen_so = counterpart(
+            regions, self.classifier(case.settings.model), self.classifier(model), one.session.image.size
+        )
         one.beside = self._case(picture, replace(case.settings, model=model, target=None), seen_so)
         # Its regions are those of the other one.
         one.beside.by_name = set(one.beside.by_name) - {"segmenter"}
@@ -432,14 +449,17 @@ class Desk:
         if isinstance(self.choices.segmenters[settings.segmenter], str):
             named.add("segmenter")
         with self.turns.urgent(), hearing() as heard:
-            session = open_session(classifier, picture.image, regions, settings.baseline, device, title=picture.title)
+            # One image at a time is unpacked.
+            with self._opening:
+                image = open_image(picture.source)
+                session = open_session(classifier, image, regions, settings.baseline, device, title=picture.title)
             case = Case(settings, session, self.turns, picture, named)
-        case.warned([*picture.warnings, *heard])
+        case.warned(heard)
         return case
 
 
-def counterpart(regions: Labels, first: Classifier, other: Classifier, picture: Image.Image) -> Labels:
-    """Regions that one classifier sees of an image, as another one sees them.
+def counterpart(regions: Labels, first: Classifier, other: Classifier, size: tuple[int, int]) -> Labels:
+    """Regions that one classifier sees of an image of a size (width, height), as another one sees them.
 
     Each pixel that the other one sees has the region of the nearest pixel of the image that the first one sees.
 
@@ -452,13 +472,13 @@ def counterpart(regions: Labels, first: Classifier, other: Classifier, picture: 
         return regions
     if first.preprocess_labels is None or other.preprocess_labels is None:
         raise InputError("what both models see of the image is not known, so that regions have no counterpart")
-    width, height = picture.size
+    width, height = size
     pixels = np.arange(width * height).reshape(height, width)
     own, its = first.preprocess_labels(pixels), other.preprocess_labels(pixels)
     ids, unseen = np.zeros(width * height, dtype=np.int64), np.ones(width * height, dtype=np.bool_)
     ids[own.ravel()], unseen[own.ravel()] = regions.ravel(), False
     far, (rows, columns) = ndimage.distance_transform_edt(unseen.reshape(height, width), return_indices=True)
-    if far.ravel()[its].max() > 2 * max(picture.size) / min(own.shape):
+    if far.ravel()[its].max() > 2 * max(size) / min(own.shape):
         raise InputError("the models see different parts of the image, so that not every region has a counterpart")
     nearest: Labels = ids.reshape(height, width)[rows, columns].ravel()[its]
     return nearest
@@ -471,6 +491,12 @@ def told(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     said = f"{type(error).__name__}{f': {lines[0]}' if lines else ''}"
     return f"the model raised {said}" if raised_by_model(error) else said
+
+
+def _short(value: Any) -> str:
+    """Something that somebody sent, no longer than a message may be."""
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:60]} ..."
 
 
 def _number(value: Any) -> float | None:

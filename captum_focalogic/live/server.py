@@ -13,9 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import torch
 from PIL import Image
@@ -36,8 +34,29 @@ QUESTION = 1 << 20
 MOST_READERS = 32
 """People at once; who has been away longest is forgotten for a further one."""
 
+HELD = 1 << 30
+"""Bytes of images and answers of all readers; beyond them too, who has been away longest is forgotten."""
+
+MOST_UPLOADS = 8
+"""Images that are on their way at once."""
+
+MOST_WATCHERS = 8
+"""Streams of events of one search."""
+
+MOST_CONNECTIONS = 512
+"""Connections at once; further ones are told to come again."""
+
+HEADERS = 10.0
+"""Seconds in which a connection asks its next question."""
+
+BODY = 120.0
+"""Seconds in which what belongs to a question has arrived."""
+
 _BEAT = 0.15
 """Seconds between two looks at a search."""
+
+_QUIET = 15.0
+"""Seconds after which a stream says that it is still there, before a proxy takes it for dead."""
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -81,16 +100,39 @@ class Guard:
 
     def refusal(self, method: str, headers: Mapping[str, str]) -> str | None:
         """Why a request is refused, if it is."""
-        host = headers.get("host", "")
+        host, origin = headers.get("host", ""), headers.get("origin", "")
         if not self.public and host not in {f"{name}:{self.port}" for name in ("127.0.0.1", "localhost", "[::1]")}:
             return "this server answers to the loopback's names only"
-        if method == "POST" and urlsplit(headers.get("origin", "")).netloc != host:
+        own = origin in {f"{scheme}://{host}" for scheme in (("http", "https") if self.public else ("http",))}
+        if self.public and "sec-fetch-site" in headers:
+            # What the browser says itself holds behind proxies too, whatever they name as host.
+            own = headers["sec-fetch-site"] == "same-origin"
+        if method == "POST" and not (own and host):
             return "questions come from this server's own pages only"
         return None
 
 
-def make_app(desk: Desk, guard: Guard, start: Callable[[Reader], Case | None]) -> tuple[Any, Callable[[], None]]:
-    """The application, Starlette's with its routes; and what ends all searches.
+def _punctual() -> type[Any]:
+    """Uvicorn's protocol; a connection that is slow to ask is closed."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Punctual(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(HEADERS, self._look, self.cycle)
+
+        def _look(self, before: Any) -> None:
+            answered = self.cycle is None or self.cycle.response_complete
+            if answered and self.cycle is before:
+                self.transport.abort()
+            elif not self.transport.is_closing():
+                self.loop.call_later(HEADERS, self._look, self.cycle)
+
+    return Punctual
+
+
+class _App:
+    """The application, Starlette's with its routes.
 
     Parameters
     ----------
@@ -101,15 +143,12 @@ def make_app(desk: Desk, guard: Guard, start: Callable[[Reader], Case | None]) -
     start : callable
         What a new reader is shown first; None for the page that asks for an image.
     """
-    live = _App(desk, guard, start)
-    return live.application(), live.close
 
-
-class _App:
     def __init__(self, desk: Desk, guard: Guard, start: Callable[[Reader], Case | None]) -> None:
         self._starlette, _ = _starlette()
         self._desk, self._guard, self._start = desk, guard, start
-        self._readers: OrderedDict[str, Reader] = OrderedDict()
+        self.readers: OrderedDict[str, Reader] = OrderedDict()
+        self._uploads = 0
         self._base = f"/{guard.token}" if guard.token else ""
 
     def application(self) -> Any:
@@ -131,7 +170,7 @@ class _App:
 
     def close(self) -> None:
         """End all searches."""
-        for reader in list(self._readers.values()):
+        for reader in list(self.readers.values()):
             reader.close()
 
     def _guarded(self, answer: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -145,8 +184,8 @@ class _App:
                 return await answer(request)
             except _Gone:
                 return self._json({"error": "this is not open any more; begin at the first page"}, 404)
-            except _TooLarge as error:
-                return self._json({"error": str(error)}, 413)
+            except _Refused as error:
+                return self._json({"error": str(error)}, error.status)
             except Exception as error:
                 # A model may raise anything; whoever asked it gets a sentence, and the server goes on.
                 return self._json({"error": told(error)}, 400 if isinstance(error, FocaLogicError) else 502)
@@ -155,11 +194,13 @@ class _App:
 
     # ---- pages
 
-    async def _enter(self, request: Any) -> Any:  # noqa: ARG002
+    async def _enter(self, request: Any) -> Any:
+        if request.method == "HEAD":
+            # Whoever only looks whether somebody is here opens nothing.
+            return self._html("")
         reader = Reader()
-        self._readers[reader.key] = reader
-        while len(self._readers) > MOST_READERS:
-            await self._in_thread(self._readers.popitem(last=False)[1].close)
+        self.readers[reader.key] = reader
+        await self._make_room()
         case = await self._in_thread(self._start, reader)
         where = f"{self._base}/r/{reader.key}/"
         return self._redirect(where if case is None else self._address(reader, case))
@@ -188,10 +229,16 @@ class _App:
         reader = self._reader(request)
         chosen = self._desk.choices.settings(_parsed(request.query_params.get("settings", "{}")))
         title = request.query_params.get("title", "image")[:200]
-        content = await _body(request, UPLOAD)
+        if self._uploads >= MOST_UPLOADS:
+            raise _Refused("too many images are on their way; try again in a moment", 503)
+        self._uploads += 1
+        try:
+            content = await _body(request, UPLOAD)
+        finally:
+            self._uploads -= 1
 
         def opened() -> Case:
-            return self._desk.open(Picture.of(content, title, title), chosen)
+            return self._desk.open(Picture(content, title, title), chosen)
 
         return await self._added(reader, opened)
 
@@ -219,8 +266,12 @@ class _App:
 
     async def _events(self, request: Any) -> Any:
         _, case = self._case(request)
+        if case.watchers >= MOST_WATCHERS:
+            raise _Refused("this search is watched often enough", 429)
+        # Proxies that collect what they pass on would hold events back.
+        headers = {**_HEADERS, "X-Accel-Buffering": "no"}
         return self._starlette.responses.StreamingResponse(
-            _watch(case, self._in_thread), media_type="text/event-stream", headers=_HEADERS
+            _watch(case, self._in_thread), media_type="text/event-stream", headers=headers
         )
 
     # ---- what they share
@@ -228,14 +279,22 @@ class _App:
     async def _added(self, reader: Reader, opened: Callable[[], Case]) -> Any:
         case = await self._in_thread(opened)
         reader.add(case)
+        await self._make_room()
         return self._json({"location": self._address(reader, case)})
+
+    async def _make_room(self) -> None:
+        """Forget who has been away longest, while there are too many or they hold too much."""
+        while len(self.readers) > MOST_READERS or (
+            len(self.readers) > 1 and sum(reader.held for reader in self.readers.values()) > HELD
+        ):
+            await self._in_thread(self.readers.popitem(last=False)[1].close)
 
     def _reader(self, request: Any) -> Reader:
         key = request.path_params["reader"]
-        if key not in self._readers:
+        if key not in self.readers:
             raise _Gone
-        self._readers.move_to_end(key)
-        return self._readers[key]
+        self.readers.move_to_end(key)
+        return self.readers[key]
 
     def _case(self, request: Any) -> tuple[Reader, Case]:
         reader = self._reader(request)
@@ -265,18 +324,26 @@ class _Gone(Exception):
     """Somebody asks for what is not, or no longer, there."""
 
 
-class _TooLarge(InputError):
-    """More was sent than is read."""
+class _Refused(Exception):
+    """Somebody asks for more than there is room or time for."""
+
+    def __init__(self, said: str, status: int) -> None:
+        super().__init__(said)
+        self.status = status
 
 
 async def _body(request: Any, most: int) -> bytes:
-    """What was sent, read no further than it may be long."""
+    """What was sent, read no further than it may be long, and no longer than it may take."""
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise _TooLarge(f"at most {most >> 20} MB can be sent")
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY):
+            async for part in request.stream():
+                size += len(part)
+                if size > most:
+                    raise _Refused(f"at most {most >> 20} MB can be sent", 413)
+                parts.append(part)
+    except TimeoutError:
+        raise _Refused(f"what is sent has {BODY:.0f} seconds to arrive", 408) from None
     return b"".join(parts)
 
 
@@ -293,18 +360,26 @@ def _parsed(text: str | bytes) -> dict[str, Any]:
 async def _watch(case: Case, in_thread: Callable[..., Any]) -> AsyncIterator[str]:
     """Server-sent events: how far the search is, whenever that changes, and its end."""
     cases = [one for one in (case, case.beside) if one is not None]
-    before = ""
-    while True:
-        progress = await in_thread(case.progress)
-        states = {one.state for one in cases}
-        state = "searching" if "searching" in states else progress.state
-        told_now = json.dumps({**asdict(progress), "state": state, "said": pages.progress_text(progress)})
-        if told_now != before:
-            yield f"data: {told_now}\n\n"
-            before = told_now
-        if state != "searching":
-            return
-        await asyncio.sleep(_BEAT)
+    before, quiet = "", 0.0
+    case.watchers += 1
+    try:
+        while True:
+            progress = await in_thread(case.progress)
+            states = {one.state for one in cases}
+            state = "searching" if "searching" in states else progress.state
+            told_now = json.dumps({**asdict(progress), "state": state, "said": pages.progress_text(progress)})
+            if told_now != before:
+                yield f"data: {told_now}\n\n"
+                before, quiet = told_now, 0.0
+            elif quiet >= _QUIET:
+                yield ":\n\n"
+                quiet = 0.0
+            if state != "searching":
+                return
+            await asyncio.sleep(_BEAT)
+            quiet += _BEAT
+    finally:
+        case.watchers -= 1
 
 
 class LivePage:
@@ -316,11 +391,22 @@ class LivePage:
         Where to look at it; only who has this address gets in.
     """
 
-    def __init__(self, app: Any, close: Callable[[], None], sock: socket.socket, url: str) -> None:
+    def __init__(self, live: "_App", sock: socket.socket, url: str) -> None:
         _, uvicorn = _starlette()
-        settings = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, server_header=False)
+        settings = uvicorn.Config(
+            live.application(),
+            http=_punctual(),
+            ws="none",
+            # The address holds the token.
+            access_log=False,
+            log_config=None,
+            log_level="error",
+            server_header=False,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_graceful_shutdown=1,
+        )
         self.url = url
-        self._socket, self._close = sock, close
+        self.live, self._socket = live, sock
         self._server = uvicorn.Server(settings)
         self._thread = threading.Thread(target=self._run, name="live page", daemon=True)
 
@@ -342,7 +428,7 @@ class LivePage:
         try:
             self._server.run(sockets=[self._socket])
         finally:
-            self._close()
+            self.live.close()
 
     def __repr__(self) -> str:
         return f"LivePage({self.url})"
@@ -402,9 +488,7 @@ def serve(
     cuts = segmenter if isinstance(segmenter, Mapping) else {name: name for name in _listed(segmenter)}
     desk = Desk(Choices(models, cuts, _listed(baseline), _listed(removal), find_device(str(device))))
     desk.check()
-    file = str(image) if isinstance(image, str | Path) else None
-    picture = None if image is None else Picture.of(image, "image" if file is None else Path(file).name, file)
-    return open_page(desk, picture, port=port).start()
+    return open_page(desk, None if image is None else Picture.of(image), port=port).start()
 
 
 def open_page(
@@ -441,7 +525,7 @@ def open_page(
 
     name = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     url = f"http://{name}:{bound}/{key + '/' if key else ''}"
-    return LivePage(*make_app(desk, guard, first), sock, url)
+    return LivePage(_App(desk, guard, first), sock, url)
 
 
 def _listed(value: Any) -> tuple[Any, ...]:

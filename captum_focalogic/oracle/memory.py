@@ -131,6 +131,12 @@ class Memory:
     def __len__(self) -> int:
         return self._index.total
 
+    @property
+    def held(self) -> int:
+        """Bytes of outputs that are kept."""
+        with self.changed:
+            return sum(outputs.numel() * outputs.element_size() for outputs in self._outputs)
+
     def refined(self, num_regions: int, coarse_of: NDArray[np.int64]) -> "Memory":
         """The same answers about a finer partition: a state of the coarse one is one of the fine one.
 

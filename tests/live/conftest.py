@@ -26,8 +26,8 @@ def serve_models() -> Iterator[Serve]:
     ) -> Visitor:
         given = {name: Classifier(model, labels=NAMES, name=name) for name, model in models.items()}
         desk = Desk(Choices(given or {"quarters": Classifier(quarters, labels=NAMES)}, **black()))
-        picture = None if image is None else Picture.of(image, "scene.png")
-        pages.append(open_page(desk, picture, public=public, token=token).start())
+        shown = None if image is None else Picture.of(image, "scene.png")
+        pages.append(open_page(desk, shown, public=public, token=token).start())
         return Visitor(pages[-1])
 
     yield serve

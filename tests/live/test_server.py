@@ -152,16 +152,16 @@ def test_regions_have_a_counterpart_where_another_model_sees_the_same_place():
     whole = Classifier.fitted(quarters, crop(24, 1.0))
     finer, closer = Classifier.fitted(quarters, crop(32, 1.0)), Classifier.fitted(quarters, crop(24, 0.5))
     regions = whole.preprocess_labels(np.arange(64)[None].repeat(48, 0) // 16)
-    seen = counterpart(regions, whole, finer, image)
+    seen = counterpart(regions, whole, finer, image.size)
     assert (seen == finer.preprocess_labels(np.arange(64)[None].repeat(48, 0) // 16)).mean() > 0.9
     # The middle of the image, not a smaller copy of all of it.
-    inner = counterpart(regions, whole, closer, image)
+    inner = counterpart(regions, whole, closer, image.size)
     assert (inner == closer.preprocess_labels(np.arange(64)[None].repeat(48, 0) // 16)).mean() > 0.9
     with pytest.raises(InputError, match="see different parts of the image"):
-        counterpart(closer.preprocess_labels(np.zeros((48, 64), dtype=np.int64)), closer, whole, image)
+        counterpart(closer.preprocess_labels(np.zeros((48, 64), dtype=np.int64)), closer, whole, image.size)
     with pytest.raises(InputError, match="is not known"):
-        counterpart(regions, whole, Classifier(quarters), image)
-    assert counterpart(regions, whole, whole, image) is regions
+        counterpart(regions, whole, Classifier(quarters), image.size)
+    assert counterpart(regions, whole, whole, image.size) is regions
 
 
 def test_strangers_are_refused(serve_models):
