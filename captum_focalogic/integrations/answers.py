@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +49,7 @@ def read_answer(text: str | None, labels: Sequence[str]) -> int | None:
     said = _answer_in(text)
     if said.startswith("{"):
         try:
-            found = json.loads(said).get("label")
+            found = json.loads(said, object_pairs_hook=_once).get("label")
         except (ValueError, AttributeError, RecursionError):
             return None
         if not isinstance(found, str):
@@ -64,14 +65,22 @@ _REASONING = re.compile(r"^.*</(think|thinking|reasoning)>", re.DOTALL | re.IGNO
 _UNENDED = re.compile(r"<(think|thinking|reasoning)>", re.IGNORECASE)
 _FENCE = re.compile(r"```[a-zA-Z]*\s*(.*?)\s*```$", re.DOTALL)
 _OBJECT = re.compile(r"\{[^{}]*\}$")
+_SEVERAL = re.compile(r"(\{[^{}]*\}\s*){2,}")
 _MARKED = re.compile(r"(?:^|\n)[*_# ]*(?:final )?(?:answer|label)[*_ ]*:[*_ ]*([^\n]+)$", re.IGNORECASE)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's fields, none of which may be there twice: two labels are no answer."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a field is there twice")
+    return dict(pairs)
 
 
 def _answer_in(text: str) -> str:
     """The answer itself, without reasoning before it and marks around it."""
-    said = _REASONING.sub("", text).strip()
-    if _UNENDED.search(said):
-        return ""  # cut off before the answer
+    said = _REASONING.sub("", text).strip().removeprefix("\ufeff")
+    if _UNENDED.search(said) or _SEVERAL.fullmatch(said):
+        return ""  # cut off before the answer; or several of them
     for end in (_FENCE, _OBJECT, _MARKED):
         found = end.search(said)
         if found:

@@ -113,6 +113,11 @@ def complaint(
         return (
             f"its reply cannot be read ({type(error).__name__}); check that base_url= is an OpenAI-compatible endpoint"
         )
+    if 300 <= error.status_code < 400:
+        place = _short(hidden(str(error.response.headers.get("location", "elsewhere"))))
+        return (
+            f"status {error.status_code}, it points to {place}, which is not asked; if it is right, set base_url= to it"
+        )
     if error.status_code in (401, 403):
         return f"status {error.status_code}, it does not accept the key in {key_variable}"
     body = error.body if isinstance(error.body, dict) else {}

@@ -212,8 +212,10 @@ class EndpointModel:
         self.labels = distinct_labels(labels)
         if len(self.labels) < 2:
             raise InputError("there must be at least two labels to choose from")
-        if concurrency < 1:
-            raise InputError(f"concurrency must be at least 1; got {concurrency}")
+        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+            raise InputError(f"concurrency must be a whole number, at least 1; got {concurrency!r}")
+        if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+            raise InputError(f"timeout must be a number of seconds, more than 0; got {timeout!r}")
         self.base_url = _checked_url(base_url or DEFAULT_URL)
         self.key_variable = key_variable
         self._key()
@@ -299,7 +301,10 @@ class EndpointModel:
             default_query=query,
             # Azure's key has a header of its own; nothing is packed, so that bytes can be counted.
             default_headers={"Accept-Encoding": "identity", **({"api-key": self._key()} if query else {})},
-            http_client=openai.DefaultAsyncHttpxClient(event_hooks={"response": [_bound]}, timeout=self.timeout),
+            # Whoever it may point to is sent neither the key nor the image.
+            http_client=openai.DefaultAsyncHttpxClient(
+                event_hooks={"response": [_bound]}, timeout=self.timeout, follow_redirects=False
+            ),
             max_retries=0,
             timeout=self.timeout,
         ) as client:
@@ -335,7 +340,7 @@ class EndpointModel:
             answer, tokens, lost = None, None, False
             try:
                 # The client's own time-out is for each wait; a reply that trickles in would never meet it.
-                reply = await asyncio.wait_for(client.chat.completions.create(**request), self.timeout)
+                reply = await asyncio.wait_for(_sent(client, request), self.timeout)
                 # Whatever it says, and be it an error: an answer with status 200 is paid for.
                 tokens = _tokens_of(reply)
                 answer = _read_reply(reply, self._hidden)
@@ -391,6 +396,13 @@ def classifier_from_text(text: str, weights: str | Path | None = None) -> Classi
         cache=default_folder().parent / "answers.sqlite",
     )
     return Classifier.fitted(model, ANY_SIZE, labels, f"openai:{name}")
+
+
+async def _sent(client: Any, request: dict[str, Any]) -> Any:
+    try:
+        return await client.chat.completions.create(**request)
+    except RecursionError:
+        raise ValueError("the reply is nested too deep") from None
 
 
 def _label_schema(labels: list[str]) -> dict[str, Any]:

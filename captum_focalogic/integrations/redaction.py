@@ -24,10 +24,12 @@ def without_secret(text: str, secret: str) -> str:
     places = [place for place, sign in enumerate(text) if not sign.isspace()]
     dense = "".join(map(_lower, (text[place] for place in places)))
     hidden = bytearray(len(dense))
-    for length, parts in _parts(secret).items():
-        for start in range(len(dense) - length + 1):
-            if dense[start : start + length] in parts:
-                hidden[start : start + length] = b"\1" * length
+    parts, least, beginnings = _parts(secret)
+    for start in range(len(dense) - least + 1):
+        if dense[start : start + least] in beginnings:
+            for length, texts in parts.items():
+                if dense[start : start + length] in texts:
+                    hidden[start : start + length] = b"\1" * length
     said, last = list[str](), -1
     for place, secretive in zip(places, hidden, strict=True):
         if not secretive:
@@ -39,8 +41,11 @@ def without_secret(text: str, secret: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def _parts(secret: str) -> dict[int, frozenset[str]]:
-    """By length, the texts that stand for at least eight characters of a secret, or nearly so, in lower case."""
+def _parts(secret: str) -> tuple[dict[int, frozenset[str]], int, frozenset[str]]:
+    """By length, the texts that stand for at least eight characters of a secret, or nearly so, in lower case.
+
+    Then the least of these lengths, and what the texts begin with, as far: a text of megabytes is looked through once.
+    """
     found: dict[int, set[str]] = {}
     once = {form for write in _FORMS for form in write(secret)}
     twice = {form for write in _FORMS for inner in once for form in write(inner)}
@@ -51,7 +56,9 @@ def _parts(secret: str) -> dict[int, frozenset[str]]:
         found.setdefault(length, set()).update(
             dense[start : start + length] for start in range(max(1, len(dense) - length + 1))
         )
-    return {length: frozenset(parts) for length, parts in found.items()}
+    least = min(found)
+    beginnings = frozenset(text[:least] for texts in found.values() for text in texts)
+    return {length: frozenset(texts) for length, texts in found.items()}, least, beginnings
 
 
 def _lower(sign: str) -> str:

@@ -58,13 +58,14 @@ class Budget:
     def __init__(
         self, max_calls: int | None = None, max_cost: float | None = None, prices: tuple[float, float] | None = None
     ) -> None:
-        for name, cap in (("max_calls", max_calls), ("max_cost", max_cost)):
-            if cap is not None and not cap > 0:
-                raise InputError(f"{name} must be positive, or None for no cap; got {cap}")
+        for name, cap, kind in (("max_calls", max_calls, int), ("max_cost", max_cost, int | float)):
+            if cap is not None and (isinstance(cap, bool) or not isinstance(cap, kind) or not cap > 0):
+                whole = " and whole" if kind is int else ""
+                raise InputError(f"{name} must be positive{whole}, or None for no cap; got {cap!r}")
         if max_cost is not None and prices is None:
             raise InputError("max_cost needs prices=(of a million prompt tokens, of a million completion tokens)")
-        if prices is not None and not (len(prices) == 2 and all(0 <= price < math.inf for price in prices)):
-            raise InputError(f"prices must be two numbers, none negative; got {prices}")
+        if prices is not None and not _are_prices(prices):
+            raise InputError(f"prices must be two numbers, none negative; got {prices!r}")
         self.max_calls = max_calls
         self.max_cost = max_cost
         self.prices = prices
@@ -148,6 +149,11 @@ class Budget:
             cost = ((prompt or 0) * self.prices[0] + (completion or 0) * self.prices[1]) / 1e6
             self.usage.cost += cost
             self._dearest = max(self._dearest or 0.0, cost)
+
+
+def _are_prices(prices: Any) -> bool:
+    numbers = isinstance(prices, tuple | list) and len(prices) == 2
+    return numbers and all(isinstance(price, int | float) and 0 <= price < math.inf for price in prices)
 
 
 def count_of(tokens: Any) -> int | None:

@@ -141,3 +141,18 @@ def test_reasoning_and_fences_around_an_answer(text, expected):
 )
 def test_reasoning_ends_where_its_last_tag_says(text, expected):
     assert read_answer(text, ["cat", "dog"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"label": "red", "label": "blue"}', None),
+        ('{"label": "red", "label": "red"}', None),
+        ('{"label": "red"} {"label": "blue"}', None),
+        ("\ufeffred", 0),
+        ('\ufeff{"label": "red"}', 0),
+        ("<think>a<think>b</think>c</think>red", 0),
+    ],
+)
+def test_two_labels_are_no_answer_and_a_byte_order_mark_is_no_letter(text, expected):
+    assert read_answer(text, ["red", "green", "blue"]) == expected

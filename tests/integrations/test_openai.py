@@ -516,3 +516,55 @@ def test_headers_that_come_back_are_logged_without_the_key(server, images, caplo
     logged = "".join(record.getMessage() for record in caplog.records)
     assert "x-echo" in logged
     assert KEY not in logged
+
+
+@pytest.mark.parametrize("version", ["", "?api-version=2024-06-01"])
+def test_whoever_an_endpoint_points_to_is_sent_nothing(server, images, version):
+    """Azure's key has a header of its own, which a client would take along to another host."""
+    with serve() as (elsewhere, url):
+        server[0].faults.append(status(307, headers=[("location", f"{url}/chat/completions?{KEY}")]))
+        asked = EndpointModel("m", LABELS, base_url=server[1] + version, retries=QUICK)
+        with pytest.raises(EndpointError, match=r"status 307, it points to http.* which is not asked") as raised:
+            asked(images[:1])
+    assert not elsewhere.requests
+    assert KEY not in str(raised.value)
+
+
+def test_nothing_of_the_client_hangs_on_an_error(server, images):
+    """Its errors hold the request, and that the key."""
+    server[0].faults.append(status(400, KEY))
+    with pytest.raises(EndpointError) as raised:
+        model(server)(images[:1])
+    error, seen = raised.value, []
+    while error is not None:
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    assert not [one for one in seen if KEY in f"{one!r}{vars(one)}" or hasattr(one, "request")]
+
+
+def test_replies_that_are_nested_too_deep_or_very_long_are_read_in_time(server, images):
+    deep = b'{"choices":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    server[0].faults.extend([lambda handler, body: send(handler, 200, deep)] * QUICK.attempts)
+    with pytest.raises(EndpointError, match="its reply cannot be read"):
+        model(server)(images[:1])
+    server[0].faults.append(server[0].say("red" * 300_000))
+    begun = time.process_time()
+    with pytest.warns(UserWarning, match="outside the labels"):
+        model(server)(images[:1])
+    assert time.process_time() - begun < 10, "looking for the key took a second a megabyte, not twelve"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"timeout": value} for value in (0, -1, float("nan"), "5", True)),
+        *({"concurrency": value} for value in (0, 1.5, float("nan"), "3", True)),
+        *({"max_calls": value} for value in (0, 1.5, float("nan"), "5", True)),
+        *({"max_cost": value, "prices": (1, 1)} for value in (0, float("nan"), "1", True)),
+        *({"prices": value, "max_cost": 1} for value in (5, (1,), ("1", 1), (float("nan"), 1), (float("inf"), 1))),
+    ],
+    ids=str,
+)
+def test_numbers_are_checked_before_anything_is_asked(server, wrong):
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} must be"):
+        model(server, **wrong)
