@@ -297,6 +297,11 @@ class MaskedModel:
                 "be those of other classes; give labels= with one name a class, in the model's order"
             )
 
+    @property
+    def labels(self) -> list[str] | None:
+        """What the classes are called, where that was given."""
+        return self._call.labels
+
     def label_of(self, index: int) -> str | None:
         """What a class is called, where labels were given."""
         labels = self._call.labels or []

@@ -4,19 +4,20 @@ Figures are not registered with pyplot unless they are asked to be.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from captum_focalogic.errors import InputError
 from captum_focalogic.figures.canvas import backdrop
 from captum_focalogic.figures.overlays import COLOUR_BLIND, PAPER, Palette, overlay, regions_image
 from captum_focalogic.files import make_folder, replacing
 from captum_focalogic.focus import Focus
+from captum_focalogic.images import open_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -159,6 +160,71 @@ def image_grid(
                 below = {"ha": "center", "va": "top", "transform": axes.transAxes}
                 axes.text(0.5, -0.03, cell.text, fontsize=7, weight="bold", color=cell.colour, **below)
     return drawn
+
+
+def plot_classes(
+    heat_maps: Mapping[str, ArrayLike], image: ArrayLike, *, width: float = 2.6, label: str = "attribution"
+) -> "Figure":
+    """Attributions of several classes side by side, in one scale: red speaks for the class, blue against it.
+
+    Parameters
+    ----------
+    heat_maps : mapping of str to (H, W), (C, H, W) or (1, C, H, W) numbers
+        By the class's name: attributions of FocaLogic, of another method of Captum's, or of another package.
+    image : (3, H, W) float in [0, 1], or (H, W, 3) uint8
+        What they are about; shown first.
+    width : float
+        Inches for each image.
+    label : str
+        What the numbers are.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    InputError
+        If there is none, or they are not of the image's size.
+
+    Examples
+    --------
+    >>> plot_classes({"tabby": np.eye(8), "lynx": -np.eye(8)}, np.zeros((8, 8, 3), np.uint8)).axes[1].get_title()
+    'tabby'
+    """
+    from matplotlib.figure import Figure
+
+    shown = np.asarray(open_image(image).convert("RGB"))
+    if not heat_maps:
+        raise InputError("there is no class to show; got no heat map")
+    drawn = {name: _plane(values, shown.shape[:2], name) for name, values in heat_maps.items()}
+    most = max(float(np.abs(plane).max()) for plane in drawn.values()) or 1.0
+    size = (width * (len(drawn) + 1), width * shown.shape[0] / shown.shape[1] + 0.9)
+    figure = Figure(figsize=size, layout="constrained")
+    first, *panels = figure.subplots(1, len(drawn) + 1)
+    first.imshow(shown)
+    first.set_axis_off()
+    grey = shown.mean(axis=2)
+    for panel, (name, plane) in zip(panels, drawn.items(), strict=True):
+        panel.imshow(grey, cmap="gray", vmin=-255, vmax=255 * 1.2)
+        colours = panel.imshow(plane, cmap="RdBu_r", vmin=-most, vmax=most, alpha=0.85 * np.sqrt(np.abs(plane) / most))
+        panel.set_title(name, fontsize=9, wrap=True)
+        panel.set_axis_off()
+    bar = figure.colorbar(colours, ax=[first, *panels], location="bottom", fraction=0.06, aspect=50, label=label)
+    bar.solids.set_alpha(1)
+    return figure
+
+
+def _plane(values: ArrayLike, size: tuple[int, ...], name: str) -> NDArray[np.float64]:
+    """A heat map as one number a pixel, the mean of its channels."""
+    array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=np.float64)
+    plane = array[0] if array.ndim == 4 and len(array) == 1 else array
+    plane = plane.mean(axis=0) if plane.ndim == 3 else plane
+    if plane.shape != size or not np.isfinite(plane).all():
+        raise InputError(
+            f"the heat map of {name!r} must be finite numbers of the image's size {size}; got {array.shape}"
+        )
+    return plane
 
 
 def save_figure(figure: "Figure", path: str | Path, dpi: int = 200) -> Path:

@@ -244,6 +244,12 @@ class Memory:
             order[np.concatenate([np.flatnonzero(held), np.flatnonzero(~held)])] = np.arange(len(rows))
             return both[order]
 
+    def outputs(self, packed: Packed) -> Tensor | None:
+        """What the model gave for states that are all answered, (B, ...); None where there was no room to keep it."""
+        with self.changed:
+            rows = self._index.find(packed)
+            return self._rows(rows) if ((rows >= 0) & (rows < self._held)).all() else None
+
     def _known(self, criterion: Hashable, packed: Packed, judge: Judge) -> Bools:
         """Which states have a verdict; those whose outputs are here are judged for it."""
         rows = self._index.find(packed)

@@ -3,11 +3,13 @@
 import matplotlib as mpl
 import numpy as np
 import pytest
+import torch
 from makers import IMAGE, LABELS, focus_by, rule
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.figures.plots import plot_classes
 
 mpl.use("Agg")
 
@@ -72,3 +74,31 @@ def test_regions_and_the_image_of_the_focus() -> None:
 def test_errors(more: dict, how: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         focus_by(rule, **more).plot(use_pyplot=False, **how)
+
+
+def test_classes_stand_side_by_side_in_one_scale() -> None:
+    pixels = np.full((6, 8, 3), 90, dtype=np.uint8)
+    strong, weak = np.zeros((6, 8)), torch.zeros(1, 3, 6, 8)
+    strong[:, :4], weak[..., 4:] = 0.8, -0.2
+    figure = plot_classes({"tabby": strong, "lynx": weak}, pixels)
+    first, *panels, scale = figure.axes
+    assert np.array_equal(first.images[0].get_array(), pixels)
+    assert [panel.get_title() for panel in panels] == ["tabby", "lynx"]
+    for panel, values in zip(panels, (strong, weak[0].mean(0).numpy()), strict=True):
+        drawn = panel.images[1]
+        assert np.allclose(drawn.get_array(), values)
+        assert drawn.get_clim() == (-0.8, 0.8), "colours of all classes mean the same"
+    assert scale.get_xlabel() == "attribution"
+
+
+@pytest.mark.parametrize(
+    ("heat_maps", "message"),
+    [
+        ({}, "no class to show"),
+        ({"a": np.zeros((5, 8))}, r"'a' must be finite numbers of the image's size \(6, 8\); got \(5, 8\)"),
+        ({"a": np.full((6, 8), np.nan)}, "must be finite"),
+    ],
+)
+def test_what_cannot_be_set_side_by_side(heat_maps: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        plot_classes(heat_maps, np.zeros((6, 8, 3), dtype=np.uint8))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from captum_focalogic import MaskedModel
 from captum_focalogic.errors import InputError
-from captum_focalogic.integrations.games import shap_explanation, shapiq_game, worth
+from captum_focalogic.integrations.games import shap_explanation, shap_image, shapiq_game, worth, worths
 
 REGIONS = 5
 IDS = torch.tensor([[3, 7, -2, 40, 9]])
@@ -75,3 +75,70 @@ def test_what_cannot_be_a_game() -> None:
         worth(numbers, np.ones((1, 3), dtype=np.bool_))
     with pytest.raises(InputError, match="one permutation of 5 regions takes 11 evaluations; got 10"):
         shap_explanation(masked(), 10)
+
+
+def several(inputs: Tensor) -> Tensor:
+    """Logits of four classes, each of one region of the four quarters, over an image of 3 channels."""
+    quarters = inputs.mean(1).unfold(1, 4, 4).unfold(2, 4, 4).mean((3, 4)).flatten(1)
+    return 2 * quarters @ torch.tensor([[3.0, 0, 0, 0], [0, 2, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0.5]]).T
+
+
+QUARTERS = torch.arange(4).reshape(2, 2).repeat_interleave(4, 0).repeat_interleave(4, 1)
+
+
+def of_several() -> MaskedModel:
+    labels = ["ant", "bee", "cat", "dog"]
+    return MaskedModel(several, torch.ones(1, 3, 8, 8), feature_mask=QUARTERS, outputs="logits", labels=labels)
+
+
+def test_several_classes_are_those_of_one_memory() -> None:
+    shap = pytest.importorskip("shap")
+    one = of_several()
+    found = shap_explanation(one, classes=3)
+    assert found.output_names == ["ant", "bee", "cat"], "the three highest"
+    assert found.values.shape == (4, 3)
+    assert len(one.memory) == 2**4, "each set was asked once for all classes"
+    for place, number in enumerate(range(3)):
+        alone = MaskedModel(several, torch.ones(1, 3, 8, 8), target=number, feature_mask=QUARTERS, outputs="logits")
+        expected = shap_explanation(alone)
+        assert found.values[:, place] == pytest.approx(expected.values, abs=1e-6)
+        assert found.base_values[place] == pytest.approx(expected.base_values, abs=1e-6)
+    named = shap_explanation(of_several(), classes=["dog", 0])
+    assert named.output_names == ["dog", "ant"]
+    assert isinstance(named, shap.Explanation)
+
+
+def test_outputs_for_which_there_is_no_room_are_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = of_several()
+    one.memory._room = 64
+    states = np.random.default_rng(0).random((40, 4)) < 0.5
+    assert worths(one, states, [1, 3]) == pytest.approx(worths(of_several(), states, [1, 3]))
+
+
+def test_shap_draws_several_classes_side_by_side() -> None:
+    shap = pytest.importorskip("shap")
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    found = shap_image(of_several(), classes=["ant", "bee"])
+    assert found.values.shape == (1, 8, 8, 1, 2)
+    for place, region in ((0, 0), (1, 1)):
+        plane = found.values[0, :, :, 0, place]
+        assert len(np.unique(plane[QUARTERS.numpy() == region])) == 1
+        assert plane[QUARTERS.numpy() == region].max() == pytest.approx(plane.max()), "its own quarter speaks for it"
+    shap.plots.image(found, show=False)
+    titles = [axes.get_title() for axes in pyplot.gcf().axes]
+    pyplot.close("all")
+    assert titles[1:3] == ["ant", "bee"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (0, "the highest classes that are known are 4; got classes=0"),
+        ([7], "the model has the classes 0 to 3; got"),
+        ([], "the model has the classes 0 to 3"),
+        (["cow"], "cow"),
+    ],
+)
+def test_classes_that_there_are_not(classes: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        worths(of_several(), np.ones((1, 4), dtype=np.bool_), classes)  # type: ignore[arg-type]
