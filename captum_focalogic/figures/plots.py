@@ -192,6 +192,7 @@ def plot_classes(
     >>> plot_classes({"tabby": np.eye(8), "lynx": -np.eye(8)}, np.zeros((8, 8, 3), np.uint8)).axes[1].get_title()
     'tabby'
     """
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
     shown = np.asarray(open_image(image).convert("RGB"))
@@ -210,8 +211,9 @@ def plot_classes(
         colours = panel.imshow(plane, cmap="RdBu_r", vmin=-most, vmax=most, alpha=0.85 * np.sqrt(np.abs(plane) / most))
         panel.set_title(name, fontsize=9, wrap=True)
         panel.set_axis_off()
-    bar = figure.colorbar(colours, ax=[first, *panels], location="bottom", fraction=0.06, aspect=50, label=label)
-    bar.solids.set_alpha(1)
+    # the panels' own colours let the image through, those of the scale do not
+    scale = ScalarMappable(colours.norm, colours.cmap)
+    figure.colorbar(scale, ax=[first, *panels], location="bottom", fraction=0.06, aspect=50, label=label)
     return figure
 
 
