@@ -324,7 +324,8 @@ def _need(focus: Focus, critical: CriticalSets, row: int) -> str:
 def certificate_text(focus: Focus) -> str:
     """What is proved, in a line."""
     certificate = focus.certificate
-    asked = f"{certificate.evaluations:,} of the 2^{focus.num_regions} region sets asked"
+    # Critical sets and trust were asked about besides: the proof rests on the search's own questions.
+    asked = f"the search asked {certificate.evaluations:,} of the 2^{focus.num_regions} region sets"
     if not len(focus.final_states) and not focus.evaluated.valid[:1].any():
         return f"there is no set to look for, as the whole image is not enough ({asked})"
     if certificate.reading != "smallest" or certificate.smallest is None:

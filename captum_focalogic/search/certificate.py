@@ -289,10 +289,10 @@ class Certificate:
         share = math.ldexp(self.evaluations, -self.num_regions)
         total = f"{2**self.num_regions:,}" if self.num_regions <= 40 else f"2^{self.num_regions}"
         if share >= 1:
-            text = f"The model was asked about every one of the {total} possible selections of regions."
+            text = f"The search asked the model about every one of the {total} possible selections of regions."
         else:
             text = (
-                f"The model was asked about {_counted(self.evaluations, 'different selection')} of regions, "
+                f"The search asked the model about {_counted(self.evaluations, 'different selection')} of regions, "
                 f"{percent(share)} of the {total} there are."
             )
         return Statement("certain", f"{text} Search: {self.strategy}.")
@@ -384,8 +384,8 @@ class Certificate:
             return Statement("certain", "Showing the model more of the image never makes it lose the decision.")
         return Statement(
             "limited",
-            "Among the selections asked, adding regions never lost the decision. That was observed, not proved: not "
-            "all selections were asked.",
+            "Among the selections that the search asked about, adding regions never lost the decision. That was "
+            "observed, not proved: not all selections were asked about.",
         )
 
     def to_dict(self) -> dict[str, Any]:

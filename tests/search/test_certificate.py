@@ -238,6 +238,15 @@ def test_each_claim_in_everyday_words(changes: dict, part: str, standing: str) -
     assert one(said(**changes), part) == standing
 
 
+@pytest.mark.parametrize("evaluations", [512, 1024])
+def test_what_the_search_asked_is_not_said_to_be_all_that_was_asked(evaluations: int) -> None:
+    """Critical sets and trust ask besides, and may have heard of larger sets that lose what smaller ones keep."""
+    said = [statement.text for statement in Certificate(**{**PLAIN, "evaluations": evaluations}).plain()]
+    counted = [text for text in said if "selection" in text and "asked" in text]
+    assert counted
+    assert all("search asked" in text for text in counted)
+
+
 def test_without_states_nothing_is_said_about_them() -> None:
     texts = " ".join(statement.text for statement in replace(CERTIFICATE, num_states=0).plain())
     assert "Nothing to spare" not in texts
