@@ -126,7 +126,7 @@ def tell(
 def test_overhead_mobilenet_cpu(benchmark: Any, mobilenet: torch.nn.Module) -> None:
     """512 evaluations, each beside a bare pass: total time without the bare passes, over theirs; median of five.
 
-    On the clock, and in seconds of the process, which a busy machine disturbs less.
+    On the clock, and in seconds of the process, which a busy machine disturbs less and which therefore decide.
     """
     torch.manual_seed(0)
     images, model = torch.rand(1, 3, 224, 224), Paired(mobilenet)
