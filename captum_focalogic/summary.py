@@ -41,6 +41,16 @@ def removal_setting(removal: str | None, baseline: str | None) -> dict[str, str]
     return {"Removal": "tokens, no fill"} if removal == "tokens" else {"Baseline": str(baseline)}
 
 
+def removal_text(focus: Focus) -> str | None:
+    """How dropped regions were taken away, as a sentence; None of a focus that does not tell."""
+    asked = focus.provenance
+    if asked.removal is None:
+        return None
+    if asked.removal == "tokens":
+        return REMOVED_TOKENS
+    return f"dropped regions are filled: {asked.baseline or 'with values that were given'}"
+
+
 def summary(focus: Focus, against: str | None = None, grown: GrownSets | None = None) -> dict[str, str]:
     """What a focus says, by label; each text of one line, or a few.
 
@@ -183,7 +193,7 @@ def zoom_text(focus: Focus, zoom: Zoom) -> str:
     fallen = not any(zoom.coarse_holds)
     coarse = f"with {zoom.second} the sets above fall" if fallen else f"holds with {zoom.second} too"
     if zoom.answer is None:
-        return f"no set of parts was found that is enough under both fills: {_STOPPED[zoom.stopped]} ({coarse})"
+        return f"no set of parts was found that is enough under both removals: {_STOPPED[zoom.stopped]} ({coarse})"
     fine = zoom.answer
     strongest = fine.final_states[fine.strongest[0]]
     kept = fine.probabilities[fine.strongest[0]]

@@ -120,7 +120,7 @@ class TokenRemoval:
         if size[0] % height or size[1] % width:
             raise InputError(
                 f"removal='tokens' needs images of whole patches of {width}x{height} pixels (width x height); "
-                f"got {size[1]}x{size[0]}"
+                f"got {size[1]}x{size[0]}. Resize or crop it first (preprocess=), or use removal='fill'"
             )
         rows, columns = torch.arange(size[0]) // height, torch.arange(size[1]) // width
         return rows[:, None] * (size[1] // width) + columns
@@ -372,7 +372,7 @@ def _dropping(anatomy: Anatomy, present: Tensor, size: tuple[int, int]) -> Itera
     if not seen:
         raise InputError(
             f"removal='tokens' cannot be used: the model does not call its {type(anatomy.entry).__name__} here, as "
-            "when it was compiled or runs in other threads. Use removal='fill'"
+            "when it was compiled or runs in other threads. Pass the model as it was before, or use removal='fill'"
         )
 
 

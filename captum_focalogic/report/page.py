@@ -236,6 +236,7 @@ class _Section:
     without: list[_Critical]
     nothing_critical: str
     known: str
+    removed: str | None
     regions: list[_Region]
     size: tuple[int, int] | None
     image: str | None
@@ -271,6 +272,7 @@ class _Section:
             enough=summary.enough_text(focus, entry.against).split("\n"),
             without=_critical(entry),
             known=summary.certificate_text(focus),
+            removed=summary.removal_text(focus),
             nothing_critical=summary.without_text(focus, entry.against),
             regions=_regions(focus, traced, truth),
             size=None if traced is None else (traced.width, traced.height),

@@ -368,6 +368,10 @@ class TestRefused:
 
     def test_images_that_are_no_whole_patches(self):
         self.refused(made("dynamic size"), "whole patches", torch.rand(1, 3, SIDE, SIDE + 4))
+        self.refused(made("dynamic size"), "preprocess=", torch.rand(1, 3, SIDE, SIDE + 4))
+
+    def test_compiled(self):
+        self.refused(torch.compile(made("torchvision"), backend="eager"), "Pass the model as it was before")
 
     def test_parts_of_patches(self):
         kept = torch.ones(1, SIDE, SIDE, dtype=torch.bool)

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from visitors import NAMES, Gate, Visitor, breaks, lower, picture, png, quarters
 
-from captum_focalogic import explain_image, serve
+from captum_focalogic import MaskedModel, explain_image, serve
 from captum_focalogic.classifier import Classifier
 from captum_focalogic.cli import main
 from captum_focalogic.demo.scenes import draw_scene
@@ -126,6 +126,37 @@ def test_settings_are_chosen_from_what_is_offered(serve_models):
         status, said = visitor.post("/again", chosen)
         assert status == 400, chosen
         assert message in said["error"], said
+
+
+def test_patches_are_left_out_where_that_is_chosen():
+    made = pytest.importorskip("torchvision.models.vision_transformer").VisionTransformer
+    torch.manual_seed(0)
+    vit = made(32, 8, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=8, num_classes=len(NAMES)).eval()
+    for weights in vit.parameters():
+        torch.nn.init.normal_(weights, std=0.5)
+    page = serve(vit, picture(), labels=NAMES, segmenter="grid:2x2", baseline="black", removal=["tokens", "fill"])
+    visitor = Visitor(page).enter()
+    states = np.array([CORNERS, [True, False, False, False], [False] * 4])
+    seen = torch.from_numpy(np.array(picture())).permute(2, 0, 1)[None] / 255
+    cells = (torch.arange(32) // 16)[:, None] * 2 + torch.arange(32) // 16
+    said = {}
+    try:
+        for removal, told in (
+            ("tokens", "dropped regions are not filled"),
+            ("fill", "dropped regions are filled: black"),
+        ):
+            status, answer = visitor.post("/again", {"removal": removal})
+            assert status == 200
+            visitor.here = f"http://{visitor.host}{answer['location']}"
+            assert visitor.events()[-1]["state"] == "done"
+            assert told in visitor.get()[1]
+            asked = visitor.post("/ask", {"states": states.tolist()})[1]["answers"]
+            said[removal] = [one["probability"] for one in asked]
+            masked = MaskedModel(vit, seen, 0, feature_mask=cells, criterion="top1+0.5", removal=removal)
+            assert said[removal] == pytest.approx(masked.ask(states).probability.tolist(), abs=1e-3)
+    finally:
+        page.stop()
+    assert said["tokens"] != pytest.approx(said["fill"], abs=1e-2)
 
 
 def test_two_models_side_by_side(serve_models):

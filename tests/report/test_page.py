@@ -7,6 +7,7 @@ import struct
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from PIL import Image
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic import drawing
 from captum_focalogic.metrics import Thresholds
+from captum_focalogic.provenance import Provenance
 from captum_focalogic.report import data, formula
 from captum_focalogic.report.page import Entry, Panel, render_report, write_report
 from captum_focalogic.search import states as st
@@ -221,6 +223,20 @@ def test_enough_without_and_trust_come_before_everything_else() -> None:
     places = [shown.find(part) for part in parts]
     assert -1 not in places, [part for part, place in zip(parts, places, strict=True) if place < 0]
     assert places == sorted(places)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"removal": "tokens"}, "Removal dropped regions are not filled: the model leaves them out"),
+        ({"removal": "fill", "baseline": "mean"}, "Removal dropped regions are filled: mean"),
+        ({"removal": "fill"}, "Removal dropped regions are filled: with values that were given"),
+        ({}, None),
+    ],
+)
+def test_how_regions_were_removed_is_told(asked: dict[str, Any], said: str | None) -> None:
+    shown = flat(Page(render_report([Entry(replace(focus_by(rule), provenance=Provenance(**asked)), IMAGE)])).text)
+    assert (said in shown) if said else ("Removal" not in shown)
 
 
 @pytest.mark.parametrize("needed", [True, False])
