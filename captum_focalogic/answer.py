@@ -108,7 +108,7 @@ class Answer:
         """How far the formula can be trusted; None where that was not asked."""
         return self.focus.trust
 
-    def named(self, names: Mapping[int, str]) -> "Answer":
+    def named(self, names: Mapping[Any, str]) -> "Answer":
         """The same with names of regions, such as ``{3: "left ear"}``: printed, shown and reported with them."""
         return replace(self, focus=self.focus.named(names))
 

@@ -38,7 +38,9 @@ def format_inputs(inputs: Any) -> tuple[Tensor, ...]:
     formatted = inputs if isinstance(inputs, tuple) else (inputs,)
     if not formatted or not all(isinstance(tensor, Tensor) and tensor.dim() >= 1 for tensor in formatted):
         kinds = ", ".join(type(tensor).__name__ for tensor in formatted)
-        raise ArgumentError(f"inputs must be a tensor or a tuple of tensors, examples first; got ({kinds})")
+        arrays = any(isinstance(each, np.ndarray) for each in formatted)
+        hint = ". Make tensors of arrays: torch.from_numpy(array)" if arrays else ""
+        raise ArgumentError(f"inputs must be a tensor or a tuple of tensors, examples first; got ({kinds}){hint}")
     rows = [len(tensor) for tensor in formatted]
     if len(set(rows)) != 1 or rows[0] == 0:
         raise ArgumentError(f"all input tensors must have the same number of examples, at least one; got {rows}")
@@ -149,15 +151,19 @@ def _format_mask(mask: Any, tensor: Tensor) -> Tensor:
 
 
 def targets_of(target: Any, labels: Sequence[str] | None) -> Any:
-    """Captum's target, with numbers in the place of classes that are given by name.
+    """Captum's target, with numbers in the place of classes that are given by name, and of NumPy's numbers.
 
     Raises
     ------
     TargetError
         If no class is called so, or the names are not known.
     """
-    if isinstance(target, list):
-        return [targets_of(each, labels) for each in target]
+    if isinstance(target, list | tuple):
+        return type(target)(targets_of(each, labels) for each in target)
+    if isinstance(target, np.integer):
+        return int(target)
+    if isinstance(target, np.ndarray) and np.issubdtype(target.dtype, np.integer):
+        return torch.from_numpy(target)
     try:
         return class_number(target, labels) if isinstance(target, str) else target
     except InputError as error:

@@ -170,9 +170,16 @@ def as_classifier(model: Any) -> Classifier:
     ----------
     model : Classifier, callable, or image-classification model or pipeline of transformers
         A function or module takes images (N, 3, H, W) in [0, 1].
+
+    Raises
+    ------
+    InputError
+        If it is a class of networks and no network.
     """
     if isinstance(model, Classifier):
         return model
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        raise InputError(f"{model.__name__} is a class of networks; make one of it first: {model.__name__}(...)")
     packages = [kind.__module__.partition(".")[0] for kind in type(model).__mro__]
     maker = next((names.ADOPTED[package] for package in packages if package in names.ADOPTED), None)
     adopted = None if maker is None else names.import_object(maker)(model)

@@ -16,6 +16,7 @@ from captum_focalogic.errors import FileError, InputError, warn
 from captum_focalogic.files import read_text, reading, write_text
 from captum_focalogic.focus_file import read_fields, write_fields
 from captum_focalogic.levels import Zoom, coarse_of, part_names, read_zoom, with_shared
+from captum_focalogic.names import whole_number
 from captum_focalogic.provenance import Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.certificate import Certificate, Completeness, Reading
@@ -281,14 +282,23 @@ class Focus:
             known[self.target] = self.target_name
         return known.get(index)
 
-    def named(self, names: Mapping[int, str]) -> "Focus":
+    def named(self, names: Mapping[Any, str]) -> "Focus":
         """The same with names of regions, such as ``{3: "left ear"}``, beside those it has.
+
+        Regions may be given as text, as JSON keeps them.
 
         Raises
         ------
         InputError
             If there is no such region, or a name is no text.
         """
+        if not isinstance(names, Mapping):
+            first = int(self.region_ids[0]) if self.num_regions else 1
+            raise InputError(
+                f"names of regions are a mapping, such as {{{first}: 'left ear'}}; got a {type(names).__name__}"
+            )
+        given = {key: whole_number(key) if isinstance(key, str) else key for key in names}
+        names = {key if number is None else number: names[key] for key, number in given.items()}
         missing = sorted(set(names) - set(self.region_ids.tolist()) - set(self.parents.values()))
         if missing:
             raise InputError(

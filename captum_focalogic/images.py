@@ -340,7 +340,9 @@ def _stored(source: Any, what: str) -> _Stored:
         subject = source if isinstance(source, str | Path) else name
         raise InputError(f"{subject} is no image that can be read; expected PNG, JPEG, WebP, TIFF, ...") from error
     except FileNotFoundError as error:
-        raise InputError(f"{name} cannot be read: there is no such file") from error
+        there = str(source).partition("://")[0] in ("http", "https", "ftp", "s3", "gs")
+        why = "it is an address; download it first" if there else "there is no such file"
+        raise InputError(f"{name} cannot be read: {why}") from error
     except (Image.DecompressionBombError, MemoryError) as error:
         raise InputError(f"{name} cannot be read, it is too large: {error or 'out of memory'}") from error
     except MALFORMED as error:
@@ -469,9 +471,10 @@ def _channels_last(values: NDArray[Any]) -> NDArray[Any]:
             return values.transpose(1, 2, 0)
         if last:
             return values
+    several = "; explain_images takes several" if values.ndim == 4 and len(values) > 1 else ""
     raise InputError(
         "an image must be (3, H, W) floats in [0, 1], (H, W, 3) uint8 or (H, W) shades of grey; "
-        f"got {values.shape} of {values.dtype}"
+        f"got {values.shape} of {values.dtype}{several}"
     )
 
 
@@ -484,9 +487,15 @@ def _shares(values: NDArray[Any], name: str, top: int | None = None) -> NDArray[
             raise InputError(f"{name} holds values that are not finite numbers; replace them first")
         low, high = float(values.min()), float(values.max())
         if low < -ROUNDING or high > 1 + ROUNDING:
+            how = (
+                "if they are normalised, give the image before that and say mean= and std=, which the model then gets; "
+                "else scale them to [0, 1]"
+                if low < -ROUNDING
+                else "scale them to [0, 1], or save the image with 8 or 16 bits"
+            )
             raise InputError(
                 f"{name} holds floating-point values in [{low:.4g}, {high:.4g}], and what is white cannot be told from "
-                "them; scale them to [0, 1], or save the image with 8 or 16 bits"
+                f"them; {how}"
             )
         return np.asarray(values.clip(0, 1))
     top = int(np.iinfo(values.dtype).max) if top is None else top

@@ -145,6 +145,7 @@ class MaskedModel:
         if len(rows[0]) != 1:
             raise InputError(
                 f"a MaskedModel is about one example; got {len(rows[0])}. Pass inputs[i:i+1], or use MaskedModel.batch"
+                f"{arguments.unbatched(rows)}"
             )
         (one,) = MaskedModel.batch(
             forward_func,

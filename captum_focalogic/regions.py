@@ -114,9 +114,10 @@ def as_label_map(labels: Any, size: tuple[int, int]) -> Labels:
     """
     values = label_map_of(labels)
     if values.shape != size:
-        raise InputError(f"a label map must have the image's size {size}; got {values.shape}")
+        given = ". A segmenter is given the image as (3, H, W)" if values.shape == (3, size[0]) else ""
+        raise InputError(f"a label map must have the image's size {size}; got {values.shape}{given}")
     if values.dtype != np.bool_ and not np.issubdtype(values.dtype, np.integer):
-        raise InputError(f"a label map must hold integer region ids; got {values.dtype}")
+        raise InputError(f"a label map must hold integer region ids; got {values.dtype}. Convert it: .astype(int)")
     return values.astype(np.int64)
 
 

@@ -87,8 +87,8 @@ def table(results: Any) -> Table:
 
     Parameters
     ----------
-    results : sequence of Answer or Focus
-        What is set side by side; a single one too.
+    results : sequence or mapping of Answer or Focus
+        What is set side by side; a single one too. The keys of a mapping name the rows.
 
     Returns
     -------
@@ -108,16 +108,20 @@ def table(results: Any) -> Table:
     >>> from captum_focalogic import explain_images, table
     >>> print(table(explain_images("demo", photos)).latex())  # doctest: +SKIP
     """
-    listed_results = list(results) if isinstance(results, Iterable) else [results]
+    if isinstance(results, Mapping):
+        titled = [(str(name), result) for name, result in results.items()]
+    else:
+        listed_results = list(results) if isinstance(results, Iterable) else [results]
+        titled = [(getattr(each, "title", f"image {place}"), each) for place, each in enumerate(listed_results, 1)]
     columns: list[Column | str] = ["image", Column("model", "left"), Column("prediction", "left")]
     columns += [Column("probability", form=".2f")]
     columns += [Column("explained", "left"), Column("enough", "left"), Column("area", form=".0%")]
     columns += [Column("keeps", form=".2f"), Column("formula", "left"), "states", Column("reading", "left")]
     columns += [Column("complete", "left"), "asked"]
-    return Table(columns, [_result_row(number, result) for number, result in enumerate(listed_results, 1)])
+    return Table(columns, [_result_row(title, result) for title, result in titled])
 
 
-def _result_row(number: int, result: Any) -> tuple[Any, ...]:
+def _result_row(title: str, result: Any) -> tuple[Any, ...]:
     focus = getattr(result, "focus", result)
     if not isinstance(focus, Focus):
         raise InputError(f"a table is of results (Answer or Focus); got a {type(result).__name__}")
@@ -125,7 +129,7 @@ def _result_row(number: int, result: Any) -> tuple[Any, ...]:
     state = focus.final_states[focus.strongest[0]] if found else None
     said = None if prediction is None else prediction.name or f"class {prediction.index}"
     return (
-        getattr(result, "title", f"image {number}"),
+        title,
         focus.provenance.model,
         said,
         None if prediction is None else prediction.probability,

@@ -388,6 +388,55 @@ def test_what_does_not_fit_is_refused(how, message) -> None:
         explain_image(Corners(), quarters(), **how)
 
 
+@pytest.mark.parametrize(
+    ("model", "image", "how", "message"),
+    [
+        (Corners(), np.stack([quarters(), quarters()]), {}, "explain_images takes several"),
+        (
+            Corners(),
+            quarters() * 4 - 2,
+            {},
+            "if they are normalised, give the image before that",
+        ),
+        (Corners(), quarters() * 255, {}, r"scale them to \[0, 1\]"),
+        (Corners(), "https://example.org/cat.png", {}, "it is an address; download it first"),
+        (Corners, quarters(), {}, r"Corners is a class of networks; make one of it first: Corners\(...\)"),
+        (lambda x: {"scores": x.mean((2, 3))}, quarters(), {}, r"lambda x: model\(x\)\['scores'\]"),
+        (lambda x: (x.mean((2, 3)),), quarters(), {}, r"lambda x: model\(x\)\[0\]"),
+        (
+            Corners(),
+            quarters(),
+            {"segmenter": np.ones((8, 8))},
+            r"got float64. Convert it: .astype",
+        ),
+        (
+            Corners(),
+            quarters(),
+            {"segmenter": lambda image: image[..., 0]},
+            r"is given the image as \(3, H, W",
+        ),
+    ],
+)
+def test_who_goes_astray_is_told_how_to_go_on(model: Any, image: Any, how: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        explain_image(model, image, **how)
+
+
+def test_numbers_of_numpy_are_classes_and_texts_of_numbers_are_regions() -> None:
+    kept = explain_image(Corners(), quarters(), segmenter="grid:2x2", target=np.int64(1))
+    assert kept.focus.target == 1
+    inputs, mask = torch.from_numpy(quarters().transpose(2, 0, 1))[None], kept.focus.label_map
+    asked = [FocaLogic(Corners()).explain(inputs, target=target, feature_mask=mask)[0] for target in (1, np.array([1]))]
+    assert np.array_equal(asked[0].final_states, asked[1].final_states)
+    assert kept.named({"1": "left ear"}).focus.names == kept.named({1: "left ear"}).focus.names == {1: "left ear"}
+    with pytest.raises(InputError, match=r"a mapping, such as \{1: 'left ear'\}; got a list"):
+        kept.named(["left ear"])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"torch.from_numpy\(array\)"):
+        FocaLogic(Corners()).attribute(inputs.numpy())
+    with pytest.raises(InputError, match=r"it lacks its batch dimension: pass inputs\[None\], \(1, 3, 8, 8\)"):
+        MaskedModel(Corners(), inputs[0], feature_mask=mask)
+
+
 def test_a_misspelt_model_is_told() -> None:
     with pytest.raises(InputError, match="unknown model 'dmeo'"):
         explain_image("dmeo", quarters())

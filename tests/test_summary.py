@@ -133,6 +133,7 @@ def test_several_results_stand_in_one_table() -> None:
     assert (first["states"], first["asked"]) == (2, found.certificate.evaluations)
     assert (second["prediction"], second["explained"], second["enough"]) == ("class 4", "class 2", None)
     assert second["states"] == 0
+    assert [row[0] for row in table({"resnet": found, "vit": nothing}).rows] == ["resnet", "vit"]
     single = table(found)
     assert len(single.rows) == 1
     for written in (single.latex(), single.markdown(), single.csv(), str(single)):

@@ -226,9 +226,11 @@ def as_rows(outputs: Any, rows: int) -> Tensor:
     if isinstance(outputs, Number | np.ndarray | np.generic):
         outputs = torch.as_tensor(outputs, device="cpu")
     if not isinstance(outputs, Tensor):
+        keys = [key for key, value in outputs.items() if isinstance(value, Tensor)] if isinstance(outputs, dict) else []
+        scores = f"[{keys[0]!r}]" if keys else "[0]" if isinstance(outputs, list | tuple) else ".scores"
         raise ModelOutputError(
             f"the forward function must return a tensor with one row an input; got {type(outputs).__name__}. "
-            "Wrap it in a function that returns its scores, such as lambda x: model(x)['scores']"
+            f"Wrap it in a function that returns its scores, such as lambda x: model(x){scores}"
         )
     if outputs.is_complex():
         raise ModelOutputError(f"the forward function must return real numbers; got {outputs.dtype}")
