@@ -412,16 +412,26 @@ def in_words(expression: Boolean, names: Mapping[int, str]) -> str:
             return "anything" if node else "nothing"
         if isinstance(node, Symbol):
             return by_symbol.get(node, _number_of(node))
-        parts = [say(part, True) for part in _ordered(node.args)]
+        ordered = _ordered(node.args)
+        parts = [say(part, True) for part in ordered]
+        bracketed = [f"({part})" if _plain(arg) else part for part, arg in zip(parts, ordered, strict=True)]
         if isinstance(node, And):
-            first = [part for part, arg in zip(parts, _ordered(node.args), strict=True) if isinstance(arg, Symbol)]
-            rest = [part for part, arg in zip(parts, _ordered(node.args), strict=True) if not isinstance(arg, Symbol)]
-            text = " together with ".join([listed(first, "and"), *rest] if first else rest)
+            regions = sum(isinstance(arg, Symbol) for arg in ordered)
+            # "1 or 2 together with 3" could be read as 1 alone.
+            rest = parts[regions:] if regions and len(parts) == regions + 1 else bracketed[regions:]
+            text = " together with ".join([listed(parts[:regions], "and"), *rest] if regions else rest)
             return f"({text})" if inner and rest else text
-        text = listed(parts, "or")
+        # So could "1, 2 and 3 or 4" as 1 together with 2.
+        commas = len(ordered) > 2 or any(isinstance(arg, And) and len(arg.args) > 2 for arg in ordered)
+        text = listed(bracketed if commas else parts, "or")
         return f"({text})" if inner and any(isinstance(arg, And | Or) for arg in node.args) else text
 
     return say(expression, False)
+
+
+def _plain(node: Boolean) -> bool:
+    """Whether a node is a list of regions."""
+    return isinstance(node, And | Or) and all(isinstance(part, Symbol) for part in node.args)
 
 
 def _ordered(arguments: Iterable[Boolean]) -> list[Boolean]:

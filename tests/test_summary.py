@@ -1,13 +1,19 @@
 """What a person reads: formulas in words, regions by name, and nothing that the model was not asked."""
 
+import re
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from makers import focus_by, focus_of, rule
+from sympy import And, Or, Symbol
+from sympy.logic.boolalg import Boolean
 
 from captum_focalogic.errors import InputError
-from captum_focalogic.logic import parse_expression
+from captum_focalogic.logic import equivalent, parse_expression, to_expression
 from captum_focalogic.provenance import Prediction
 from captum_focalogic.search import Ascending
 from captum_focalogic.search.critical import CriticalSets
@@ -35,12 +41,54 @@ CAT = {"target": 1, "target_name": "cat"}
         ("I5 | (I8 & I6)", "5 or 6 and 8"),
         ("I_m3 | I2", "-3 or 2"),
         ("I7 | (I1 & (I2 | I3))", "7 or (1 together with 2 or 3)"),
+        ("(I6 | I8) & (I10 | I11 | I12)", "(6 or 8) together with (10, 11 or 12)"),
+        ("I1 & (I2 | I3) & (I4 | I5)", "1 together with (2 or 3) together with (4 or 5)"),
+        ("I1 | (I2 & I3) | (I4 & I5)", "1, (2 and 3) or (4 and 5)"),
+        ("I1 | (I2 & I3 & I4)", "1 or (2, 3 and 4)"),
         ("true", "anything"),
         ("false", "nothing"),
     ],
 )
 def test_formulas_in_words(formula: str, words: str) -> None:
     assert in_words(parse_expression(formula), {}) == words
+
+
+def read(words: str) -> Boolean:
+    """Words as a reader takes them who knows no precedence beyond "and" before "or", and no commas across the two."""
+    if re.fullmatch(r"\d+", words):
+        return Symbol(f"I{words}")
+
+    def split(text: str, *separators: str) -> list[str]:
+        """At separators outside of brackets."""
+        depths = np.cumsum([(letter == "(") - (letter == ")") for letter in text])
+        found = re.finditer("|".join(separators), text)
+        cuts = [match.span() for match in found if not depths[match.start()]]
+        ends = [(0, 0), *cuts, (len(text), len(text))]
+        return [text[before[1] : after[0]] for before, after in pairwise(ends)]
+
+    pieces = split(words, " together with ")
+    if len(pieces) > 1:
+        assert len(split(pieces[0], " or ")) == 1, words
+        assert len(pieces) == 2 or all(len(split(piece, " or ")) == 1 for piece in pieces), words
+        return And(*map(read, pieces))
+    if len(split(words, " or ")) > 1:
+        items = split(words, ", ", " or ")
+        assert len(items) == 2 or all(len(split(item, " and ")) == 1 for item in items), words
+        return Or(*map(read, items))
+    items = split(words, ", ", " and ")
+    if len(items) > 1:
+        return And(*map(read, items))
+    assert words[0] == "(", words
+    assert words[-1] == ")", words
+    return read(words[1:-1])
+
+
+@given(st.lists(st.integers(1, 2**7 - 1), min_size=1, max_size=7))
+@settings(max_examples=200, deadline=None)
+def test_words_have_one_reading(terms: list[int]) -> None:
+    states = [[term >> place & 1 for place in range(7)] for term in terms]
+    formula = to_expression(states)
+    assert equivalent(read(in_words(formula, {})), formula)
 
 
 def test_names_stand_for_regions_with_numbers_where_they_do_not_tell_them() -> None:
