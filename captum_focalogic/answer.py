@@ -55,7 +55,7 @@ from captum_focalogic.session import (
     open_session,
 )
 from captum_focalogic.summary import removal_setting, state_captions, summary
-from captum_focalogic.tables import Table
+from captum_focalogic.tables import Table, printable_lines
 from captum_focalogic.trust import Trust
 from captum_focalogic.zoom import check_levels, coarse_budget, was_interrupted, zoom_in
 
@@ -141,7 +141,8 @@ class Answer:
     def __str__(self) -> str:
         indent = " " * _LABEL_WIDTH
         return "\n".join(
-            f"{label:<{_LABEL_WIDTH}}{text}".replace("\n", f"\n{indent}") for label, text in self.summary().items()
+            f"{label:<{_LABEL_WIDTH}}{printable_lines(text)}".replace("\n", f"\n{indent}")
+            for label, text in self.summary().items()
         )
 
     def show(self) -> None:

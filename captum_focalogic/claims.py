@@ -16,6 +16,7 @@ from captum_focalogic.search.exhaustive import FEW, Exhaustive, distinct_childre
 from captum_focalogic.search.record import Record, find_violations
 from captum_focalogic.search.run import EVALUATED_CAP, Strategy, enumerate_final_states
 from captum_focalogic.search.states import Packed
+from captum_focalogic.tables import printable
 
 if TYPE_CHECKING:
     from captum_focalogic.focus import Focus
@@ -41,7 +42,7 @@ class Claim:
 
     def __str__(self) -> str:
         verdict = {True: "holds", False: "FAILS", None: "not checked"}[self.holds]
-        return f"{verdict}: {self.text} ({self.detail})"
+        return printable(f"{verdict}: {self.text} ({self.detail})")
 
 
 def recorded_claims(focus: "Focus") -> list[Claim]:

@@ -192,6 +192,11 @@ def printable(text: str) -> str:
     )
 
 
+def printable_lines(text: str) -> str:
+    """Text of several lines, each of them as :func:`printable` writes it."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def _undefined(cell: Cell) -> bool:
     return cell is None or (isinstance(cell, numbers.Real) and math.isnan(cell))
 

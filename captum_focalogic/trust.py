@@ -8,6 +8,7 @@ import numpy as np
 from captum_focalogic.arrays import Bools
 from captum_focalogic.errors import InputError
 from captum_focalogic.logic.counting import count_models
+from captum_focalogic.tables import printable
 
 SAMPLE = 60
 """Region sets asked where the formula holds, and as many where it fails."""
@@ -123,7 +124,7 @@ class Trust:
         return said
 
     def __str__(self) -> str:
-        return "; ".join(self.statements)
+        return printable("; ".join(self.statements))
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,7 @@ from captum_focalogic.oracle import Answers
 from captum_focalogic.provenance import MAX_TOP, Prediction, Provenance
 from captum_focalogic.search import states as st
 from captum_focalogic.search.critical import MAX_SIZE, CriticalSets, needed_sets
+from captum_focalogic.tables import printable
 from captum_focalogic.trust_claims import trust_claims
 from captum_focalogic.zoom_claims import zoom_claims
 
@@ -56,7 +57,7 @@ class Verification:
 
     def __str__(self) -> str:
         return "\n".join(
-            [*map(str, self.claims), *map(str, self.fits), *(f"not checked: {said}" for said in self.unchecked)]
+            [*map(str, self.claims), *map(str, self.fits), *(printable(f"not checked: {it}") for it in self.unchecked)]
         )
 
 

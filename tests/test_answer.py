@@ -614,3 +614,26 @@ def test_the_second_fill_is_another_one_whatever_the_first_is_called(baseline) -
     scene = draw_scene(22, label=1)
     answer = explain_image("demo", scene.image, segmenter=scene.labels, baseline=baseline)
     assert answer.trust.second_fill.baseline == "mean"
+
+
+def test_names_do_not_command_a_terminal_that_an_answer_is_printed_on() -> None:
+    hostile = "\x1b]0;owned\x07\x1b[2Jred\u202eder\r"
+    image = np.full((6, 6, 3), (200, 10, 10), np.uint8)
+    answer = explain_image(lambda x: x.mean((2, 3)), image, segmenter="grid:2x2", labels=[hostile, "b", "c"])
+    certificate = replace(answer.focus.certificate, strategy=hostile, complete="no")
+    printed = [
+        str(answer),
+        str(certificate),
+        str(answer.trust),
+        str(
+            verify(
+                answer.focus,
+                lambda x: x.mean((2, 3)),
+                torch.from_numpy(image).permute(2, 0, 1)[None] / 255,
+                labels=[hostile, "b", "c"],
+            )
+        ),
+    ]
+    for text in printed:
+        assert all(map(str.isprintable, text.split("\n"))), text
+    assert "\\x1b]0;owned" in printed[0]

@@ -16,6 +16,7 @@ from captum_focalogic.errors import InputError, NoEngineError, RenderError
 from captum_focalogic.files import write_bytes, write_text
 from captum_focalogic.logic.symbols import check_names
 from captum_focalogic.names import whole_number
+from captum_focalogic.tables import printable_lines
 
 RED = "#e11e1e"
 """Regions that every final state keeps, as in the overlay."""
@@ -111,7 +112,7 @@ def _dropped(regions: tuple[int, ...], names: Mapping[int, str], each: str) -> s
 def _escape(text: str) -> str:
     """Text as Graphviz shows it: backslashes, entities and markup in names mean nothing."""
     # graphviz.escape gives a text of its own type, which is quoted even where it looks like HTML.
-    shown: str = graphviz.escape(text.replace("&", "&amp;"))
+    shown: str = graphviz.escape(printable_lines(text).replace("&", "&amp;"))
     return shown
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from captum_focalogic.errors import InputError
+from captum_focalogic.tables import printable
 
 Reading = Literal["irreducible", "minimal", "smallest"]
 """Which states are meant by "final" (paper section 3.2; the paper can be read in these three ways)."""
@@ -161,7 +162,7 @@ class Certificate:
         return "irreducible" if self.reading == "smallest" and self.smallest == "open" else self.reading
 
     def __str__(self) -> str:
-        return "\n".join(self.sentences())
+        return "\n".join(map(printable, self.sentences()))
 
     def sentences(self) -> list[str]:
         """The certificate in words, one claim a sentence."""

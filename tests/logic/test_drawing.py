@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from makers import graph_labels
 from oracles import matrix
+from sympy import Symbol
 
 from captum_focalogic.errors import InputError, MissingExtraError
 from captum_focalogic.logic import (
@@ -43,6 +44,15 @@ ENGINES = [
     )
     for engine in ("dot", "pygraphviz")
 ]
+
+
+def test_names_that_cannot_be_printed_are_written_out() -> None:
+    for name in ("a\0b", "\x1b[2J", "\ud800", "a\u202eb"):
+        source = to_graphviz(to_networkx(Symbol(name) & Symbol("b")), title=name).source
+        assert name not in source
+        assert all(map(str.isprintable, re.sub(r"\s", "", source)))
+
+
 STATES = matrix([{1, 4}, {1, 2, 3, 5}, {1, 2, 3, 6}], 7)
 
 

@@ -30,6 +30,7 @@ from captum_focalogic.logic.formats.pla import from_pla, to_pla
 from captum_focalogic.logic.formats.predicate import from_python, to_callable, to_python
 from captum_focalogic.logic.formats.smtlib import from_smtlib, to_smtlib
 from captum_focalogic.logic.formats.text import parse_expression, to_latex, to_srepr, to_text
+from captum_focalogic.logic.symbols import check_name
 
 __all__ = [
     "FORMATS",
@@ -94,9 +95,13 @@ def write_expression(expression: Boolean, format: str = "text") -> str:
     Raises
     ------
     InputError
-        If there is no such format, or the formula cannot be written in it.
+        If there is no such format, or the formula cannot be written in it: also where a symbol has a name that could
+        not be read again.
     """
-    return _format(format).write(as_boolean(expression))
+    made, write = as_boolean(expression), _format(format).write
+    for name in sorted(str(symbol) for symbol in made.free_symbols):
+        check_name(name)
+    return write(made)
 
 
 def read_expression(text: str, format: str = "text") -> Boolean:

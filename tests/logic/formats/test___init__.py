@@ -181,3 +181,10 @@ def test_files_tell_their_format_by_their_ending(tmp_path):
     (tmp_path / "bad.json").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="UTF-8"):
         load_expression(tmp_path / "bad.json")
+
+
+@pytest.mark.parametrize("name", ["", " ", " a", "a\nb", "a\x00", "\x1b[31m", "\u202ex", "\ud800", "\ufeff", "x" * 300])
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_could_not_be_read_again_is_not_written(format: str, name: str) -> None:
+    with pytest.raises(InputError, match="a region's name"):
+        write_expression(Symbol(name) & Symbol("b"), format)
