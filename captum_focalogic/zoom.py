@@ -332,17 +332,13 @@ class _Levels:
             example.answer = model
             order = np.argsort(states @ model.areas, kind="stable")
             example.starts = states[order]
-        elif stopped is not None:
-            example.stopped = "max_evaluations"
-        else:
+        elif stopped is None:
             # Parts of which none can be spared may have parts that can: once more, finer.
             example.stalled += 1
             example.set_parts *= 2
             example.stopped = "area" if example.stalled > _STALLED else None
-        if stopped == "interrupted":
-            example.stopped = stopped
-        elif example.left < 2 and example.stopped is None:
-            example.stopped = "max_evaluations"
+        if stopped is not None:
+            example.stopped = "interrupted" if stopped == "interrupted" else "max_evaluations"
 
     def _drive(self, pairs: Sequence[tuple[MaskedModel, Asker]]) -> None:
         drive(pairs, self._on_judged)

@@ -208,6 +208,9 @@ def test_a_budget_that_ends_within_a_level_leaves_an_unfinished_set_that_is_enou
         assert not level.focus.certificate.irreducible
         assert level.focus.certificate.stopped == "max_evaluations"
         assert cover(level.focus.label_map, mask) <= level.focus.region_sets()[0]
+    # Whoever is told that a set may be larger than it needs to be is told why.
+    told = {focus.zoom.stopped for focus in found if focus.zoom.levels and focus.zoomed.unfinished.any()}
+    assert told == {"max_evaluations"}
 
 
 def test_an_interrupt_ends_it_wherever_it_comes():
