@@ -12,7 +12,7 @@ a ``.onnx`` of the same by its name, which then answers in its place, several ti
 for. The first photos by name (``--skip``) are left out: the search was tuned on them.
 
 FocaLogic cuts every photo by SLIC into 12 regions and zooms in (mean colour, half of the probability, eight levels, at
-most 400 evaluations).
+most 300 evaluations).
 Every other method gets as many evaluations: half of them for its map (IntegratedGradients its usual 50 steps), the rest
 to cut the map at the least area that is enough under both removals (by bisection), and to shrink that area by the step
 that FocaLogic takes itself, level by level, within the same budget. LIME and KernelShap give scores of the same 12
@@ -20,7 +20,7 @@ regions, the others of pixels. An area counts only where it is enough under mean
 none it is 1.
 
 - *area*: share of the photo that is enough in the end; *cut*: before the shrinking.
-- *precision*: share of that area on the object; *precision of the cut* likewise.
+- *precision*: share of that area on the object, whether it holds or not; *precision of the cut* likewise.
 
 Rows are written as they come; pairs of photo and network that the file has are skipped, and after so many seconds no
 further pair is begun, so that it can be run in pieces.
@@ -29,7 +29,6 @@ further pair is begun, so that it can be run in pieces.
 import argparse
 import csv
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from math import nan
@@ -39,7 +38,8 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from weightings import Remembering, interval, load
+from weightings import Remembering, load
+from zoom_tables import FIELDS, OURS, read, table
 
 from captum_focalogic.compare.comparison import OTHERS
 from captum_focalogic.compare.decision import Decision, counted
@@ -53,10 +53,9 @@ from captum_focalogic.search import Anytime
 from captum_focalogic.segmenters import Slic
 from captum_focalogic.zoom import coarse_budget, zoom_in
 
-REGIONS, LEVELS, BUDGET = 12, 8, 400
+REGIONS, LEVELS, BUDGET = 12, 8, 300
 METHODS = ("LIME", "KernelShap", "RISE", "GradCAM", "IntegratedGradients")
-OURS, COARSE = "FocaLogic, zoom", "FocaLogic, regions"
-FIELDS = ("photo", "network", "method", "evaluations", "cut", "area", "cut_precision", "precision")
+COARSE = "FocaLogic, regions"
 MAP_BUDGETS = {"IntegratedGradients": 51}
 """Most evaluations of a map, where half of all is more than its method takes: 50 steps, and the baseline."""
 
@@ -102,14 +101,14 @@ def pixels_of(focus: Focus, state: np.ndarray) -> np.ndarray:
 
 
 def ours(decision: Decision) -> tuple[np.ndarray | None, np.ndarray | None, int]:
-    """Coarse and zoomed pixels that hold under both removals, and the evaluations of all."""
+    """Pixels of the coarse set that holds, else of the strongest; of the zoomed one; and the evaluations of all."""
     masked = masked_model(decision, decision.label_map)
     (result,) = search([masked], lambda _, most: Anytime(), coarse_budget(BUDGET))
     (focus,), _ = zoom_in([masked], [masked.focus(result, "smallest")], LEVELS, [BUDGET])
     if focus.zoom is None:
         return None, None, focus.evaluated.total
     holding = [row for row, holds in zip(focus.strongest, focus.zoom.coarse_holds, strict=False) if holds]
-    coarse = pixels_of(focus, focus.final_states[holding[0]]) if holding else None
+    coarse = pixels_of(focus, focus.final_states[[*holding, focus.strongest[0]][0]])
     if focus.zoom.answer is None:
         return coarse, coarse, focus.zoom.evaluations
     fine = focus.zoomed
@@ -173,10 +172,8 @@ def shrunk(decision: Decision, cut: np.ndarray, whole_regions: bool, budget: int
     return pixels_of(fine, fine.final_states[fine.strongest[0]]), focus.zoom.evaluations
 
 
-def holds(decision: Decision, kept: np.ndarray | None) -> bool:
-    """Whether pixels are enough under both removals, asked past everything that was asked before."""
-    if kept is None:
-        return False
+def holds(decision: Decision, kept: np.ndarray) -> bool:
+    """Whether pixels are enough under both removals."""
     mask = torch.from_numpy(kept)
     fills = (decision.baseline, torch.zeros_like(decision.image))
     return all(bool(decision.probabilities(torch.where(mask, decision.image, fill))[1][0]) for fill in fills)
@@ -225,12 +222,11 @@ def row(
     truth: np.ndarray | None,
 ) -> dict:
     """A row of the table."""
-    cut, kept = (each if holds(decision, each) else None for each in (cut, kept))
     return {
         "method": name,
         "evaluations": asked,
-        "cut": 1.0 if cut is None else float(cut.mean()),
-        "area": 1.0 if kept is None else float(kept.mean()),
+        "cut": float(cut.mean()) if cut is not None and holds(decision, cut) else 1.0,
+        "area": float(kept.mean()) if kept is not None and holds(decision, kept) else 1.0,
         "cut_precision": precision(cut, truth),
         "precision": precision(kept, truth),
     }
@@ -305,49 +301,6 @@ class writing:
         self._file.close()
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """The rows of a file."""
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def tables(path: Path) -> str:
-    """Medians by method, and against each other one the share of photos on which ours is the least holding area."""
-    measured: dict[str, dict[tuple[str, str], dict[str, float]]] = defaultdict(dict)
-    for each in read(path):
-        measured[each["method"]][each["photo"], each["network"]] = {name: float(each[name]) for name in FIELDS[3:]}
-    pairs = sorted(measured[OURS])
-    photos = sorted({photo for photo, _ in pairs})
-    heads = ["method", "evaluations (most)", "cut", "area", "holds", "precision of the cut", "precision"]
-    heads += ["ours is smaller, as large", "how much larger (95 %)"]
-    lines = [f"{len(photos)} photos, {len(pairs)} pairs of photo and network", "", _line(heads)]
-    lines.append(_line(["---"] * len(heads)))
-    for name, rows in measured.items():
-        column = {field: np.array([rows[pair][field] for pair in pairs]) for field in FIELDS[3:]}
-        own = np.array([measured[OURS][pair]["area"] for pair in pairs])
-        larger = [[rows[pair]["area"] - measured[OURS][pair]["area"] for pair in pairs if pair[0] == p] for p in photos]
-        cells = [
-            name,
-            f"{np.median(column['evaluations']):.0f} ({column['evaluations'].max():.0f})",
-            *(f"{np.median(column[field]):.3f}" for field in ("cut", "area")),
-            f"{(column['area'] < 1).mean():.2f}",
-            *(_mean(column[field]) for field in ("cut_precision", "precision")),
-            "" if name == OURS else f"{(own < column['area']).mean():.2f}, {(own == column['area']).mean():.2f}",
-            "" if name == OURS else interval(larger),
-        ]
-        lines.append(_line(cells))
-    return "\n".join(lines)
-
-
-def _mean(values: np.ndarray) -> str:
-    known = values[np.isfinite(values)]
-    return f"{known.mean():.3f} ({len(known)})" if len(known) else "-"
-
-
-def _line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
 def main() -> None:
     """Measure, or print the table of what was measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -372,7 +325,7 @@ def main() -> None:
     elif args.command == "scenes":
         scenes(args.out, args.count)
     else:
-        print(tables(args.out))
+        print(table(args.out))
 
 
 if __name__ == "__main__":
