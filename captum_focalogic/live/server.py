@@ -113,7 +113,7 @@ class Guard:
 
 
 def _punctual() -> type[Any]:
-    """Uvicorn's protocol; a connection that is slow to ask is closed."""
+    """Uvicorn's protocol; a connection that is slow to ask is closed, and at the end those that would go on."""
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
     class Punctual(H11Protocol):
@@ -127,6 +127,12 @@ def _punctual() -> type[Any]:
                 self.transport.abort()
             elif not self.transport.is_closing():
                 self.loop.call_later(HEADERS, self._look, self.cycle)
+
+        def shutdown(self) -> None:
+            super().shutdown()
+            # Nobody waits for a stream that would go on, or for a question whose end does not come.
+            if self.cycle is not None and (self.cycle.more_body or self.cycle.response_started):
+                self.transport.abort()
 
     return Punctual
 
