@@ -194,7 +194,8 @@ class Answer:
         model : nn.Module, callable, or a mapping of these by name
             The one that was explained, as an answer holds none: images (N, 3, H, W) as it saw this one.
         **how
-            As for :func:`captum_focalogic.serve`: ``labels``, ``baseline``, further segmenters.
+            As for :func:`captum_focalogic.serve`: ``labels``, ``baseline``, further segmenters; a criterion that has
+            no words has to be said again.
 
         Returns
         -------
@@ -204,9 +205,20 @@ class Answer:
         from captum_focalogic.live import serve
 
         focus = self._need_image()
-        filled = focus.provenance.baseline
-        usual = {"segmenter": {"as explained": focus.label_map}} | ({"baseline": filled} if filled else {})
-        return serve(model, focus.image, **{**usual, "removal": focus.provenance.removal, **how})
+        made, prediction = focus.provenance, self.prediction
+        usual: dict[str, Any] = {
+            "segmenter": {"as explained": focus.label_map},
+            "removal": made.removal,
+            "reading": focus.certificate.reading,
+            "against": self.against,
+        }
+        if made.baseline:
+            usual["baseline"] = made.baseline
+        if made.criterion and self.against is None:
+            usual["criterion"] = made.criterion
+        if prediction is not None and focus.target not in (None, prediction.index):
+            usual["target"] = str(focus.target)
+        return serve(model, focus.image, **{**usual, **how})
 
     def save(self, path: str | Path) -> None:
         """Write the focus to a file; :meth:`Focus.load` reads it, and ``focalogic verify`` checks it."""

@@ -313,6 +313,20 @@ def check_size(given: tuple[int, int], wanted: tuple[int, int] | None, name: str
         )
 
 
+def labels_image(label_map: NDArray[np.integer]) -> Image.Image:
+    """A label map as an image whose values are the region ids.
+
+    Raises
+    ------
+    InputError
+        If there are others than 0 to 65,535.
+    """
+    low, high = int(label_map.min()), int(label_map.max())
+    if low < 0 or high > np.iinfo(np.uint16).max:
+        raise InputError(f"an image holds region ids from 0 to 65,535; these reach from {low} to {high}")
+    return Image.fromarray(label_map.astype(np.uint8 if high < 256 else np.uint16))
+
+
 @dataclass(frozen=True)
 class _Stored:
     """An image as it is stored, upright.

@@ -1,6 +1,7 @@
 """``focalogic explain``: one decision as logic, images and a file."""
 
 import shlex
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from captum_focalogic.cli.allocator import uncollected_imports
 from captum_focalogic.cli.errors import reports_errors, say
 from captum_focalogic.cli.options import USUAL_MODEL
 from captum_focalogic.cli.output import command_text, given, print_lines, write_labels
+from captum_focalogic.cli.serve import serve
 from captum_focalogic.cli.verify import verify
 from captum_focalogic.files import make_folder
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 _MOST_LITERALS = 300
 _TILES = 100
+_ELSEWHERE = frozenset(("weights", "mean", "std", "mask", "search", "time_limit"))
+"""What explain takes and the live page does not."""
 _TILE_NAME = "state-{:03d}.png"
 _WRITTEN = (
     "headline.png",
@@ -123,7 +127,9 @@ def explain(
         )
     _tell(session, answer, everything, tiles)
     page = command_text(context) if report else None
-    _write(session, answer, folder, tiles=tiles, colour_blind=colour_blind, command=page)
+    _write(
+        session, answer, folder, tiles=tiles, colour_blind=colour_blind, command=page, alive=_alive_text(context, image)
+    )
     if everything:
         check = ["focalogic", "verify", str(folder / "focus.json"), *given(context, signature(verify).parameters)]
         print_lines({"Check": shlex.join(check)})
@@ -161,6 +167,13 @@ def demo(
     print_lines({"More": further if everything else f"--all prints everything; {further}"})
 
 
+def _alive_text(context: typer.Context, image: Path | None) -> str | None:
+    """The command line that opens the same alive; None where that takes what the live page does not."""
+    if image is None or given(context, _ELSEWHERE) or not context.params["max_evaluations"]:
+        return None
+    return shlex.join(["focalogic", "serve", *given(context, signature(serve).parameters)])
+
+
 def _answer(session: "Session", **how: Any) -> "Answer":
     from captum_focalogic.answer import explain_sessions
     from captum_focalogic.errors import SearchInterrupt
@@ -179,7 +192,14 @@ def _tell(session: "Session", answer: "Answer", everything: bool, tiles: int) ->
 
 
 def _write(
-    session: "Session", answer: "Answer", folder: Path, *, tiles: int, colour_blind: bool, command: str | None
+    session: "Session",
+    answer: "Answer",
+    folder: Path,
+    *,
+    tiles: int,
+    colour_blind: bool,
+    command: str | None,
+    alive: str | None = None,
 ) -> None:
     """Write the files, and the page where there is a command to put on it; say which."""
     clear_files(folder)
@@ -188,7 +208,7 @@ def _write(
         from captum_focalogic.cli.report import entry_of
         from captum_focalogic.report.page import write_report
 
-        entry = entry_of(session, answer.focus, command, answer.against)
+        entry = replace(entry_of(session, answer.focus, command, answer.against), alive=alive)
         written.append(write_report(folder / "report.html", [entry]).name)
     print_lines({"Files": ", ".join(written)})
 

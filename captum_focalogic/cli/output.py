@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from captum_focalogic.errors import InputError
 from captum_focalogic.tables import printable
 
 if TYPE_CHECKING:
@@ -62,14 +63,12 @@ def _words(parameter: Any, value: Any) -> list[str]:
 
 def write_labels(path: Path, label_map: "NDArray[np.int64]") -> bool:
     """Save a label map as an image that --mask reads; False if its ids do not fit into one (16 bits)."""
-    import numpy as np
-    from PIL import Image
+    from captum_focalogic.images import labels_image, write_image
 
-    from captum_focalogic.images import write_image
-
-    low, high = int(label_map.min()), int(label_map.max())
-    if low < 0 or high > np.iinfo(np.uint16).max:
+    try:
+        image = labels_image(label_map)
+    except InputError:
         path.unlink(missing_ok=True)
         return False
-    write_image(path, Image.fromarray(label_map.astype(np.uint8 if high < 256 else np.uint16)))
+    write_image(path, image)
     return True

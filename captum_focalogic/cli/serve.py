@@ -7,7 +7,7 @@ import typer
 from captum_focalogic.cli import options
 from captum_focalogic.cli.allocator import uncollected_imports
 from captum_focalogic.cli.errors import CommandError, reports_errors, say
-from captum_focalogic.cli.options import USUAL_BASELINE, USUAL_MODEL
+from captum_focalogic.cli.options import USUAL_BASELINE, USUAL_CRITERION, USUAL_EVALUATIONS, USUAL_MODEL
 from captum_focalogic.cli.output import print_lines
 
 
@@ -31,6 +31,12 @@ def serve(
         list[options.RemovalName] | None,
         typer.Option(metavar="NAME", help="As for explain; several times to choose among."),
     ] = None,
+    reading: options.Reading = options.USUAL_READING,
+    criterion: options.Criterion = USUAL_CRITERION,
+    target: options.Target = None,
+    against: options.Against = None,
+    zoom: options.Zoom = 0,
+    max_evaluations: options.MaxEvaluations = USUAL_EVALUATIONS,
     device: options.Device = "auto",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="NUMBER", help="0 finds a free one.")] = 0,
     host: Annotated[
@@ -55,8 +61,9 @@ def serve(
     """Open the page of an explanation alive: click regions away, and the model itself answers.
 
     Drop or choose an image, choose among the models, segmenters, fills and removals named here, watch the search, stop
-    it, ask it about any selection, hold two models side by side, save whatever is on the page. Without an image the
-    page begins with the example that belongs to the first model, or asks for one.
+    it, ask it about any selection, hold two models side by side, save whatever is on the page. It begins with what is
+    named here, the first of several; without an image, with the example that belongs to the first model, or asks for
+    one.
     """
     with uncollected_imports():
         from captum_focalogic.classifier import find_device
@@ -78,6 +85,16 @@ def serve(
         tuple(each.value for each in removal or [options.RemovalName.fill]),
         find_device(device),
     )
+    first = choices.settings(
+        {
+            "reading": reading.value,
+            "criterion": criterion,
+            "target": target,
+            "against": against,
+            "zoom": zoom,
+            "max_evaluations": max_evaluations,
+        }
+    )
     desk = Desk(choices)
     desk.check()
     if image is None:
@@ -86,7 +103,7 @@ def serve(
     else:
         picture = Picture.of(image)
     key = "" if token == "none" else token
-    page = open_page(desk, picture, host=host, port=port, token=key, public=public)
+    page = open_page(desk, picture, first, host=host, port=port, token=key, public=public)
     print_lines({"Open": page.url, "Stop": "Ctrl-C"})
     if public:
         say("whoever has this address can send images and use this machine's processor")

@@ -35,6 +35,7 @@ from captum_focalogic.session import (
     open_session,
     place_of,
 )
+from captum_focalogic.zoom import MAX_LEVELS
 
 LONGEST_BATCH = 0.15
 """Seconds that a batch of a search may take: what somebody waits who clicks meanwhile."""
@@ -45,8 +46,7 @@ MOST_CASES = 8
 MOST_ASKED = 64
 """Region sets in one question."""
 
-
-_NUMBERS = {"zoom": (0, 6), "max_evaluations": (1, 100_000)}
+_NUMBERS = {"zoom": (0, MAX_LEVELS), "max_evaluations": (1, 100_000)}
 """The least and the most of settings that are numbers."""
 
 

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from captum_focalogic.figures.headline import evidence_image
+from captum_focalogic.images import labels_image
 from captum_focalogic.live.cases import Case, Choices, Progress, Settings
 from captum_focalogic.logic import difference, to_graphviz, to_networkx
 from captum_focalogic.logic.formats import FORMATS
@@ -26,7 +27,10 @@ STATES = {
     "failed": "The search ended with an error.",
 }
 
-_LABELS = {
+FOCUS, LABELS = "focus.json", "labels.png"
+"""Files of a case that what reproduces it reads."""
+
+_CHOICES = {
     "model": "Model",
     "segmenter": "Regions",
     "baseline": "Dropped regions become",
@@ -76,9 +80,9 @@ class _Live:
     difference: _Difference | None
 
 
-def start_page(here: str, choices: Choices) -> str:
+def start_page(here: str, choices: Choices, settings: Settings) -> str:
     """The page before there is an image."""
-    live = _live(here, choices, choices.settings({}), None, {})
+    live = _live(here, choices, settings, None, {})
     return render_entries("Why did the model say that?", [], live)
 
 
@@ -105,8 +109,10 @@ def entry_of(case: Case, address: str | None) -> Entry:
         label=focus.target_name,
         against=case.answer.against,
         command=command_of(case),
+        alive=command_of(case, "serve"),
         settings={"Model": case.model_name, "Device": str(case.session.device)},
         asks=address,
+        pending=address is not None and case.state == "searching",
     )
 
 
@@ -128,25 +134,35 @@ def progress_text(progress: Progress) -> str:
     return f"{progress.asked:,} asked. Enough so far: {regions}, {percent(progress.share)} of the image{likely}."
 
 
-def command_of(case: Case) -> str | None:
-    """The command line that finds the same; None where the image, the model or the regions have no name there."""
-    if case.picture.file is None or len(case.by_name) < 2:
+def command_of(case: Case, command: str = "explain") -> str | None:
+    """The command line that finds the same, or opens it alive; None where the image or the model has no name there.
+
+    Regions without a name are those of the labels that can be saved; nothing is opened alive in them.
+    """
+    named, changed = "segmenter" in case.by_name, _changed(case.settings)
+    if case.picture.file is None or "model" not in case.by_name or not (named or command == "explain"):
         return None
-    words = ["focalogic", "explain", case.picture.file, "--model", case.settings.model]
-    for name, value in _changed(case.settings).items():
+    # What begins with a dash would be taken for an option.
+    file = f"./{case.picture.file}" if case.picture.file.startswith("-") else case.picture.file
+    words = ["focalogic", command, file, "--model", case.settings.model]
+    if not named:
+        changed.pop("segmenter", None)
+        words += ["--mask", LABELS]
+    for name, value in changed.items():
         words += [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join(words)
 
 
 def python_of(case: Case) -> str:
-    """The lines of Python that find the same; what has no name there is called model, image and segmenter."""
+    """The lines of Python that find the same; a model and an image without a name there are called so."""
     changed = {name: repr(value) for name, value in _changed(case.settings).items()}
+    taken = "explain_image"
     if "segmenter" not in case.by_name:
-        changed["segmenter"] = "segmenter"
+        taken, changed["segmenter"] = "Focus, explain_image", f"Focus.load({FOCUS!r}).label_map"
     model = repr(case.settings.model) if "model" in case.by_name else "model"
     image = "image" if case.picture.file is None else repr(case.picture.file)
     given = ", ".join([model, image, *(f"{name}={value}" for name, value in changed.items())])
-    return f"from captum_focalogic import explain_image\n\nprint(explain_image({given}))"
+    return f"from captum_focalogic import {taken}\n\nprint(explain_image({given}))"
 
 
 def _changed(settings: Settings) -> dict[str, Any]:
@@ -170,8 +186,9 @@ def _png(image: Image.Image) -> bytes:
 
 SAVED: dict[str, tuple[str, Callable[[Case], bytes]]] = {
     "report.html": ("text/html", lambda case: static_page(case).encode("utf-8")),
-    "focus.json": ("application/json", lambda case: case.answer.focus.to_json().encode("utf-8")),
+    FOCUS: ("application/json", lambda case: case.answer.focus.to_json().encode("utf-8")),
     "headline.png": ("image/png", lambda case: _png(case.answer.headline())),
+    LABELS: ("image/png", lambda case: _png(labels_image(case.session.label_map))),
     "overlay.png": ("image/png", lambda case: _png(case.answer.overlay())),
     "formula.dot": ("text/plain", lambda case: to_graphviz(to_networkx(case.answer.focus.expression)).source.encode()),
 }
@@ -196,7 +213,7 @@ def _live(here: str, choices: Choices, settings: Settings, case: Case | None, ad
         "removal": list(choices.removals),
     }
     shown = [
-        _Choice(_LABELS[name], name, values, getattr(settings, name))
+        _Choice(_CHOICES[name], name, values, getattr(settings, name))
         for name, values in offered.items()
         if len(values) > 1 or name == "model"
     ]

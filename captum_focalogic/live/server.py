@@ -21,7 +21,7 @@ from PIL import Image
 from captum_focalogic.classifier import Classifier, as_classifier, find_device
 from captum_focalogic.errors import FocaLogicError, InputError, MissingExtraError
 from captum_focalogic.live import pages
-from captum_focalogic.live.cases import Case, Choices, Desk, Picture, Reader, told
+from captum_focalogic.live.cases import Case, Choices, Desk, Picture, Reader, Settings, told
 from captum_focalogic.provenance import Removal
 from captum_focalogic.session import BASELINE, SEGMENTER, classifier_of
 
@@ -146,13 +146,15 @@ class _App:
         Opens what readers ask for.
     guard : Guard
         Who may ask.
+    settings : Settings
+        What pages begin with.
     start : callable
         What a new reader is shown first; None for the page that asks for an image.
     """
 
-    def __init__(self, desk: Desk, guard: Guard, start: Callable[[Reader], Case | None]) -> None:
+    def __init__(self, desk: Desk, guard: Guard, settings: Settings, start: Callable[[Reader], Case | None]) -> None:
         self._starlette, _ = _starlette()
-        self._desk, self._guard, self._start = desk, guard, start
+        self._desk, self._guard, self._settings, self._start = desk, guard, settings, start
         self.readers: OrderedDict[str, Reader] = OrderedDict()
         self._uploads = 0
         self._base = f"/{guard.token}" if guard.token else ""
@@ -213,7 +215,7 @@ class _App:
 
     async def _begin(self, request: Any) -> Any:
         reader = self._reader(request)
-        return self._html(pages.start_page(f"{self._base}/r/{reader.key}", self._desk.choices))
+        return self._html(pages.start_page(f"{self._base}/r/{reader.key}", self._desk.choices, self._settings))
 
     async def _page(self, request: Any) -> Any:
         reader, case = self._case(request)
@@ -454,6 +456,7 @@ def serve(
     removal: Removal | Sequence[Removal] = "fill",
     device: str | torch.device = "auto",
     port: int = 0,
+    **settings: Any,
 ) -> LivePage:
     """Serve the live page from a notebook or a script, on this machine alone.
 
@@ -471,6 +474,9 @@ def serve(
         Where models run that are given by name.
     port : int
         Where to listen; 0 finds a free one.
+    **settings
+        What the page begins with: ``reading``, ``criterion``, ``target``, ``against``, ``zoom``, ``max_evaluations``,
+        as for :func:`~captum_focalogic.answer.explain_image`, the criterion and classes in words.
 
     Returns
     -------
@@ -492,14 +498,17 @@ def serve(
         for name, one in given.items()
     }
     cuts = segmenter if isinstance(segmenter, Mapping) else {name: name for name in _listed(segmenter)}
-    desk = Desk(Choices(models, cuts, _listed(baseline), _listed(removal), find_device(str(device))))
+    choices = Choices(models, cuts, _listed(baseline), _listed(removal), find_device(str(device)))
+    begin = choices.settings(settings)
+    desk = Desk(choices)
     desk.check()
-    return open_page(desk, None if image is None else Picture.of(image), port=port).start()
+    return open_page(desk, None if image is None else Picture.of(image), begin, port=port).start()
 
 
 def open_page(
     desk: Desk,
     picture: Picture | None,
+    settings: Settings | None = None,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -521,17 +530,18 @@ def open_page(
     bound = int(sock.getsockname()[1])
     key = secrets.token_urlsafe(16) if token is None else token
     guard = Guard(key, public, bound)
+    begin = settings or desk.choices.settings({})
 
     def first(reader: Reader) -> Case | None:
         if picture is None:
             return None
-        case = desk.open(picture, desk.choices.settings({}))
+        case = desk.open(picture, begin)
         reader.add(case)
         return case
 
     name = "127.0.0.1" if host in ("0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     url = f"http://{name}:{bound}/{key + '/' if key else ''}"
-    return LivePage(_App(desk, guard, first), sock, url)
+    return LivePage(_App(desk, guard, begin, first), sock, url)
 
 
 def _listed(value: Any) -> tuple[Any, ...]:

@@ -124,8 +124,12 @@ class Entry:
     command: str | None = None
     seed: int | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+    alive: str | None = None
+    """The command that opens the same case alive, where it is known."""
     asks: str | None = None
     """Address where the model is asked about a selection; only on a page that a server gives."""
+    pending: bool = False
+    """Whether its search goes on, so that there is nothing to say yet; only on such a page too."""
 
 
 def write_report(path: str | Path, entries: Sequence[Entry], title: str | None = None) -> Path:
@@ -274,7 +278,7 @@ class _Section:
             known=summary.certificate_text(focus),
             removed=summary.removal_text(focus),
             nothing_critical=summary.without_text(focus, entry.against),
-            regions=_regions(focus, traced, truth),
+            regions=_regions(focus, traced, truth, entry.pending),
             size=None if traced is None else (traced.width, traced.height),
             image=None if image is None else data_uri(image),
             thumbnail=None if image is None else data_uri(image, 96),
@@ -312,7 +316,7 @@ class _Section:
         return "this answer" if target is None else f"class {target}"
 
 
-def _regions(focus: Focus, traced: Outlines | None, truth: MatchedRegions | None) -> list[_Region]:
+def _regions(focus: Focus, traced: Outlines | None, truth: MatchedRegions | None, pending: bool) -> list[_Region]:
     shared, used, frequencies = focus.shared, focus.used, focus.frequencies
     needed = np.zeros(focus.num_regions, dtype=np.bool_)
     if focus.critical is not None:
@@ -326,7 +330,15 @@ def _regions(focus: Focus, traced: Outlines | None, truth: MatchedRegions | None
             spoken=f"region {region}" + (f", {focus.names[int(region)]}" if focus.names.get(int(region)) else ""),
             area=float(focus.areas[j]),
             frequency=float(frequencies[j]),
-            role="needed" if needed[j] else "shared" if shared[j] else "some" if used[j] else "none",
+            role="none"
+            if pending
+            else "needed"
+            if needed[j]
+            else "shared"
+            if shared[j]
+            else "some"
+            if used[j]
+            else "none",
             in_truth=None if truth is None else bool(truth.regions[j]),
             path="" if traced is None else traced.regions[j].path,
             centre=(0, 0) if traced is None else traced.regions[j].centre,

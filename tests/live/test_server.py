@@ -117,7 +117,7 @@ def test_settings_are_chosen_from_what_is_offered(serve_models):
         ({"baseline": "/etc/passwd"}, "is not on offer"),
         ({"removal": "tokens"}, "is not on offer"),
         ({"max_evaluations": 10**9}, "a whole number from 1 to 100,000"),
-        ({"zoom": True}, "a whole number from 0 to 6"),
+        ({"zoom": True}, "a whole number from 0 to 8"),
         ({"against": "unicorn"}, "unicorn"),
         ({"criterion": "top1+nonsense"}, "criterion"),
         ({"criterion": ["top1"]}, "must be a short text"),

@@ -23,6 +23,7 @@
       this.root = root;
       this.data = JSON.parse(root.querySelector("[data-payload]").textContent);
       this.count = this.data.regions.length;
+      this.pending = root.hasAttribute("data-pending");
       this.width = Math.ceil(this.count / 8);
       this.states = rows(this.data.states, this.width);
       this.kept = this.opening();
@@ -208,8 +209,8 @@
       const met = [];
       this.states.forEach((state, place) => { if (within(state, row)) met.push(place); });
       const violated = this.necessary.findIndex((set) => apart(set, row));
-      const whole = this.states.length < this.data.statesTotal || this.data.statesTotal === 0;
-      const holds = met.length > 0 ? true : whole ? null : false;
+      const whole = this.pending || this.states.length < this.data.statesTotal || this.data.statesTotal === 0;
+      const holds = met.length > 0 && !this.pending ? true : whole ? null : false;
       this.mark();
       const formula = this.root.querySelector("[data-formula]");
       if (formula) this.evaluate(formula);
@@ -262,7 +263,7 @@
       const none = this.data.statesTotal === 0;
       box.classList.toggle("holds", holds === true);
       box.classList.toggle("fails", holds === false);
-      say("holds", none ? "There is no formula" : holds === null ? "Not known here" : holds ? "The formula holds" : "The formula fails");
+      say("holds", this.pending ? "No formula yet" : none ? "There is no formula" : holds === null ? "Not known here" : holds ? "The formula holds" : "The formula fails");
       const share = this.kept.reduce((sum, kept, column) => sum + (kept ? this.data.areas[column] : 0), 0);
       const left = this.kept.filter(Boolean).length;
       say("kept", `${left} of ${plural(this.count, "region")}, ${percent(share)} of the image`);
