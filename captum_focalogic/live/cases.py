@@ -219,10 +219,9 @@ class Case:
         return self.settings.model
 
     @property
-    def held(self) -> int:
-        """Bytes that it keeps of what the model said, beside those of the picture."""
-        beside = 0 if self.beside is None else self.beside.held
-        return self.model.memory.held + beside
+    def shown(self) -> "list[Case]":
+        """What the page shows: this, and the one beside it."""
+        return [self] if self.beside is None else [self, self.beside]
 
     def start(self) -> None:
         """Search in a thread of its own."""
@@ -335,40 +334,41 @@ class Reader:
         self._lock = threading.Lock()
 
     def case(self, key: str) -> Case | None:
-        """One of them; None if it is not, or no longer, open."""
+        """One of them, those beside others included; None if it is not, or no longer, open."""
         with self._lock:
-            return self._cases.get(key)
+            return next((one for one in self._shown() if one.key == key), None)
 
     def add(self, case: Case) -> None:
         """Open a case; whatever was searched for before is stopped."""
         with self._lock:
-            for other in self._cases.values():
+            for other in self._shown():
                 other.stop()
-                if other.beside is not None:
-                    other.beside.stop()
             self._cases[case.key] = case
             while len(self._cases) > MOST_CASES:
                 self._cases.popitem(last=False)
-        case.start()
-        if case.beside is not None:
-            case.beside.start()
+        for one in case.shown:
+            one.start()
 
     @property
     def held(self) -> int:
         """Bytes of images and answers that are kept for this person."""
         with self._lock:
-            cases = list(self._cases.values())
+            cases = self._shown()
         pictures = {id(case.picture): case.picture.source for case in cases}.values()
-        return sum(len(one) for one in pictures if isinstance(one, bytes)) + sum(case.held for case in cases)
+        answers = sum(case.model.memory.held for case in cases)
+        return answers + sum(len(one) for one in pictures if isinstance(one, bytes))
 
     def close(self) -> None:
         """Stop everything, and wait for its end."""
         with self._lock:
-            cases = [one for case in self._cases.values() for one in (case, case.beside) if one is not None]
+            cases = self._shown()
         for case in cases:
             case.stop()
         for case in cases:
             case.wait()
+
+    def _shown(self) -> list[Case]:
+        return [one for case in self._cases.values() for one in case.shown]
 
 
 class Desk:

@@ -88,10 +88,9 @@ def start_page(here: str, choices: Choices, settings: Settings) -> str:
 
 def case_page(addresses: dict[str, str], choices: Choices, case: Case) -> str:
     """The page of a case; ``addresses`` says where each case that is shown is found."""
-    cases = [case] if case.beside is None else [case, case.beside]
     # Where the search is comes first: an answer is there before its search is called done.
     live = _live(addresses[case.key], choices, case.settings, case, addresses)
-    entries = [entry_of(one, addresses[one.key]) for one in cases]
+    entries = [entry_of(one, addresses[one.key]) for one in case.shown]
     return render_entries(case.session.image.title, entries, live)
 
 
@@ -217,7 +216,7 @@ def _live(here: str, choices: Choices, settings: Settings, case: Case | None, ad
         for name, values in offered.items()
         if len(values) > 1 or name == "model"
     ]
-    found = [] if case is None else [case] if case.beside is None else [case, case.beside]
+    found = [] if case is None else case.shown
     prediction = None if case is None else case.answer.prediction
     return _Live(
         here=here,

@@ -219,7 +219,7 @@ class _App:
 
     async def _page(self, request: Any) -> Any:
         reader, case = self._case(request)
-        addresses = {one.key: self._address(reader, one) for one in (case, case.beside) if one is not None}
+        addresses = {one.key: self._address(reader, one) for one in case.shown}
         return self._html(await self._in_thread(pages.case_page, addresses, self._desk.choices, case))
 
     async def _save(self, request: Any) -> Any:
@@ -267,9 +267,8 @@ class _App:
 
     async def _stop(self, request: Any) -> Any:
         _, case = self._case(request)
-        for one in (case, case.beside):
-            if one is not None:
-                one.stop()
+        for one in case.shown:
+            one.stop()
         return self._json({})
 
     async def _events(self, request: Any) -> Any:
@@ -367,13 +366,12 @@ def _parsed(text: str | bytes) -> dict[str, Any]:
 
 async def _watch(case: Case, in_thread: Callable[..., Any]) -> AsyncIterator[str]:
     """Server-sent events: how far the search is, whenever that changes, and its end."""
-    cases = [one for one in (case, case.beside) if one is not None]
     before, quiet = "", 0.0
     case.watchers += 1
     try:
         while True:
             progress = await in_thread(case.progress)
-            states = {one.state for one in cases}
+            states = {one.state for one in case.shown}
             state = "searching" if "searching" in states else progress.state
             told_now = json.dumps({**asdict(progress), "state": state, "said": pages.progress_text(progress)})
             if told_now != before:

@@ -155,6 +155,11 @@ def test_two_models_side_by_side(serve_models: Any, open_live: OpenLive) -> None
     assert "They differ, for instance where" in page.text_content(".live-difference")
     assert page.locator("[data-entry]").count() == 2
     second = page.locator("[data-entry]").nth(1)
+    # Something that no search for the smallest asks.
+    second.locator('[data-do="all"]').click()
+    second.locator('.region[data-region="0"]').click()
+    second.locator("[data-model]:not(:has-text('being asked'))").wait_for()
+    assert "keeps the decision: both" in second.locator("[data-model]").text_content()
     second.locator('[data-do="none"]').click()
     second.locator("[data-model]:not(:has-text('being asked'))").wait_for()
     assert "loses the decision: dark" in second.locator("[data-model]").text_content()
