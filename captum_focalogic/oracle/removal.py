@@ -83,23 +83,25 @@ _SHARE_OFF = {torch.float64: 1e-8, torch.float32: 1e-3}
 """How far outputs of the same question may be apart, as a share of the largest, by the outputs' precision."""
 
 
-PROOF_ROWS = 3
+PROOF_ROWS = 4
 """How many rows the proof asks about."""
 
 
 def prove(forward: Forward, example: Example, whole: Tensor) -> None:
-    """Refuse a model that says otherwise with all kept, or to which pixels that are left out make a difference."""
+    """Refuse a model that says otherwise with all kept, or to which left-out pixels or other rows make a difference."""
     (image,), columns = example.inputs, example.partition.columns[0]
     columns = columns.expand(1, *image.shape[2:])
     # Of few regions: the more is left out, the more shows where it is not, and the less it costs.
     part = columns < max(1, example.partition.num_regions // 4)
     noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0)).to(image)
-    images = torch.cat([image, image, torch.where(part, image, noise)])
-    kept = torch.cat([torch.ones_like(part), part, part])
-    outputs = forward.masked((images,), kept, torch.zeros(PROOF_ROWS, dtype=torch.int64, device=image.device))
-    everything, left, noisy = (row.double().nan_to_num() for row in outputs.cpu())
+    index = torch.zeros(2, dtype=torch.int64, device=image.device)
+    first = forward.masked((torch.cat([image, image]),), torch.cat([torch.ones_like(part), part]), index)
+    # The second time beside a longer row, so that the shorter one is padded where the model pads.
+    images = torch.cat([torch.where(part, image, noise), image])
+    second = forward.masked((images,), torch.cat([part, _one_patch_more(forward, part)]), index)
+    everything, left, noisy, _ = (row.double().nan_to_num() for row in torch.cat([first, second]).cpu())
     expected = whole[0].cpu().double()
-    off = _SHARE_OFF.get(outputs.dtype, 5e-2) * max(1e-6, float(expected.abs().max()))
+    off = _SHARE_OFF.get(first.dtype, 5e-2) * max(1e-6, float(expected.abs().max()))
     if not torch.allclose(everything, expected, rtol=0, atol=off):
         raise InputError(
             "removal='tokens' is refused: with every region kept, the model that leaves pixels out says "
@@ -107,9 +109,19 @@ def prove(forward: Forward, example: Example, whole: Tensor) -> None:
         )
     if not torch.allclose(left, noisy, rtol=0, atol=off):
         raise InputError(
-            "removal='tokens' is refused: noise in pixels that are left out changes the model's answer by "
-            f"{_largest_gap(left, noisy):.3g}. Use removal='fill'"
+            "removal='tokens' is refused: noise in pixels that are left out, or another row beside it, changes the "
+            f"model's answer by {_largest_gap(left, noisy):.3g}. Use removal='fill'"
         )
+
+
+def _one_patch_more(forward: Forward, part: Tensor) -> Tensor:
+    """What is there (1, H, W), and the first patch that is not; the same where there are no patches, or no more."""
+    patches = forward.patches((part.shape[1], part.shape[2]))
+    if patches is None or bool(part.all()):
+        return part
+    patches = patches.to(part.device)
+    more: Tensor = part | (patches == patches[~part[0]][0])
+    return more
 
 
 def _largest_gap(one: Tensor, other: Tensor) -> float:

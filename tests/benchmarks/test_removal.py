@@ -4,7 +4,7 @@ Run with ``pytest tests/benchmarks/test_removal.py -s``; FOCALOGIC_IMAGES says h
 are random, head included, which costs what trained ones do. Each image is timed under both, one right after the other.
 FOCALOGIC_LAYERS=3 takes three of the twelve layers, so that all that is spent beside them weighs four times as much.
 It takes half an hour on one thread: with FOCALOGIC_TIMES=FILE what was timed is kept there, and images that FILE has
-are not timed again.
+are not timed again. On a processor seconds of the process decide, which a busy machine disturbs less than the clock.
 """
 
 import json
@@ -98,10 +98,10 @@ def ratio(tokens: list[tuple[float, float]], fill: list[tuple[float, float]], wh
     return statistics.median(one[which] / other[which] for one, other in zip(tokens, fill, strict=True))
 
 
-def chosen(model: torch.nn.Module) -> list[int]:
-    """Seeds of images whose smallest sets have two regions or more, by dropping tokens."""
-    found: list[int] = []
-    for seed in range(20 * IMAGES):
+def chosen(model: torch.nn.Module, known: list[int]) -> list[int]:
+    """Seeds of images whose smallest sets have two regions or more, by dropping tokens; the first ones are known."""
+    found = sorted(known)
+    for seed in range(max(found, default=-1) + 1, 20 * IMAGES):
         one = np.concatenate([np.zeros((1, 9), dtype=np.bool_), np.eye(9, dtype=np.bool_)])
         if len(found) < IMAGES and not asked(draw(seed), model, "tokens").ask(one).valid.any():
             found.append(seed)
@@ -149,7 +149,7 @@ def test_tokens_against_fill(vit: torch.nn.Module) -> None:
     kept = Path(os.environ.get("FOCALOGIC_TIMES", os.devnull))
     times: dict[str, dict[str, Any]] = json.loads(kept.read_text() or "{}") if kept.is_file() else {}
     decided = Decided(vit)
-    for seed in chosen(vit):
+    for seed in chosen(vit, [int(seed) for seed in times]):
         if str(seed) not in times:
             times[str(seed)] = {"states": _same_states(vit, seed), "explain_image": _explanations(decided, seed)}
             kept.write_text(json.dumps(times))
@@ -162,8 +162,9 @@ def test_tokens_against_fill(vit: torch.nn.Module) -> None:
         on_the_clock, own = ratios[part]
         print(f"\n{part}: tokens take {on_the_clock:.3f} of fill on the clock, {own:.3f} of its seconds in the process")
     print(f"{len(times)} images, {DEVICE}")
-    assert ratios["states"][0] <= 0.4
-    assert ratios["explain_image"][0] <= 0.6
+    decides = 1 if DEVICE.type == "cpu" else 0
+    assert ratios["states"][decides] <= 0.4
+    assert ratios["explain_image"][decides] <= 0.6
 
 
 def _same_states(vit: torch.nn.Module, seed: int) -> dict[str, Any]:

@@ -352,6 +352,23 @@ class TestRefused:
 
         self.refused(Brightness(), "noise in pixels")
 
+    def test_an_attention_that_takes_no_mask_where_rows_are_padded(self):
+        class Blind(nn.Module):
+            def __init__(self, attention):
+                super().__init__()
+                self.attention = attention
+
+            def forward(self, tokens, **_):
+                return self.attention(tokens)
+
+        vit = made("timm")
+        for block in vit.blocks:
+            block.attn = Blind(block.attn)
+        # A first region of half the patches, beside which one more patch is padding.
+        halves = (torch.arange(SIDE) // (SIDE // 2))[:, None].expand(SIDE, SIDE)
+        with pytest.raises(InputError, match="or another row beside it"):
+            MaskedModel(vit, an_image(), feature_mask=halves, removal="tokens")
+
     def test_says_otherwise_with_all_kept(self):
         class Off(nn.Module):
             def forward(self, x):
