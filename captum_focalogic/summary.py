@@ -291,7 +291,8 @@ def without_text(focus: Focus, against: str | None = None) -> str:
     ]
     more = len(critical) - len(lines)
     if more:
-        lines[-1] += f" (and {more} more such sets)"
+        # On a line of its own: at the end of the last it would count sets that keep the answer.
+        lines.append(f"and {more} more such set{'s' if more > 1 else ''}")
     return "\n".join(lines)
 
 

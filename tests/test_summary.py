@@ -150,6 +150,16 @@ def test_what_cannot_go_is_needed_only_where_nothing_does_without() -> None:
     assert first.endswith("; yet 1 and 2 alone keep it")
     assert last.endswith("; yet some sets with none of them keep the answer")
     assert without_text(focus).startswith("no region, and no pair that was asked about, changes the answer")
+    for count, more in ((4, "and 1 more such set"), (5, "and 2 more such sets")):
+        many = {
+            "states": np.repeat(dropped[:1], count, axis=0),
+            "predicted": np.full(count, 5),
+            "names": ("dog",) * count,
+        }
+        likely = {"probability": np.full(count, 0.1, dtype=np.float32), "needed": np.zeros(count, dtype=bool)}
+        said = without_text(replace(focus, critical=replace(critical, **many, **likely))).splitlines()
+        # What keeps the answer is counted by nothing.
+        assert said[2:] == ["1, all else kept, the model says dog; yet 3 alone keeps it", more]
 
 
 def test_what_is_proved() -> None:
