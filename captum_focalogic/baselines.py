@@ -6,7 +6,7 @@ large shapes. An explanation is about the model *and* its baseline.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -136,6 +136,45 @@ def region_mean(inputs: Tensor, feature_mask: Tensor) -> Tensor:
     total = values.new_zeros(images * channels * len(region_ids)).index_add_(0, cells, values.reshape(-1))
     count = torch.bincount(cells, minlength=len(total)).clamp(min=1)
     return _like((total / count)[cells].reshape(values.shape), inputs)
+
+
+def fill_words(values: Tensor, image: Tensor, to_image: Callable[[Tensor], Tensor] | None = None) -> str | None:
+    """What one number in the place of dropped regions looks like, such as "0, black"; None where that is not known.
+
+    Parameters
+    ----------
+    values : Tensor
+        What they are replaced by.
+    image : (C, H, W) Tensor
+        The image, as the model sees it.
+    to_image : callable, optional
+        Makes an image in [0, 1] of what the model sees, where it is normalised.
+    """
+    if image.dim() != 3 or image.shape[0] not in (1, 3) or not image.is_floating_point() or values.numel() != 1:
+        return None
+    number = float(values)
+    if to_image is None:
+        if float(image.min()) < 0 or float(image.max()) > 1:
+            return f"{number:g}, of inputs that are no images in [0, 1]" + (
+                "; where a mean was subtracted it is that mean, a grey" if number == 0 else ""
+            )
+        return f"{number:g}, {_look([number])}" if 0 <= number <= 1 else None
+    seen = to_image(values.to(image).reshape(1, 1, 1).expand(image.shape[0], 1, 1)).flatten().tolist()
+    return f"{number:g}, which is {_look(seen)} here, ({', '.join(f'{share:.2f}' for share in seen)})"
+
+
+def _look(shares: Sequence[float]) -> str:
+    low, high = min(shares), max(shares)
+    if high <= _BLACK or low >= 1 - _BLACK:
+        return "black" if high <= _BLACK else "white"
+    return "a grey" if high - low <= _TINGE else "a colour"
+
+
+_BLACK = 0.02
+"""Shares of white that nobody tells from black."""
+
+_TINGE = 0.15
+"""How far the channels of a grey may lie apart: the usual mean colour, (0.49, 0.46, 0.41), is taken for one."""
 
 
 def baseline_from_text(text: str) -> Baseline:

@@ -106,7 +106,7 @@ def _fitted(image: Image.Image, fit: Fit) -> Tensor:
 
 
 class Normalised(nn.Module):
-    """A classifier behind its normalisation, so that it takes images in [0, 1].
+    """A classifier behind its normalisation, so that it takes images in [0, 1], in the precision of its weights.
 
     Parameters
     ----------
@@ -147,7 +147,21 @@ class Normalised(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Class scores of images (N, 3, H, W) in [0, 1]."""
         ordered = images if self.order is None else images[:, self.order]
-        return cast(Tensor, self.model((ordered - self.mean) / self.std))
+        normalised = (ordered - self.mean) / self.std
+        precision = _precision(self.model)
+        return cast(Tensor, self.model(normalised if precision is None else normalised.to(precision)))
+
+
+def _precision(model: Any) -> torch.dtype | None:
+    """What a network's weights are held in, where that is another precision than an image's."""
+    weights = model.parameters() if isinstance(model, nn.Module) else ()
+    found = next((weight.dtype for weight in weights if weight.is_floating_point()), None)
+    return found if found in (torch.bfloat16, torch.float16, torch.float64) else None
+
+
+def in_precision(model: Any) -> Any:
+    """A model of images as they are, float32, whatever its weights are held in."""
+    return model if _precision(model) is None else Normalised(model, [0.0], [1.0])
 
 
 @contextmanager
@@ -183,7 +197,7 @@ def as_classifier(model: Any) -> Classifier:
     packages = [kind.__module__.partition(".")[0] for kind in type(model).__mro__]
     maker = next((names.ADOPTED[package] for package in packages if package in names.ADOPTED), None)
     adopted = None if maker is None else names.import_object(maker)(model)
-    return adopted or Classifier(model, name=getattr(model, "__name__", type(model).__name__))
+    return adopted or Classifier(in_precision(model), name=getattr(model, "__name__", type(model).__name__))
 
 
 def with_preprocess(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from captum_focalogic import arguments
 from captum_focalogic.arrays import Labels
+from captum_focalogic.baselines import fill_words
 from captum_focalogic.classifier import labels_from
 from captum_focalogic.criteria import (
     OutputKind,
@@ -351,6 +352,7 @@ class MaskedModel:
             outputs=None if kind is None else kind.name.lower(),
             outputs_rule=self.references.numbers,
             baseline=self._call.baseline if self.removal == "fill" else None,
+            fill=self._fill(),
             baseline_digest=fingerprint(*self.example.baselines) if self.removal == "fill" else None,
             removal=self.removal,
             model=getattr(forward_func, "__qualname__", type(forward_func).__qualname__),
@@ -358,6 +360,14 @@ class MaskedModel:
             inputs_digest=fingerprint(*self.example.inputs),
             versions=versions(),
         )
+
+    def _fill(self) -> str | None:
+        """What the baseline looks like, where it is a number of an image."""
+        inputs, baselines = self.example.inputs, self.example.baselines
+        if self.removal != "fill" or self._call.baseline is not None or len(inputs) != 1 or inputs[0].dim() != 4:
+            return None
+        normalisation = self._call.normalisation
+        return fill_words(baselines[0], inputs[0][0], None if normalisation is None else normalisation.undo)
 
     @property
     def whole(self) -> Answers:

@@ -57,6 +57,8 @@ class Provenance:
         How that was found where the caller did not say.
     baseline : str or None
         What dropped regions were replaced by, such as ``"mean"``.
+    fill : str or None
+        What they look like, where they are one number and have no name, such as ``"0, black"``.
     baseline_digest : str or None
         Fingerprint of the replacing values.
     removal : {"fill", "tokens"} or None
@@ -79,6 +81,7 @@ class Provenance:
     outputs: str | None = None
     outputs_rule: str | None = None
     baseline: str | None = None
+    fill: str | None = None
     baseline_digest: str | None = None
     removal: Removal | None = None
     preprocess: str | None = None

@@ -48,7 +48,7 @@ def removal_text(focus: Focus) -> str | None:
         return None
     if asked.removal == "tokens":
         return REMOVED_TOKENS
-    return f"dropped regions are filled: {asked.baseline or 'with values that were given'}"
+    return f"dropped regions are filled: {asked.baseline or asked.fill or 'with values that were given'}"
 
 
 def summary(focus: Focus, against: str | None = None, grown: GrownSets | None = None) -> dict[str, str]:

@@ -382,6 +382,8 @@ _UNTOLD = {
 def _baseline_fits(focus: Focus, masked: MaskedModel) -> Iterable[Claim]:
     """Whether the name of the baseline stands for the values that were used, where it is one that can be looked up."""
     said = focus.provenance
+    if said.fill is not None and said.fill == masked.provenance.fill:
+        yield Claim(_LOOKS, True, said.fill)
     if said.baseline is None or said.baseline_digest is None or said.removal == "tokens":
         return
     with contextlib.suppress(InputError):
@@ -390,6 +392,7 @@ def _baseline_fits(focus: Focus, masked: MaskedModel) -> Iterable[Claim]:
 
 
 _FILLED = "the baseline is what its name stands for"
+_LOOKS = "dropped regions look as is said"
 
 
 def _unchecked(focus: Focus, checked: set[str]) -> tuple[str, ...]:
@@ -400,6 +403,8 @@ def _unchecked(focus: Focus, checked: set[str]) -> tuple[str, ...]:
         f"which search it was, and that it asked in {certificate.batches:,} batch(es)",
         f"what {called} are called, and of which seed and versions the result is",
     ]
+    if focus.provenance.fill is not None and _LOOKS not in checked:
+        said.append("what dropped regions look like")
     told = {"baseline_digest"} if focus.provenance.removal == "tokens" else set()
     untold = [what for name, what in _UNTOLD.items() if name not in told and getattr(focus.provenance, name) is None]
     if untold:

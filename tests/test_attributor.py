@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from captum_focalogic import FocaLogic, Focus, explain_image
 from captum_focalogic.compare import compare
 from captum_focalogic.errors import InputError, ModelOutputError, SearchInterrupt
+from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.search import Ascending, Beam, Exhaustive
 from captum_focalogic.segmenters import Grid
+from captum_focalogic.summary import removal_text
 from captum_focalogic.verify import verify
 
 READINGS = {"irreducible": oracles.irreducible, "minimal": oracles.minimal, "smallest": oracles.smallest}
@@ -851,3 +853,15 @@ def test_one_image_without_its_batch_dimension_is_told_so():
         FocaLogic(network.eval()).attribute(image, feature_mask=torch.ones(40, 40, dtype=torch.long))
     assert any("pass inputs[None]" in note for note in caught.value.__notes__)
     assert explain_image(the_quarters, torch.rand(1, 3, 8, 8), segmenter="grid:2x2").focus.num_regions == 4
+
+
+def test_a_zero_in_normalised_inputs_is_named_for_the_grey_that_it_is() -> None:
+    image, mean, std = torch.rand(1, 3, 8, 8), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    inputs = Normalisation(mean, std).apply(image)
+    model, how = (lambda x: 9 * x[:, :, :4].mean((2, 3))), {"segmenter": "grid:2x2", "outputs": "logits"}
+    told = FocaLogic(model, mean=mean, std=std, **how).explain(inputs)[0]
+    assert told.provenance.fill == "0, which is a grey here, (0.49, 0.46, 0.41)"
+    assert FocaLogic(model, **how).explain(image)[0].provenance.fill == "0, black"
+    named = FocaLogic(model, mean=mean, std=std, **how).explain(inputs, baselines="black")[0]
+    assert (named.provenance.baseline, named.provenance.fill) == ("black", None)
+    assert "filled: 0, which is a grey here" in removal_text(told)

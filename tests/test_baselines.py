@@ -13,13 +13,17 @@ from captum_focalogic.baselines import (
     black,
     blurred,
     constant,
+    fill_words,
     mean_colour,
     region_mean,
     white,
 )
 from captum_focalogic.errors import InputError
+from captum_focalogic.preprocess import Normalisation
 
 IMAGES = torch.rand(2, 3, 12, 16, generator=torch.Generator().manual_seed(0))
+IMAGENET = Normalisation((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALF = Normalisation(0.5, 0.5)
 LEFT_RIGHT = torch.arange(16).ge(8).long().expand(12, 16)
 
 
@@ -148,3 +152,26 @@ def test_a_blur_wider_than_the_image_is_refused_at_once():
     with pytest.raises(InputError, match="at most the image's longer side, 16 pixels; got 1000000"):
         baseline_from_text("blur:1e6")(IMAGES, LEFT_RIGHT)
     assert baseline_from_text("blur:16")(IMAGES, LEFT_RIGHT).shape == IMAGES.shape
+
+
+@pytest.mark.parametrize(
+    ("number", "image", "to_image", "words"),
+    [
+        (0.0, torch.rand(3, 4, 4), None, "0, black"),
+        (1.0, torch.rand(1, 4, 4), None, "1, white"),
+        (0.5, torch.rand(3, 4, 4), None, "0.5, a grey"),
+        (0.0, torch.rand(3, 4, 4) * 4 - 2, IMAGENET.undo, "0, which is a grey here, (0.49, 0.46, 0.41)"),
+        (-1.0, torch.rand(3, 4, 4) * 2 - 1, HALF.undo, "-1, which is black here, (0.00, 0.00, 0.00)"),
+        (
+            0.0,
+            torch.rand(3, 4, 4) * 4 - 3,
+            None,
+            "0, of inputs that are no images in [0, 1]; where a mean was subtracted it is that mean, a grey",
+        ),
+        (2.0, torch.rand(3, 4, 4), None, None),
+        (0.0, torch.rand(5, 4, 4), None, None),
+    ],
+)
+def test_a_number_is_named_for_what_it_looks_like(number, image, to_image, words) -> None:
+    assert fill_words(torch.tensor(number), image, to_image) == words
+    assert fill_words(torch.zeros(3, 4, 4), image, to_image) is None, "values of their own have no name"

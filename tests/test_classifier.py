@@ -1,16 +1,27 @@
 """Classifiers: a model with what belongs to it, by name or from what is at hand."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
-from captum_focalogic.classifier import Classifier, distinct_labels, find_classifier, split_labels
+from captum_focalogic import explain_image
+from captum_focalogic.classifier import (
+    Classifier,
+    as_classifier,
+    distinct_labels,
+    find_classifier,
+    split_labels,
+    with_preprocess,
+)
 from captum_focalogic.errors import InputError
 from captum_focalogic.images import CentreCrop
 from captum_focalogic.integrations.functions import ANY_SIZE
 from captum_focalogic.names import listed_labels
+from captum_focalogic.preprocess import Normalisation
 
 
 def halves(images):
@@ -142,3 +153,21 @@ def test_a_tflite_file_with_one_class_more_than_labels_has_a_background(tmp_path
 def test_large_images_are_made_smaller():
     assert ANY_SIZE(Image.new("RGB", (2048, 1024))).size == (512, 256)
     assert ANY_SIZE(Image.new("RGB", (20, 10))).size == (20, 10)
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16, torch.float64])
+def test_networks_of_another_precision_get_images_in_theirs(precision):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
+    plain, inputs = copy.deepcopy(network), torch.rand(2, 3, 12, 12)
+    network.to(precision)
+    classifier = as_classifier(network)
+    assert classifier.name == "Sequential"
+    assert torch.allclose(classifier.forward(inputs).float(), plain(inputs), atol=0.05)
+    assert torch.equal(classifier.forward(inputs), network(inputs.to(precision)))
+    mean, std = 0.4, 0.2
+    normalised = with_preprocess(as_classifier(network), None, Normalisation(mean, std))
+    assert torch.equal(normalised.forward(inputs), network(((inputs - mean) / std).to(precision)))
+    answer = explain_image(network, inputs[0], mean=mean, std=std, segmenter="grid:2x2", max_evaluations=30)
+    assert answer.prediction.index == int(plain((inputs[:1] - mean) / std).argmax())
+    assert next(network.parameters()).dtype == precision, "it is left as it was"

@@ -21,6 +21,7 @@ from torch import Tensor
 from captum_focalogic import FocaLogic, Focus, explain_image
 from captum_focalogic.errors import InputError
 from captum_focalogic.focus_file import seal
+from captum_focalogic.preprocess import Normalisation
 from captum_focalogic.provenance import Provenance
 from captum_focalogic.search import Anytime, Ascending, Beam, Certificate, Chains, Exhaustive, HittingSets
 from captum_focalogic.search.record import find_violations
@@ -441,6 +442,7 @@ NOT_CHECKED = {
     "provenance.criterion": "which criterion was used",
     "provenance.outputs": "how the model's numbers were read",
     "provenance.removal": "how regions were removed",
+    "provenance.fill": "what dropped regions look like",
     "provenance.baseline_digest": "whether the baselines are the same ones",
     "provenance.model_digest": "whether the model is the same one",
     "provenance.inputs_digest": "whether the input is the same one",
@@ -678,3 +680,16 @@ def test_names_are_held_against_the_model_s_and_scores_against_its_answers() -> 
     shown = replace(WHOLE, image=WHITE // 2)
     failed = [claim.text for claim in verify(shown, Rule(), image).fits if claim.holds is False]
     assert failed == ["the image that is shown is the one that was explained"]
+
+
+def test_what_a_number_looks_like_is_checked_where_that_is_known() -> None:
+    model, image = (lambda x: 9 * x[:, :, :4].mean((2, 3))), torch.rand(1, 3, 8, 8)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    inputs = Normalisation(mean, std).apply(image)
+    mask = torch.arange(8)[:, None].expand(8, 8) // 2
+    focus = FocaLogic(model, mean=mean, std=std, outputs="logits").explain(inputs, feature_mask=mask)[0]
+    told = verify(focus, model, inputs, feature_mask=mask, mean=mean, std=std)
+    assert told.holds
+    assert "dropped regions look as is said" in str(told)
+    untold = verify(focus, model, inputs, feature_mask=mask)
+    assert "what dropped regions look like" in str(untold)

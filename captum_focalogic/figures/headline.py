@@ -279,7 +279,8 @@ def _grown(focus: Focus, grown: GrownSets) -> str:
 
 def _filled(focus: Focus) -> str:
     """What the dimmed rest was filled with when the model was asked."""
-    filled = focus.provenance.baseline if focus.provenance.removal == "fill" else None
+    asked = focus.provenance
+    filled = (asked.baseline or asked.fill) if asked.removal == "fill" else None
     shade = "mean colour" if filled == "mean" else filled
     return "" if filled is None else f" (the dimmed rest was filled with {shade})"
 

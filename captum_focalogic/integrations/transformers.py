@@ -16,6 +16,7 @@ from captum_focalogic.classifier import (
     Normalised,
     distinct_labels,
     evaluating,
+    in_precision,
     refuse_weights,
     require_labels,
 )
@@ -171,7 +172,7 @@ def load_classifier(model: Any, image_processor: Any = None) -> Classifier:
     network = model
     labels = network.config.id2label
     if image_processor is None:
-        return Classifier(network, labels=labels, name=kind)
+        return Classifier(in_precision(network), labels=labels, name=kind)
     fit, _ = _preprocessing(image_processor)
     normalisation = Preprocess(image_processor).normalisation
     if normalisation is not None:
