@@ -15,7 +15,7 @@ from captum_focalogic.images import labels_image
 from captum_focalogic.live.cases import Case, Choices, Progress, Settings
 from captum_focalogic.logic import difference, to_graphviz, to_networkx
 from captum_focalogic.logic.formats import FORMATS
-from captum_focalogic.report.html import data_uri
+from captum_focalogic.report.html import data_uri, render_page
 from captum_focalogic.report.page import Entry, render_entries
 from captum_focalogic.search import READINGS
 from captum_focalogic.search.certificate import percent
@@ -84,6 +84,11 @@ def start_page(here: str, choices: Choices, settings: Settings) -> str:
     """The page before there is an image."""
     live = _live(here, choices, settings, None, {})
     return render_entries("Why did the model say that?", [], live)
+
+
+def sentence_page(said: str, first: str) -> str:
+    """What is said in place of a page, and where to begin again."""
+    return render_page("sentence", said=said, first=first)
 
 
 def case_page(addresses: dict[str, str], choices: Choices, case: Case) -> str:

@@ -190,13 +190,11 @@ class _App:
                 return self._json({"error": refusal}, 403)
             try:
                 return await answer(request)
-            except _Gone:
-                return self._json({"error": "this is not open any more; begin at the first page"}, 404)
             except _Refused as error:
-                return self._json({"error": str(error)}, error.status)
+                return self._sorry(request, str(error), error.status)
             except Exception as error:
                 # A model may raise anything; whoever asked it gets a sentence, and the server goes on.
-                return self._json({"error": told(error)}, 400 if isinstance(error, FocaLogicError) else 502)
+                return self._sorry(request, told(error), 400 if isinstance(error, FocaLogicError) else 502)
 
         return endpoint
 
@@ -225,7 +223,7 @@ class _App:
     async def _save(self, request: Any) -> Any:
         _, case = self._case(request)
         if request.path_params["name"] not in pages.SAVED:
-            raise _Gone
+            raise _gone()
         kind, make = pages.SAVED[request.path_params["name"]]
         content = await self._in_thread(make, case)
         headers = {**_HEADERS, "Content-Disposition": "attachment", "Content-Security-Policy": "sandbox"}
@@ -299,7 +297,7 @@ class _App:
     def _reader(self, request: Any) -> Reader:
         key = request.path_params["reader"]
         if key not in self.readers:
-            raise _Gone
+            raise _gone()
         self.readers.move_to_end(key)
         return self.readers[key]
 
@@ -307,7 +305,7 @@ class _App:
         reader = self._reader(request)
         case = reader.case(request.path_params["case"])
         if case is None:
-            raise _Gone
+            raise _gone()
         return reader, case
 
     def _address(self, reader: Reader, case: Case) -> str:
@@ -316,27 +314,33 @@ class _App:
     async def _in_thread(self, work: Callable[..., Any], *args: Any) -> Any:
         return await self._starlette.concurrency.run_in_threadpool(work, *args)
 
+    def _sorry(self, request: Any, said: str, status: int) -> Any:
+        """A sentence: on a page where a person looked for one, else for the script."""
+        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            return self._html(pages.sentence_page(said, f"{self._base}/"), status)
+        return self._json({"error": said}, status)
+
     def _json(self, content: Any, status: int = 200) -> Any:
         return self._starlette.responses.JSONResponse(content, status, headers=_HEADERS)
 
-    def _html(self, page: str) -> Any:
+    def _html(self, page: str, status: int = 200) -> Any:
         frames = {} if self._guard.public else {"X-Frame-Options": "DENY"}
-        return self._starlette.responses.HTMLResponse(page, headers={**_HEADERS, **frames})
+        return self._starlette.responses.HTMLResponse(page, status, headers={**_HEADERS, **frames})
 
     def _redirect(self, where: str) -> Any:
         return self._starlette.responses.RedirectResponse(where, 303, headers=_HEADERS)
 
 
-class _Gone(Exception):
-    """Somebody asks for what is not, or no longer, there."""
-
-
 class _Refused(Exception):
-    """Somebody asks for more than there is room or time for."""
+    """Somebody asks for what is not there, or for more than there is room or time for."""
 
     def __init__(self, said: str, status: int) -> None:
         super().__init__(said)
         self.status = status
+
+
+def _gone() -> _Refused:
+    return _Refused("this is not open any more; begin at the first page", 404)
 
 
 async def _body(request: Any, most: int) -> bytes:

@@ -1,7 +1,10 @@
 """The live page in a real browser: from drop to export, and what can come between."""
 
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +212,148 @@ def test_answers_come_while_the_search_goes_on(serve_models: Any, open_live: Ope
     assert page.get_attribute("[data-live]", "data-state") == "searching"
     threading.Timer(0.1, gate.open.set).start()
     page.click("[data-live-stop]")
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """The address of a page that is not ours."""
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<!doctype html><title>elsewhere</title><iframe></iframe>")
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+def test_a_page_elsewhere_can_neither_ask_nor_read(serve_models: Any, browser: Any, elsewhere: str) -> None:
+    gate = Gate()
+    visitor = serve_models(picture(), gate=gate).enter()
+    visitor.events()
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(elsewhere)
+    asked = gate.calls
+    attempt = """async ([address, mode, kind]) => {
+      const body = '{"states": [[true, true, false, false]]}';
+      const how = { method: "POST", mode, headers: { "Content-Type": kind }, body };
+      return fetch(address, how).then(() => true, () => false);
+    }"""
+    # The first is asked for leave beforehand and the others are sent; nothing of the answers is shown.
+    for mode, kind in (("cors", "application/json"), ("cors", "text/plain"), ("no-cors", "text/plain")):
+        assert not page.evaluate(attempt, [f"{visitor.here}/ask", mode, kind])
+    assert not page.evaluate("(address) => fetch(address).then(() => true, () => false)", visitor.here)
+    page.evaluate("(address) => { document.querySelector('iframe').src = address; }", visitor.here)
+    page.wait_for_timeout(500)
+    assert "Why" not in page.frames[1].content()
+    page.evaluate(
+        """(address) => {
+          const form = document.createElement("form");
+          Object.assign(form, { method: "post", action: address, enctype: "text/plain" });
+          document.body.append(form);
+          form.submit();
+        }""",
+        f"{visitor.here}/stop",
+    )
+    page.wait_for_selector("text=questions come from this server")
+    context.close()
+    assert gate.calls == asked
+
+
+def test_behind_a_proxy_with_another_name_where_that_was_asked_for(serve_models: Any, browser: Any) -> None:
+    """The browser knows the page by a name and a port that the server does not."""
+    for public in (True, False):
+        visitor = serve_models(picture(), public=public)
+        own = visitor.host
+
+        class Proxy(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.0"
+
+            def do_GET(self, body: bytes | None = None, own: str = own) -> None:
+                headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+                request = urllib.request.Request(f"http://{own}{self.path}", body, headers | {"Host": "inside:7860"})
+                try:
+                    answer = urllib.request.build_opener(Stay).open(request, timeout=30)
+                except urllib.error.HTTPError as error:
+                    answer = error
+                with answer:
+                    self.send_response(answer.status)
+                    for name, value in answer.headers.items():
+                        if name.lower() not in ("transfer-encoding", "connection"):
+                            self.send_header(name, value)
+                    self.end_headers()
+                    while part := answer.read1(65536):
+                        self.wfile.write(part)
+                        self.wfile.flush()
+
+            def do_POST(self) -> None:
+                self.do_GET(self.rfile.read(int(self.headers["Content-Length"])))
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            context = browser.new_context()
+            page = context.new_page()
+            address = f"http://localhost:{server.server_address[1]}{visitor.page.url.split(own)[1]}"
+            if public:
+                page.goto(address)
+                page.wait_for_selector("[data-live][data-state=done]")
+                page.click('[data-do="all"]')
+                region(page, 2).click()
+                assert said(page).startswith("keeps the decision: both")
+                drop(page, "again.png", png(picture()))
+                page.wait_for_selector("h1:has-text('again.png')")
+                page.wait_for_selector("[data-live][data-state=done]")
+            else:
+                assert page.goto(address).status == 403
+            context.close()
+            server.shutdown()
+
+
+class Stay(urllib.request.HTTPRedirectHandler):
+    """Redirects are the browser's to follow."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def test_warnings_are_read_on_the_page_and_an_unfinished_search_claims_nothing(
+    serve_models: Any, open_live: OpenLive
+) -> None:
+    gate = Gate()
+    visitor = serve_models(gate=gate)
+    page = open_live(visitor, done=False)
+    ask_much(page)
+    page.wait_for_selector("[data-entry][data-pending]")
+    assert "Being looked for" in page.text_content(".enough")
+    assert "No formula yet" in page.text_content("[data-verdict]")
+    assert page.locator("[data-formula], .tile, .statements").count() == 0
+    page.click("[data-live-stop]")
+    page.wait_for_selector("[data-live][data-state=stopped]")
+    assert page.locator("[data-pending]").count() == 0
+    page.click(".live-more summary")
+    page.fill('[name="max_evaluations"]', "1")
+    page.click("text=Explain again")
+    page.wait_for_selector("[data-live][data-state=done] .live-warnings")
+    assert "the search ended before any final state was found" in page.text_content(".live-warnings")
+
+
+def test_who_comes_back_too_late_reads_a_sentence_and_finds_the_first_page(serve_models: Any, browser: Any) -> None:
+    visitor = serve_models(picture()).enter()
+    context = browser.new_context()
+    page = context.new_page()
+    assert page.goto(f"{visitor.reader()}/c/gone").status == 404
+    assert "is not open any more" in page.text_content("main")
+    page.click("main a")
+    page.wait_for_selector("[data-live][data-state=done]")
+    context.close()
