@@ -144,6 +144,15 @@ def _category(label: str, categories: tuple[str, ...], where: Path) -> str:
     return label
 
 
-@lru_cache(maxsize=4)
 def _coco(path: Path) -> CocoAnnotations:
+    """The annotations of a file, read anew where it was changed."""
+    try:
+        known = path.stat()
+    except OSError:
+        return CocoAnnotations(path)
+    return _read(path, known.st_mtime_ns, known.st_size, known.st_ino)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, *_: int) -> CocoAnnotations:
     return CocoAnnotations(path)

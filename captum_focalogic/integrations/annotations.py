@@ -120,7 +120,7 @@ def read_voc(path: str | Path, names: Mapping[str, str] | None = None) -> Ground
 def _voc_object(item: ElementTree.Element, size: tuple[int, int]) -> tuple[str, Bools]:
     left, top, right, bottom = (_number(item, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax"))
     # Pascal VOC counts pixels from 1, and its last ones belong to the box.
-    return _text(item, "name"), draw_box((left - 1, top - 1, right, bottom), size)
+    return _text(item, "name"), _shown(draw_box((left - 1, top - 1, right, bottom), size))
 
 
 def read_voc_masks(
@@ -189,9 +189,10 @@ class CocoAnnotations:
             categories, images, annotations = (
                 _field(content, name, _list) for name in ("categories", "images", "annotations")
             )
-            self._categories = dict(self._entries("categories", categories, _category))
-            self._images = dict(self._entries("images", images, _image))
+            self._categories = _by_id("categories", self._entries("categories", categories, _category))
+            self._images = _by_id("images", self._entries("images", images, _image))
             owners = self._entries("annotations", annotations, _annotation)
+        self._warn_of_strays(owners)
         self._ids: dict[str, list[int | str]] = {}
         for key, entry in self._images.items():
             self._ids.setdefault(PurePosixPath(entry["file_name"]).name, []).append(key)
@@ -204,6 +205,14 @@ class CocoAnnotations:
     ) -> list[tuple[int | str, T]]:
         places = {f"{name}[{row}]": entry for row, entry in enumerate(entries)}
         return _readable(self.path, {place: partial(read, place, entry) for place, entry in places.items()})
+
+    def _warn_of_strays(self, owners: Sequence[tuple[int | str, dict[str, Any]]]) -> None:
+        """Tell of annotations that belong to no image, or no category, of the file: a 1 is no "1"."""
+        images = sum(key not in self._images for key, _ in owners)
+        kinds = sum(item.get("category_id") not in self._categories for _, item in owners)
+        for count, what in ((images, "image"), (kinds, "category")):
+            if count:
+                warn(f"{self.path}: {count} of {len(owners)} annotations are of no {what} of the file, by their ids")
 
     def __len__(self) -> int:
         return len(self._images)
@@ -277,7 +286,24 @@ class CocoAnnotations:
             mask = draw_box((left, top, left + width, top + height), size)
         else:
             raise InputError(f"it has neither segmentation nor bbox: {_short(item)}")
-        return label, mask, bool(item.get("iscrowd"))
+        return label, _shown(mask), bool(item.get("iscrowd"))
+
+
+def _by_id(name: str, entries: Sequence[tuple[int | str, T]]) -> dict[int | str, T]:
+    """Entries by their ids, which must tell them apart: objects of the one would be taken for the other's."""
+    found: dict[int | str, T] = {}
+    for key, entry in entries:
+        if key in found:
+            raise InputError(f"two of the {name} have the id {key!r}; give each its own")
+        found[key] = entry
+    return found
+
+
+def _shown(mask: Bools) -> Bools:
+    """A mask, which must show something: an object without a pixel can be met by no region."""
+    if not mask.any():
+        raise InputError("it has no pixel of the image; are its corners in order, and of this image?")
+    return mask
 
 
 def _category(_: str, entry: Any) -> tuple[int | str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
 from torch import Tensor, nn
@@ -45,11 +46,14 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        if Path(path).suffix == ".safetensors":
+        if Path(path).suffix.lower() == ".safetensors":
             return load_file(path)
+        _check_unpacked(path)
         stored: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, BadZipFile) as error:
         raise InputError(f"the weights {path} cannot be read: {first_line(error)}") from error
+    except InputError:
+        raise
     except Exception as error:
         # Malformed pickles make torch raise nearly anything; and where one holds code, its message recommends
         # weights_only=False, which would run it.
@@ -57,14 +61,34 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             f"the weights {path} cannot be read: no file of torch.save that holds tensors only; "
             "save one with torch.save(model.state_dict(), path)"
         ) from error
-    while isinstance(stored, dict) and (held := [key for key in KEYS if isinstance(stored.get(key), dict)]):
-        stored = stored[held[0]]
-    if not isinstance(stored, dict) or not stored or not all(isinstance(value, Tensor) for value in stored.values()):
+    for _ in range(len(KEYS)):  # a dict may hold itself
+        held = [key for key in KEYS if isinstance(stored, dict) and isinstance(stored.get(key), dict)]
+        stored = stored[held[0]] if held else stored
+    if not isinstance(stored, dict) or not stored or not all(map(_is_weight, stored.items())):
         raise InputError(
             f"{path} holds no state dict (names to tensors) but a {type(stored).__name__}; save one with "
             "torch.save(model.state_dict(), path)"
         )
     return stored
+
+
+def _check_unpacked(path: str | Path) -> None:
+    """Refuse an archive whose parts are larger than it: torch packs nothing, and some kilobytes unpack to gigabytes."""
+    if is_zipfile(path):
+        with ZipFile(path) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+        if size > Path(path).stat().st_size:
+            raise InputError(
+                f"the weights {path} cannot be read: a compressed archive that unpacks to {size:,} bytes; "
+                "save one with torch.save(model.state_dict(), path)"
+            )
+
+
+def _is_weight(item: tuple[Any, Any]) -> bool:
+    """Whether it is a name and a tensor, of which the file holds every number: strides of 0 could announce any size."""
+    name, value = item
+    plain = isinstance(name, str) and isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
+    return plain and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
@@ -88,8 +112,16 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor], name: str | Path) 
     InputError
         If the names and shapes are not the model's.
     """
+    own = model.state_dict()
+    given = _unwrapped(weights, own.keys())
+    for part, value in given.items():
+        if part in own and own[part].is_floating_point() and not value.is_floating_point():
+            raise InputError(
+                f"the weights {name} do not fit {type(model).__name__}: {part} is of type {value.dtype}, and the "
+                f"model's of {own[part].dtype}; of quantised weights, save the ones before"
+            )
     try:
-        model.load_state_dict(_unwrapped(weights, model.state_dict().keys()))
+        model.load_state_dict(given)
     except RuntimeError as error:
         reasons = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
         more = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""

@@ -1,13 +1,15 @@
 """Annotated data sets as ground truth, by name: which objects count, and what is told where classes do not fit."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from captum_focalogic.classifier import Classifier
-from captum_focalogic.errors import InputError
+from captum_focalogic.errors import FocaLogicWarning, InputError
 from captum_focalogic.integrations.annotated import CocoTruth, VocTruth
 from captum_focalogic.names import find
 
@@ -105,3 +107,68 @@ def test_images_of_one_bare_name_in_two_folders_are_refused(tmp_path, kind):
         image_folder(tmp_path / "images" / "cats"), model, "grid:2x2", find("ground truth", source), tmp_path / "one"
     )
     assert alone.column("truth_area")[0].is_valid
+
+
+def coco_with(tmp_path: Path, **changes: Any) -> Path:
+    """A file of two images, one of which has a cat."""
+    content = {
+        "images": [{"id": number, "file_name": f"{number}.jpg", "width": 10, "height": 8} for number in (1, 2)],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}],
+    }
+    (tmp_path / "coco.json").write_text(json.dumps(content | changes))
+    return tmp_path / "coco.json"
+
+
+CAT = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}
+
+
+@pytest.mark.parametrize(
+    ("name", "entries"),
+    [
+        ("categories", [{"id": 1, "name": "cat"}, {"id": 1, "name": "dog"}]),
+        ("images", [{"id": 1, "file_name": name, "width": 10, "height": 8} for name in ("1.jpg", "2.jpg")]),
+    ],
+)
+def test_two_things_under_one_id_are_refused(tmp_path: Path, name: str, entries: list[Any]) -> None:
+    with pytest.raises(InputError, match=f"coco.json: .*two of the {name} have the id 1"):
+        CocoTruth.from_text(str(coco_with(tmp_path, **{name: entries})))
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [({"image_id": "1"}, "image"), ({"image_id": 9}, "image"), ({"category_id": 9}, "category")],
+    ids=str,
+)
+def test_annotations_of_nothing_are_told(tmp_path: Path, change: dict[str, Any], what: str) -> None:
+    with pytest.warns(FocaLogicWarning, match=f"1 of 2 annotations are of no {what} of the file"):
+        CocoTruth.from_text(str(coco_with(tmp_path, annotations=[CAT, CAT | change])))
+
+
+@pytest.mark.parametrize("box", [[0, 0, -5, 5], [0, 0, 5, 0], [50, 0, 5, 5], [-9, -9, 5, 5]], ids=str)
+def test_an_object_without_a_pixel_is_none(tmp_path: Path, box: list[int]) -> None:
+    """It would be met by no region, and every precision be 0."""
+    source = CocoTruth.from_text(str(coco_with(tmp_path, annotations=[CAT, CAT | {"bbox": box}])))
+    with pytest.warns(FocaLogicWarning, match="1 of 2 entries .* no pixel of the image"):
+        truth = source(None, "cat", "1.jpg")
+    assert truth is not None
+    assert len(truth) == 1
+    source = CocoTruth.from_text(str(coco_with(tmp_path, annotations=[CAT | {"bbox": box}])))
+    with pytest.raises(InputError, match="no pixel of the image"):
+        source(None, "cat", "1.jpg")
+
+
+def test_a_file_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    source = CocoTruth.from_text(str(coco_with(tmp_path)))
+    assert len(source(None, "cat", "1.jpg")) == 1  # type: ignore[arg-type]
+    coco_with(tmp_path, annotations=[])
+    assert len(source(None, "cat", "1.jpg")) == 0  # type: ignore[arg-type]
+
+
+def test_corners_of_voc_in_the_wrong_order_are_told(tmp_path: Path) -> None:
+    corners = "<xmin>5</xmin><ymin>5</ymin><xmax>1</xmax><ymax>1</ymax>"
+    size = "<size><width>10</width><height>8</height></size>"
+    text = f"<annotation>{size}<object><name>cat</name><bndbox>{corners}</bndbox></object></annotation>"
+    (tmp_path / "a.xml").write_text(text)
+    with pytest.raises(InputError, match=r"a\.xml: .*object 1: it has no pixel of the image"):
+        VocTruth.from_text(str(tmp_path))(None, "cat", "a.jpg")

@@ -1,5 +1,8 @@
 """Weights from files, never unpickled into code."""
 
+import tracemalloc
+import zipfile
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -11,6 +14,7 @@ from captum_focalogic.integrations.weights import (
     first_line,
     load_or_leave,
     load_weights,
+    load_with_head,
     looks_like_a_path,
     read_state_dict,
 )
@@ -118,3 +122,62 @@ def test_a_prefix_that_the_model_has_itself_stays(tmp_path):
     torch.save({f"net.{name}": value for name, value in network.state_dict().items()}, tmp_path / "strange.pt")
     with pytest.raises(InputError, match="do not fit ModuleDict"):
         load_weights(other, tmp_path / "strange.pt")
+
+
+def large(value):
+    """A tensor of a few bytes that calls itself large."""
+    return value.new_zeros(1).expand(10**10, *value.shape[1:])
+
+
+def _itself():
+    found = {}
+    found["model"] = found
+    return found
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda weights: weights | {"1.weight": large(weights["1.weight"])}, "holds no state dict"),
+        (lambda weights: weights | {"1.bias": weights["1.bias"].to_sparse()}, "holds no state dict"),
+        (lambda weights: weights | {"1.bias": weights["1.bias"].to("meta")}, "holds no state dict"),
+        (lambda weights: weights | {5: weights["1.bias"]}, "holds no state dict"),
+        (lambda weights: _itself(), "holds no state dict"),
+        (lambda weights: {name: value.to(torch.complex64) for name, value in weights.items()}, "0.weight is of type"),
+        (lambda weights: {name: value.char() for name, value in weights.items()}, "of quantised weights"),
+        (lambda weights: weights | {"1.bias": weights["1.bias"] > 0}, "1.bias is of type torch.bool"),
+    ],
+    ids=["announced", "sparse", "meta", "numbered", "in itself", "complex", "quantised", "bool"],
+)
+def test_what_only_looks_like_weights_is_refused(network, tmp_path, made, message):
+    path = tmp_path / "made.pt"
+    torch.save(made(network.state_dict()), path)
+    heads = []
+
+    def make(classes):
+        heads.append(classes)
+        return nn.Sequential(nn.Linear(3, 4), nn.Linear(4, classes or 2))
+
+    for load in (lambda: load_weights(network, path), lambda: load_with_head(make, path, None, "m")):
+        with pytest.raises(InputError, match=message):
+            load()
+    assert set(heads) <= {None}, "no head of an announced size is made"
+
+
+def test_an_archive_that_unpacks_to_more_than_it_is_is_refused_unread(network, tmp_path):
+    torch.save(network.state_dict(), tmp_path / "net.pt")
+    with zipfile.ZipFile(tmp_path / "net.pt") as packed, zipfile.ZipFile(tmp_path / "bomb.pt", "w", 8) as bomb:
+        for part in packed.infolist():
+            content = b"\0" * 200_000_000 if part.filename.endswith("/data/0") else packed.read(part)
+            bomb.writestr(part.filename, content)
+    assert (tmp_path / "bomb.pt").stat().st_size < 1_000_000
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"compressed archive that unpacks to 200,\d{3},\d{3} bytes"):
+        read_state_dict(tmp_path / "bomb.pt")
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_endings_may_be_in_capitals(network, tmp_path):
+    save_file(network.state_dict(), tmp_path / "NET.SAFETENSORS")
+    assert read_state_dict(tmp_path / "NET.SAFETENSORS").keys() == network.state_dict().keys()
