@@ -209,7 +209,8 @@ class CocoAnnotations:
     def _warn_of_strays(self, owners: Sequence[tuple[int | str, dict[str, Any]]]) -> None:
         """Tell of annotations that belong to no image, or no category, of the file: a 1 is no "1"."""
         images = sum(key not in self._images for key, _ in owners)
-        kinds = sum(item.get("category_id") not in self._categories for _, item in owners)
+        told = [item.get("category_id") for _, item in owners]
+        kinds = sum(isinstance(kind, int | str) and kind not in self._categories for kind in told)
         for count, what in ((images, "image"), (kinds, "category")):
             if count:
                 warn(f"{self.path}: {count} of {len(owners)} annotations are of no {what} of the file, by their ids")
