@@ -93,6 +93,10 @@ def test_a_network_with_classes_of_its_own(tmp_path):
     classifier = find_classifier("timm:resnet10t@cat,dog,bird", tmp_path / "mine.pt")
     assert classifier.labels == ["cat", "dog", "bird"]
     assert torch.equal(classifier.forward.model.get_classifier().weight, network.get_classifier().weight)
+    settings, images = timm.data.resolve_model_data_config(network), torch.rand(2, 3, 64, 64)
+    mean, std = (torch.tensor(settings[name])[:, None, None] for name in ("mean", "std"))
+    with torch.no_grad():
+        assert torch.allclose(classifier.forward(images), network.eval()((images - mean) / std), atol=1e-4)
     assert load_classifier("resnet10t", tmp_path / "mine.pt").labels is None
     with pytest.warns(UserWarning, match="RANDOM"):
         assert load_classifier("resnet10t", "random", ["a", "b"]).forward(torch.rand(1, 3, 64, 64)).shape == (1, 2)

@@ -1,5 +1,6 @@
 """What transformers runs: the real classes, small and with random weights."""
 
+import copy
 import sys
 
 import numpy as np
@@ -393,6 +394,21 @@ def test_an_image_classifier_answers_as_its_own_pipeline_does(tmp_path, random_i
         assert {given.label_of(place): float(score) for place, score in enumerate(scores)} == pytest.approx(
             own, abs=0.01
         )
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_an_image_classifier_in_half_precision_answers_as_in_whole(tmp_path, random_image, precision):
+    model, processor = tiny.image_classifier()
+    whole = load_classifier(shaken(model), processor)
+    seen = whole.preprocess(random_image)[None]
+    expected = as_rows(whole.forward(seen), 1).softmax(1)
+    half = copy.deepcopy(model).to(precision)
+    half.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    for given in (load_classifier(half, processor), find_classifier(f"transformers:{tmp_path}")):
+        assert torch.allclose(as_rows(given.forward(seen), 1).float().softmax(1), expected, atol=0.05)
+    answer = explain_image(half, random_image, preprocess=processor, segmenter="grid:2x2", max_evaluations=30)
+    assert answer.prediction.index == int(as_rows(load_classifier(half, processor).forward(seen), 1).argmax())
 
 
 def shaken(model):
