@@ -15,9 +15,9 @@ from PIL import Image
 LABELS = ["red", "green", "blue"]
 
 
-def decide(pixels):
+def decide(pixels, labels=LABELS):
     """The label of the brightest channel: what the model behind the server sees."""
-    return LABELS[int(np.argmax(pixels.reshape(-1, 3).mean(axis=0)))]
+    return labels[int(np.argmax(pixels.reshape(-1, 3).mean(axis=0)))]
 
 
 class Endpoint:
@@ -27,6 +27,7 @@ class Endpoint:
     """
 
     def __init__(self):
+        self.labels = LABELS
         self.faults = deque()
         self.requests = []
         self.keys = []
@@ -54,7 +55,7 @@ class Endpoint:
     def answer(self, handler, body):
         url = body["messages"][0]["content"][1]["image_url"]["url"]
         picture = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
-        label = decide(np.asarray(picture))
+        label = decide(np.asarray(picture), self.labels)
         self.say(json.dumps({"label": label}) if "response_format" in body else label)(handler, body)
 
     def say(self, text, refusal=None, finish="stop"):

@@ -71,7 +71,8 @@ def compare(
         ),
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Mask of the object (white), of the size the model sees.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Mask of the object (white), of the image's size or the seen one's."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Seeds to measure stability over.")] = 1,
     out: options.Out = Path("focalogic-out"),
@@ -88,6 +89,8 @@ def compare(
     enough), comparison.json and focus.json.
     """
     with uncollected_imports():
+        import numpy as np
+
         from captum_focalogic.answer import decision_text, named_focus
         from captum_focalogic.cli.session import choose_segmenter, open_session, read_batch, read_class
         from captum_focalogic.compare import METHODS, figure, save_figure, summarise
@@ -97,6 +100,7 @@ def compare(
         from captum_focalogic.ground_truth import read_mask
         from captum_focalogic.integrations.user_module import FromFile
         from captum_focalogic.report.page import write_report
+        from captum_focalogic.session import find_regions
         from captum_focalogic.summary import REMOVED_TOKENS
 
     if methods == "list":
@@ -122,11 +126,14 @@ def compare(
         seed=seed,
     )
     with opened as session:
-        scene, (height, width) = session.image.scene, session.label_map.shape
+        scene = session.image.scene
         known = scene is not None and bool((scene.labels == session.label_map).all())
         where: Any = None if scene is None else scene.truth()
         if truth is not None:
-            where = read_mask(truth).of_size((height, width), f"the mask {truth}")
+            what = f"the mask {truth}"
+            where = read_mask(truth).mapped(
+                lambda mask: find_regions(session.image, session.classifier, mask.astype(np.int64), what) != 0
+            )
         decision = decision_text(session)
         comparison = compare_methods(
             session.classifier.forward,

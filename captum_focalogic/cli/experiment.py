@@ -121,7 +121,7 @@ def experiment(
             truth=truth,
             generated=generated,
             seed=seed,
-            device=str(find_device(device)),
+            device=device if dry_run else str(find_device(device)),
         )
     config = config if images is None else replace(config, images=images)
     config = config if epochs is None else replace(config, epochs=epochs)

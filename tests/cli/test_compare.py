@@ -56,6 +56,26 @@ def test_compare_a_picture_with_a_function(tmp_path: Path, capsys: pytest.Captur
     assert (tmp_path / "out" / "comparison.svg").read_text().startswith("<?xml")
 
 
+def test_a_mask_of_the_images_own_size_follows_the_crop(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import torch\n\ndef preprocess(image):\n    return image.crop((16, 0, 32, 24))\n\n"
+        "def light(images):\n    lit = images.mean(dim=(1, 2, 3))\n    return torch.stack([lit, 0.3 - lit], dim=1)\n"
+    )
+    pixels, mask = np.zeros((24, 32, 3), dtype=np.uint8), np.zeros((24, 32), dtype=np.uint8)
+    pixels[:12, 16:], mask[:12, 16:] = 255, 255
+    Image.fromarray(pixels).save(tmp_path / "lit.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    Image.fromarray(mask[:, :9]).save(tmp_path / "narrow.png")
+    asked = ["compare", tmp_path / "lit.png", "--model", f"{tmp_path / 'mine.py'}:light", "--segmenter", "grid:2x1"]
+    asked += ["--baseline", "black", "--methods", "FocaLogic", "--out", tmp_path / "out"]
+    assert run_command(*asked, "--truth", tmp_path / "mask.png") == 0
+    stored = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    (found,) = stored["methods"]
+    assert found["measures"]["precision"] == found["measures"]["recall"] == 1
+    assert run_command(*asked, "--truth", tmp_path / "narrow.png") == 2
+    assert "expected 32x24 (the image's size) or 16x24" in capsys.readouterr().err
+
+
 def test_reshape_transform_is_a_function_of_a_users_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("pytorch_grad_cam")
     (tmp_path / "mine.py").write_text(

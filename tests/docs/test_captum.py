@@ -1,37 +1,11 @@
-"""The migration page runs as it stands and prints what it says."""
+"""The migration page's numbers are those of today, and each method has its lines."""
 
-import contextlib
-import io
-import re
 from pathlib import Path
 
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "captum.md"
 METHODS = ["FeatureAblation", "Lime", "KernelShap", "ShapleyValueSampling", "Occlusion"]
-
-
-def blocks() -> list[tuple[str, str]]:
-    """The page's code blocks and what each is said to print."""
-    found = re.findall(r"```(python|text)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    pairs: list[tuple[str, str]] = []
-    for language, text in found:
-        if language == "python":
-            pairs.append((text, ""))
-        else:
-            pairs[-1] = (pairs[-1][0], text)
-    return pairs
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning:captum.*")
-def test_the_page_prints_what_it_says() -> None:
-    pytest.importorskip("sklearn")
-    namespace: dict[str, object] = {"__name__": "page"}
-    for code, expected in blocks():
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(code, str(PAGE), "exec"), namespace)
-        assert printed.getvalue() == expected, code
 
 
 def row(start: str) -> list[float]:

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pages
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -27,13 +28,24 @@ def test_files_that_a_page_names_exist(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_code_that_a_page_shows_runs(page: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text = (ROOT / page).read_text(encoding="utf-8")
-    for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
-        exec(compile(block, page, "exec"), {})
-        said = capsys.readouterr().out
-        for promised in re.findall(r"print\([^\n]*# (I\d[^\n]*)", block):
-            assert promised in said
+def test_formulas_that_a_page_promises_are_printed(page: str) -> None:
+    ran = pages.run(page)
+    for block in pages.blocks_of(page):
+        for promised in re.findall(r"print\([^\n]*# (I\d[^\n]*)", block.code):
+            assert promised in ran.printed[block.line]
+
+
+def test_what_the_guide_adds_is_of_use() -> None:
+    """Its segmenter, model and method, which it makes and does not ask."""
+    import torch
+
+    scope = pages.run("CONTRIBUTING.md").scope
+    image = torch.rand(3, 8, 9)
+    assert scope["Halves"].from_text("")(image).unique().tolist() == [1, 2]
+    brightness = scope["load_classifier"]("")
+    assert brightness.forward(image[None]).shape == (1, 3)
+    assert brightness.label_of(2) == "blue"
+    assert scope["METHOD"].name == "Area"
 
 
 def test_versions_agree() -> None:

@@ -1,27 +1,16 @@
 """The examples of the documentation run, and what they claim in comments is so."""
 
 import re
-from pathlib import Path
 
 import numpy as np
-import pytest
-
-PAGE = Path(__file__).parents[2] / "docs" / "logic.md"
+import pages
 
 
-@pytest.mark.skipif(not PAGE.exists(), reason="the documentation is not part of this installation")
-def test_examples_run_one_after_the_other(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    from captum_focalogic.logic import NoEngineError, available_engines
-
-    scope: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
-        try:
-            exec(compile(block, str(PAGE), "exec"), scope)
-        except NoEngineError:
-            assert not available_engines()
-    shown = capsys.readouterr().out
-    for claim in re.findall(r"^print\(.*\) +# (.*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE):
+def test_what_its_examples_make():
+    page = "docs/logic.md"
+    ran = pages.run(page)
+    scope, shown = ran.scope, "".join(ran.printed.values())
+    for claim in re.findall(r"^print\(.*\) +# (.*)$", (pages.ROOT / page).read_text(encoding="utf-8"), re.MULTILINE):
         assert claim in shown
     assert scope["difference"](scope["before"], scope["after"]) == {1, 2, 3, 6}
     assert scope["count_models"](scope["states"]) == 38

@@ -1,9 +1,9 @@
 """The page of promises: each command names tests that exist, and each promise has one."""
 
-import re
 import shlex
 from pathlib import Path
 
+import pages
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -12,11 +12,6 @@ LINES = [
     for line in (ROOT / "docs/reliability.md").read_text(encoding="utf-8").splitlines()
     if line.startswith("| ") and not line.startswith("| promise")
 ]
-
-
-def names_of(path: Path) -> list[str]:
-    files = [path] if path.is_file() else sorted(path.glob("test_*.py"))
-    return [name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), re.M)]
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -28,6 +23,6 @@ def test_a_promise_has_a_command_that_runs_tests(line: str) -> None:
     wanted = words.pop().split(" or ") if "-k" in words and words.pop(-2) else [""]
     assert words
     for path in words:
-        assert names_of(ROOT / path), path
-    found = [name for path in words for name in names_of(ROOT / path)]
+        assert pages.test_names(ROOT / path), path
+    found = [name for path in words for name in pages.test_names(ROOT / path)]
     assert [part for part in wanted if not any(part in name for name in found)] == []

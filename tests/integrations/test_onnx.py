@@ -11,34 +11,9 @@ from captum_focalogic.errors import InputError, MissingExtraError, ModelOutputEr
 from captum_focalogic.integrations.onnx import OnnxModel
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra 'onnx')")
-onnx = pytest.importorskip("onnx", reason="onnx is not installed, which writes the files that are read here")
+pytest.importorskip("onnx", reason="onnx is not installed, which writes the files that are read here")
 
-MATRIX = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.2, 0.2, 0.3]])
-TYPES = onnx.TensorProto
-
-
-def write(path, shape=("n", 3, 4, 4), kind=TYPES.FLOAT, inputs=1):
-    """Scores: the channel means times MATRIX; a second output has them negated."""
-    helper = onnx.helper
-    last = shape[3] == 3 and shape[1] != 3
-    nodes = [
-        helper.make_node("Cast", ["image"], ["real"], to=TYPES.FLOAT),
-        helper.make_node("ReduceMean", ["real"], ["means"], axes=[1, 2] if last else [2, 3], keepdims=0),
-        helper.make_node("MatMul", ["means", "matrix"], ["scores"]),
-        helper.make_node("Neg", ["scores"], ["negated"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "means",
-        [helper.make_tensor_value_info("image", kind, shape)]
-        + [helper.make_tensor_value_info(f"more{index}", kind, shape) for index in range(inputs - 1)],
-        [helper.make_tensor_value_info(name, TYPES.FLOAT, (shape[0], 3)) for name in ("scores", "negated")],
-        [onnx.numpy_helper.from_array(MATRIX.astype(np.float32), "matrix")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    onnx.checker.check_model(model)
-    onnx.save(model, str(path))
-    return path
+from tiny_onnx import MATRIX, TYPES, write
 
 
 @pytest.fixture
@@ -50,7 +25,7 @@ def images():
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_scores_are_those_of_the_file(tmp_path, images, batch, layout):
     shape = (batch, 3, 4, 4) if layout == "NCHW" else (batch, 4, 4, 3)
-    model = OnnxModel(write(tmp_path / "m.onnx", shape), ["a", "b", "c"])
+    model = OnnxModel(write(tmp_path / "m.onnx", shape=shape), ["a", "b", "c"])
     expected = images.double().mean((2, 3)).numpy() @ MATRIX
     assert np.allclose(model(images).numpy(), expected, atol=1e-6)
 
@@ -75,7 +50,7 @@ def test_inputs_are_normalised_and_outputs_chosen(tmp_path, images):
 def test_a_file_is_explained(tmp_path):
     image = torch.zeros(1, 3, 4, 4)
     image[:, 0, :, :2], image[:, 1, :, 2:] = 1.0, 0.2
-    model = OnnxModel(write(tmp_path / "m.onnx", ("n", 3, "h", "w")))
+    model = OnnxModel(write(tmp_path / "m.onnx", shape=("n", 3, "h", "w")))
     assert model.size is None
     mask = torch.tensor([[1, 1, 2, 2]]).expand(4, 4)
     baselines = torch.tensor([0, 0.5, 0])[:, None, None]
