@@ -26,6 +26,7 @@ from captum_focalogic.regions import MIN_AREA
 from captum_focalogic.search import Run
 from captum_focalogic.search import states as st
 from captum_focalogic.search.agreement import Agreement
+from captum_focalogic.search.anytime import linear_fit, values_of
 from captum_focalogic.search.critical import Inquiry
 from captum_focalogic.search.descent import Descent
 from captum_focalogic.search.run import SearchResult, Verdicts
@@ -210,6 +211,17 @@ def _patches(model: MaskedModel) -> NDArray[np.int64] | None:
     return None if patches is None else patches.cpu().numpy().astype(np.int64)
 
 
+Losses = tuple[tuple[float, ...], ...]
+"""What is left of the score of each set without each of its regions."""
+
+
+def _fitted(focus: Focus) -> Losses:
+    """What is left of the whole without each region, by a linear fit to all that was asked of the coarse regions."""
+    asked = focus.evaluated
+    fit = linear_fit(asked.states, values_of(Verdicts(asked.valid, asked.score)))
+    return (tuple((-fit).tolist()),)
+
+
 class _Levels:
     """The levels of several examples, driven together."""
 
@@ -223,7 +235,7 @@ class _Levels:
                 for example in active:
                     example.stopped = "time_limit"
             cut = [example for example in active if example.stopped is None and self._cut(example)]
-            for example, result in self._descend(cut):
+            for example, result in self._descend(self._ranked(cut)):
                 self._take(example, result)
         for example in self._examples:
             example.stopped = example.stopped or "levels"
@@ -241,7 +253,7 @@ class _Levels:
         fallen = [example for example in self._examples if example.stopped is None and not len(example.starts)]
         for example in fallen:
             example.starts = np.ones((1, example.model.num_regions), dtype=np.bool_)
-        for example, result in self._descend(fallen):
+        for example, result in self._descend([(example, _fitted(example.focus)) for example in fallen]):
             self._take_coarse(example, result)
 
     def _take_coarse(self, example: _Example, result: SearchResult) -> None:
@@ -279,10 +291,9 @@ class _Levels:
         example.starts = example.starts[:, np.searchsorted(model.region_ids, coarse)]
         return True
 
-    def _descend(self, examples: list[_Example]) -> list[tuple[_Example, SearchResult]]:
+    def _descend(self, ranked: list[tuple[_Example, Losses]]) -> list[tuple[_Example, SearchResult]]:
         """From the sets of each down, under both removals; none of those that an interrupt stopped before."""
-        rankings = self._rankings(examples)
-        going = [(example, ranking) for example, ranking in rankings if example.stopped is None]
+        going = [(example, ranking) for example, ranking in ranked if example.stopped is None]
         agreements = []
         for example, ranking in going:
             model = example.model
@@ -297,7 +308,7 @@ class _Levels:
             self._drive(pairs)
         return [(example, each.run.result()) for (example, _), each in zip(going, agreements, strict=True)]
 
-    def _rankings(self, examples: list[_Example]) -> list[tuple[_Example, tuple[tuple[float, ...], ...]]]:
+    def _ranked(self, examples: list[_Example]) -> list[tuple[_Example, Losses]]:
         """What is left of each example's sets without each of their regions; nothing where it cannot be asked.
 
         One removal is enough to rank by: the one that leaves less of the strongest set, as it is nearer to its limit.

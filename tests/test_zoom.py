@@ -171,6 +171,34 @@ def test_a_coarse_set_that_falls_under_the_second_fill_is_said_and_replaced_by_o
     assert focus.zoom.answer is focus.zoom.levels[-1].focus
 
 
+def test_a_criterion_without_scores_is_zoomed_by_all_the_same():
+    """Nothing ranks the regions but verdicts, and the coarse set falls with black."""
+
+    class Dark(Needs):
+        def forward(self, images):
+            outputs = super().forward(images)
+            dark = (images.mean(dim=1) == 0).flatten(1).any(dim=1) & (images[:, :, 20, 20].mean(dim=1) != 1)
+            outputs[dark, 1] = -3.0
+            return outputs
+
+    image = torch.ones(1, 3, SIZE, SIZE)
+    mask = torch.from_numpy(quarters())[None, None]
+
+    def called_one(outputs, _reference):
+        return outputs[:, 1] > 0
+
+    masked = MaskedModel(
+        Dark(mask_of([(2, 2)])), image, 0.5 * image, feature_mask=mask, criterion=called_one, outputs="logits"
+    )
+    (result,) = search([masked], lambda _, most: Anytime(), 20)
+    (focus,), _ = zoom_in([masked], [masked.focus(result, "smallest")], 2, [None])
+    both = mask_of([(2, 2), (20, 20)])
+    assert focus.zoom.coarse_holds == (False,)
+    for level in focus.zoom.levels:
+        assert level.focus.region_sets() == [cover(level.focus.label_map, both)]
+    assert len(focus.zoom.levels) == 2
+
+
 def test_nothing_that_holds_is_no_zoom():
     """With black, only the whole is called so: there is no smaller set to zoom into, and the answer stays coarse."""
 

@@ -131,23 +131,23 @@ class _Portfolio:
         """The routes, then the proof."""
         num_regions, whole = self._num_regions, st.full(self._num_regions)
         without = yield from self._ask(whole & ~self._units)
-        dropped = self._ranks(~without.valid, -_values(without))
+        dropped = self._ranks(~without.valid, -values_of(without))
         yield from self._descend(dropped)
         yield from self._prove_up_to(1)
         if self.done >= self.size:
             return
         alone = yield from self._ask(self._units)
-        kept = self._ranks(alone.valid, _values(alone))
+        kept = self._ranks(alone.valid, values_of(alone))
         for ranking in (kept, dropped + kept):
             if self._outbid(3 * num_regions):
                 yield from self._descend(ranking)
         if self._outbid((HALVES + 2) * num_regions):
             halves = st.pack(self._rng.random((HALVES * num_regions, num_regions)) < 0.5)
             answers = yield from self._ask(halves)
-            fit = _linear_fit(st.unpack(halves, num_regions), _values(answers))
+            fit = linear_fit(st.unpack(halves, num_regions), values_of(answers))
             yield from self._descend(fit)
         yield from self._exchange()
-        if np.ptp(_values(alone)) > 0:
+        if np.ptp(values_of(alone)) > 0:
             yield from self._grow()
             yield from self._exchange()
         yield from self._prove_up_to(num_regions)
@@ -248,7 +248,7 @@ class _Portfolio:
             if answers.valid.any():
                 yield from self._shrink(self.best, self._promise())
                 return
-            level = grown[np.argsort(-_values(answers), kind="stable")[:width]]
+            level = grown[np.argsort(-values_of(answers), kind="stable")[:width]]
 
     def _affordable_width(self) -> int:
         if self._max_evaluations is None:
@@ -305,16 +305,16 @@ class _Portfolio:
         evaluated = self._record.evaluated()
         small = st.cardinality(evaluated.packed) <= max(self.size + 2, self._num_regions // 2)
         answers = Verdicts(evaluated.valid[small], evaluated.score[small])
-        return _linear_fit(evaluated.states[small], _values(answers))
+        return linear_fit(evaluated.states[small], values_of(answers))
 
 
-def _values(verdicts: Verdicts) -> Values:
-    """Scores, or verdicts where there are none."""
+def values_of(verdicts: Verdicts) -> Values:
+    """Scores, or verdicts where there are none, finite."""
     values: Values = np.where(np.isnan(verdicts.score), verdicts.valid, verdicts.score).astype(np.float64)
     return np.clip(values, -LARGEST, LARGEST)
 
 
-def _linear_fit(states: Bools, values: Values) -> Values:
+def linear_fit(states: Bools, values: Values) -> Values:
     """What each region adds to the value, (M,), by ridge regression."""
     if not len(states):
         return np.zeros(states.shape[1])
