@@ -304,6 +304,9 @@ class Case:
                     (self.answer,) = self._explain(self.settings.max_evaluations)
             except SearchInterrupt as interrupt:
                 (self.answer,), state = interrupt.found, "stopped"
+            except KeyboardInterrupt:
+                # It came where nothing more than the whole image is known to be kept.
+                state = "stopped"
             except Exception as error:
                 self.message, state = told(error), "failed"
         self.warned(heard)

@@ -53,6 +53,7 @@ class _Saves:
     names: list[str]
     command: str | None
     python: str
+    by_name: bool
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,14 @@ def _live(here: str, choices: Choices, settings: Settings, case: Case | None, ad
         classes=[] if prediction is None else [name for _, name, _ in prediction.top if name],
         others=[name for name in choices.models if name != settings.model],
         saves=[
-            _Saves(one.model_name, addresses[one.key], list(SAVED), command_of(one), python_of(one))
+            _Saves(
+                one.model_name,
+                addresses[one.key],
+                list(SAVED),
+                command_of(one),
+                python_of(one),
+                "segmenter" in one.by_name,
+            )
             for one in found
             if one.state in ("done", "stopped")
         ],

@@ -13,6 +13,7 @@ from torch import Tensor
 from visitors import NAMES, lower, picture, quarters
 
 from captum_focalogic.classifier import Classifier
+from captum_focalogic.live import cases
 from captum_focalogic.live.cases import LONGEST_BATCH, Choices, Desk, Picture, Reader
 from captum_focalogic.oracle import Turns
 
@@ -68,6 +69,20 @@ def wait_for(calls: list[Call], number: int) -> None:
         time.sleep(0.002)
 
 
+def test_a_stop_that_comes_between_two_searches_is_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(Choices({"quarters": Classifier(quarters, labels=NAMES)}, {"grid:2x2": "grid:2x2"}, ("black",)))
+    case = desk.open(Picture.of(picture(), "scene.png"), desk.choices.settings({}))
+
+    def stopped(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cases, "explain_sessions", stopped)
+    case.start()
+    case.wait()
+    assert case.state == "stopped"
+    assert case.answer.focus.evaluated.total == 1
+
+
 @pytest.mark.parametrize(("overhead", "each"), [(0.002, 0.004), (0.03, 0.03), (0.0, 0.2)])
 @pytest.mark.parametrize("zoom", [0, 2])
 def test_a_click_waits_for_no_batch_that_begins_after_it(overhead: float, each: float, zoom: int) -> None:
@@ -85,14 +100,14 @@ def test_a_click_waits_for_no_batch_that_begins_after_it(overhead: float, each: 
     photo, clicks, begun = Picture.of(picture(), "scene.png"), 12, 0
     chosen = desk.choices.settings({"reading": "irreducible", "max_evaluations": 50_000, "zoom": zoom})
     try:
-        cases = [desk.set_beside(desk.open(photo, chosen), "lower") for _ in readers]
-        for reader, case in zip(readers, cases, strict=True):
+        opened = [desk.set_beside(desk.open(photo, chosen), "lower") for _ in readers]
+        for reader, case in zip(readers, opened, strict=True):
             reader.add(case)
         wait_for(calls, 12)
         generator = np.random.default_rng(0)
         for number in range(clicks):
             # Each model in turn; the searches of both, and of the other reader, go on.
-            case = cases[0] if number % 2 else cases[0].beside
+            case = opened[0] if number % 2 else opened[0].beside
             known, called = len(case.model.memory), len(calls)
             while len(case.model.memory) == known:  # until it is something that nobody asked yet
                 case.ask([[bool(kept) for kept in generator.random(16) < 0.5]])

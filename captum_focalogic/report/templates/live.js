@@ -11,18 +11,21 @@
     box.textContent = text;
   };
 
+  const silent = "The server does not answer; it may have been stopped.";
   // A question to the server; its errors come as a sentence.
   const post = async (address, body) => {
     const answer = await fetch(address, {
       method: "POST",
       headers: { "Content-Type": body instanceof Blob ? "application/octet-stream" : "application/json" },
       body: body instanceof Blob ? body : JSON.stringify(body),
-    });
+    }).catch(() => { throw new Error(silent); });
     const said = await answer.json().catch(() => ({}));
     if (!answer.ok) throw new Error(said.error || `the server answered ${answer.status}`);
     return said;
   };
 
+  const drop = live.querySelector("[data-drop]");
+  const asked = drop.querySelector("span").textContent;
   const busy = (whether) => form.querySelectorAll("button, select").forEach((item) => { item.disabled = whether; });
   const go = async (address, body) => {
     complain("");
@@ -32,6 +35,7 @@
       window.location.assign(next);
     } catch (error) {
       complain(error.message);
+      drop.querySelector("span").textContent = asked;
       busy(false);
     }
   };
@@ -45,10 +49,10 @@
 
   const open = (file) => {
     if (!file) return;
+    drop.querySelector("span").textContent = `${file.name} is being opened …`;
     const settings = new URLSearchParams({ title: file.name, settings: JSON.stringify(chosen()) });
     go(`${live.dataset.live.replace(/\/c\/[^/]*$/, "")}/open?${settings}`, file);
   };
-  const drop = live.querySelector("[data-drop]");
   drop.querySelector("[data-file]").addEventListener("change", (event) => open(event.target.files[0]));
   for (const kind of ["dragenter", "dragover"]) {
     document.addEventListener(kind, (event) => { event.preventDefault(); drop.classList.add("over"); });
@@ -90,8 +94,14 @@
   });
   // Entries were there before this script: what they show now may be unasked too.
   let touched = false;
-  document.addEventListener("pointerdown", (event) => { if (event.target.closest("[data-entry]")) touched = true; });
-  document.addEventListener("keydown", (event) => { if (event.target.closest("[data-entry]")) touched = true; });
+  const touch = (event) => {
+    if (!event.target.closest("[data-entry]")) return;
+    touched = true;
+    // From now on what changes is what somebody asked, and is spoken.
+    document.querySelectorAll("[data-spoken]").forEach((item) => { item.setAttribute("aria-live", "polite"); });
+  };
+  document.addEventListener("pointerdown", touch);
+  document.addEventListener("keydown", touch);
 
   // ---- a search under way
 
@@ -104,10 +114,14 @@
   }
   if (live.dataset.state !== "searching") return;
   const events = new EventSource(`${here}/events`);
+  let smallest = null;
   events.addEventListener("message", ({ data }) => {
     const progress = JSON.parse(data);
     part("progress").value = progress.asked;
     part("status").textContent = progress.said;
+    // Counts are for the eye; a smaller set is news.
+    if (progress.regions !== smallest) part("spoken").textContent = progress.said;
+    smallest = progress.regions;
     const entry = document.querySelector("[data-entry]");
     if (progress.best && !touched) entry.dispatchEvent(new CustomEvent("keep", { detail: progress.best }));
     if (progress.state === "searching") return;
@@ -122,5 +136,5 @@
     show.addEventListener("click", () => window.location.reload());
     part("status").after(show);
   });
-  events.addEventListener("error", () => { part("status").textContent = "The server does not answer; it may have been stopped."; });
+  events.addEventListener("error", () => { part("status").textContent = silent; });
 })();
