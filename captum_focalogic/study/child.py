@@ -63,7 +63,8 @@ class Subprocess:
         """
         work = _packed(Local(self.loaders, self.ahead), settings, groups)
         # A terminal's interrupt is for this process alone, which then ends the other one.
-        command = [sys.executable, "-c", f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"]
+        places = list(map(str, sys.path))
+        command = [sys.executable, "-c", f"import sys; sys.path[:] = {places}; from {__name__} import main; main()"]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         ) as process:
