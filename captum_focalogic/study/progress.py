@@ -1,13 +1,14 @@
 """How far a study is, on one line of the terminal: which image, and how long the others will take."""
 
+import shutil
 import sys
 import time
 from types import TracebackType
 
 from tqdm import tqdm
 
-_LONGEST = 40
-"""Letters of an image's id that are shown, its last ones."""
+_SHORTEST, _LONGEST = 8, 40
+"""Letters of an image's id that are shown, its last ones, by the terminal's width: the time is told in any case."""
 
 _SELDOM = 10.0
 """Seconds between two lines where nobody sees them replaced, as in a file."""
@@ -66,7 +67,9 @@ class Progress:
         now = done - self._before
         told = f"{self._title}: {done:,} of {self._total:,}"
         if now:
-            told += f", {_shortened(self._last)}: {_duration(seconds / now * (self._total - done))} left"
+            left = f": {_duration(seconds / now * (self._total - done))} left"
+            room = shutil.get_terminal_size().columns - len(f"{told}, {left} ")
+            told += f", {_shortened(self._last, max(_SHORTEST, min(room, _LONGEST)))}{left}"
         if self.evaluations:
             told += f" ({self.evaluations / seconds:,.0f} evaluations/s)"
         return told + (f", {self.errors:,} error(s)" if self.errors else "")
@@ -85,8 +88,8 @@ class Progress:
         self._line.close()
 
 
-def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}"
+def _shortened(name: str, most: int) -> str:
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def _duration(seconds: float) -> str:

@@ -26,6 +26,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
+    monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(progress, "time", made)
     return made
 
@@ -51,6 +52,16 @@ def test_images_of_earlier_runs_say_nothing_about_the_time(clock: Clock) -> None
         clock.now += 1000
         line.finished(5, 0, "x" * 60 + "end")
     assert line.text() == f"3 of 9, biased: background: 95 of 100, …{'x' * 36}end: 17 min left"
+
+
+@pytest.mark.parametrize("columns", ["40", "60", "80"])
+def test_the_time_is_told_in_narrow_terminals_too(columns: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    with Progress(62, 0, False) as line:
+        clock.now += 10
+        line.ended("images/n02123045/n02123045_a_tabby_with_a_long_name.jpeg")
+        assert " left" in line.text()[: int(columns) - 1]
+        assert "name.jpeg" in line.text() or columns == "40"
 
 
 @pytest.mark.parametrize(
