@@ -30,6 +30,6 @@ def test_what_is_said_of_zooms_beside_others() -> None:
     page = (DOCS / "zoom.md").read_text(encoding="utf-8")
     others = [name for name in found if not name.startswith("FocaLogic")]
     shares = {name: zoom_tables.share_least(found, name)[0] for name in others}
-    assert f"({', '.join(f'{name} {share:.2f}' for name, share in shares.items())})" in page
+    assert f"({', '.join(f'{name} {100 * share:.1f} %' for name, share in shares.items())})" in page
     assert all(name in page.split("missed against")[1].split("**")[0] for name in others if shares[name] < 0.75)
     assert max(row["evaluations"] for row in found[zoom_tables.OURS].values()) <= 300
