@@ -71,11 +71,18 @@ def saved(path: Path, image: Image.Image, **how) -> Path:
     return path
 
 
+def pgm(path: Path, values: np.ndarray) -> Path:
+    """A portable grey map, which older versions of Pillow read and do not write."""
+    height, width = values.shape
+    path.write_bytes(f"P5\n{width} {height}\n65535\n".encode() + values.astype(">u2").tobytes())
+    return path
+
+
 DEPTHS = {
     "8 bit PNG": lambda path, values: saved(path.with_suffix(".png"), Image.fromarray(values)),
     "8 bit TIFF": lambda path, values: saved(path.with_suffix(".tif"), Image.fromarray(values)),
     "16 bit PNG": lambda path, values: saved(path.with_suffix(".png"), Image.fromarray(values.astype(np.uint16) * 257)),
-    "16 bit PGM": lambda path, values: saved(path.with_suffix(".pgm"), Image.fromarray(values.astype(np.uint16) * 257)),
+    "16 bit PGM": lambda path, values: pgm(path.with_suffix(".pgm"), values.astype(np.uint16) * 257),
     "16 bit TIFF": lambda path, values: saved(
         path.with_suffix(".tif"), Image.fromarray(values.astype(np.uint16) * 257)
     ),
