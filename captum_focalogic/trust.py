@@ -106,11 +106,17 @@ class Trust:
     @property
     def statements(self) -> list[str]:
         """What was found, a sentence each."""
-        said = [
-            f"of random region sets that the formula accepts, {self.soundness} keep the answer (of any, "
-            f"{100 * self.constant:.0f} %)",
-            f"of those that keep it, the formula accepts {self.coverage}",
-        ]
+        any_set = f"{100 * self.constant:.0f} %"
+        if math.isnan(self.soundness.share):
+            said = [f"the formula accepts none of the random region sets asked (of any, {any_set} keep the answer)"]
+        else:
+            said = [
+                f"of random region sets that the formula accepts, {self.soundness} keep the answer (of any, {any_set})"
+            ]
+        if math.isnan(self.coverage.share):
+            said.append("no random region set asked keeps it, so that none could be missed")
+        else:
+            said.append(f"of those that keep it, the formula accepts {self.coverage}")
         if self.second_fill is not None and self.second_fill.holds:
             kept, count = sum(self.second_fill.holds), len(self.second_fill.holds)
             first = "holds" if self.second_fill.holds[0] else "falls"

@@ -90,3 +90,13 @@ def test_in_words() -> None:
     assert "with black too the first holds (1 of the 2 strongest hold)" in said
     assert "9 asked again, 0 differed" in said
     assert "nothing here is certain" in str(Trust(half, half, 0.3, None, Repeats(9, 1, certain=False)))
+
+
+def test_what_is_not_defined_is_said_in_words() -> None:
+    unknown, half = Share(math.nan, 0.0, 1.0, 0), Share(0.5, 0.2, 0.8, 20)
+    assert Trust(unknown, half, 0.25).statements == [
+        "the formula accepts none of the random region sets asked (of any, 25 % keep the answer)",
+        "of those that keep it, the formula accepts 50 % (20 to 80)",
+    ]
+    second = Trust(half, unknown, 0.0).statements[1]
+    assert second == "no random region set asked keeps it, so that none could be missed"
