@@ -19,12 +19,14 @@ def main() -> None:
         browser = started.chromium.launch(
             executable_path=chromium, args=["--headless", "--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(viewport={"width": 1180, "height": 860})
+        page = browser.new_page(viewport={"width": 1180, "height": 1290})
         page.goto(live.url, timeout=120_000)
         page.wait_for_selector("[data-live][data-state=done]", timeout=300_000)
         page.locator('.region[data-region="7"]').click()
         page.wait_for_selector("[data-model]:not(:has-text('being asked'))")
-        page.mouse.move(0, 0)
+        page.mouse.move(5, 5)
+        page.mouse.wheel(0, -5_000)
+        page.wait_for_timeout(500)
         page.screenshot(path=HERE / "live.png")
         browser.close()
     live.stop()
