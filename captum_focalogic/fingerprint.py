@@ -119,8 +119,8 @@ class _Hash:
 
     def _add_made(self, part: Any) -> None:
         """What is made of parts, or called by a name."""
-        if isinstance(getattr(part, "identity", None), str):
-            self._feed("identity", part.identity.encode())
+        if isinstance(identity := getattr(part, "identity", None), str):
+            self._feed("identity", identity.encode())
         elif isinstance(part, Mapping):
             self._group("mapping", sorted((self._apart(key), self._apart(value)) for key, value in part.items()))
         elif isinstance(part, Set):

@@ -231,6 +231,12 @@ class EndpointModel:
         self._format = ArrayFormat()
 
     @property
+    def identity(self) -> str:
+        """What the answers depend on, by which a study tells it from others; what was spent does not count."""
+        asked = (self.base_url, self.model, self.labels, self.question, self.structured, self.options)
+        return f"{type(self).__name__} {self.model} {fingerprint(*asked)}"
+
+    @property
     def usage(self) -> Usage:
         """What was spent so far."""
         return self.budget.usage

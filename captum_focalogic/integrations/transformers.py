@@ -21,6 +21,7 @@ from captum_focalogic.classifier import (
     require_labels,
 )
 from captum_focalogic.errors import InputError
+from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.images import CentreCrop, Fit, Stretch, resize_image
 from captum_focalogic.integrations.answers import (
     QUESTION,
@@ -259,6 +260,12 @@ class ChatModel:
         self._last_only = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
         self._longest = max(map(len, tokens))
         self._tree = token_choices(tokens, _end_of_answer(model, processor.tokenizer), self.labels)
+
+    @property
+    def identity(self) -> str:
+        """What the answers depend on, by which a study tells it from others; what was answered does not count."""
+        tokens = self._tree.sequences
+        return f"{type(self).__name__} {fingerprint(self.model, self._prompt, self.labels, self.mode, tokens)}"
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:

@@ -197,8 +197,8 @@ def setting_text(thing: Any) -> Any:
     files of the user's), functions and other objects by their code, what they hold and what they use of files beside
     their own, and anything with an attribute ``identity``, a text, by that.
     """
-    if isinstance(getattr(thing, "identity", None), str):
-        return thing.identity
+    if isinstance(identity := getattr(thing, "identity", None), str):
+        return identity
     if thing is None or isinstance(thing, bool | int | float | str):
         return thing
     if isinstance(thing, np.ndarray | Tensor):

@@ -25,6 +25,7 @@ from captum_focalogic.fingerprint import fingerprint
 from captum_focalogic.integrations.failures import Retries
 from captum_focalogic.integrations.openai import Completion, EndpointModel
 from captum_focalogic.oracle.forward import billed
+from captum_focalogic.study.settings import setting_text
 
 KEY = "sk-very-secret-0123456789"
 QUICK = Retries(attempts=4, first=0.01, longest=0.5)
@@ -63,6 +64,15 @@ def test_answers_are_the_endpoints(server, images):
     assert schema["properties"]["label"]["enum"] == LABELS
     assert request["messages"][0]["content"][0]["text"].endswith("red, green, blue. Answer with the label alone.")
     assert set(server[0].keys) == {f"Bearer {KEY}"}
+
+
+def test_a_study_tells_it_by_what_it_asks_not_by_what_it_did(server, images):
+    asked = model(server, max_calls=100)
+    before = setting_text(asked)
+    asked(images)
+    assert setting_text(asked) == before == setting_text(model(server, concurrency=2))
+    others = [model(server, seed=3), model(server, structured=False), model(server, question="Which of {labels}?")]
+    assert len({before, *map(setting_text, others)}) == 4
 
 
 def test_plain_words_and_further_fields(server, images):

@@ -16,6 +16,7 @@ from captum_focalogic.errors import HubError, InputError, MissingExtraError
 from captum_focalogic.images import CentreCrop, Stretch
 from captum_focalogic.integrations.transformers import ChatModel, TransformersSegmenter, load_classifier, load_clip
 from captum_focalogic.oracle.forward import as_rows
+from captum_focalogic.study.settings import setting_text
 
 pytest.importorskip("transformers", reason="transformers is not installed (extra 'transformers')")
 
@@ -188,6 +189,14 @@ def test_one_forward_serves_a_batch(parts, images, monkeypatch):
     assert len(calls) == 1
 
 
+def test_a_study_tells_a_language_model_by_weights_labels_and_mode(parts):
+    other = copy.deepcopy(parts[0])
+    next(other.parameters()).data.add_(1)
+    told = [chat(parts), chat((other, parts[1])), chat(parts, LABELS[:2]), chat(parts, mode="generate")]
+    assert len(set(map(setting_text, told))) == 4
+    assert setting_text(chat(parts)) == setting_text(told[0])
+
+
 @pytest.mark.filterwarnings("ignore:example.s. 0. the baseline alone")
 def test_a_language_model_is_explained(parts, images):
     mask = (torch.arange(56) // 28).expand(56, 56)
@@ -198,6 +207,7 @@ def test_a_language_model_is_explained(parts, images):
 
 def test_generated_answers_are_read_strictly(parts, images, monkeypatch):
     model = chat(parts, mode="generate")
+    before = setting_text(model)
     tokenizer = parts[1].tokenizer
     said = ["hot dog", "dog cat", "cat", "dog"]
     asked = {}
@@ -211,6 +221,7 @@ def test_generated_answers_are_read_strictly(parts, images, monkeypatch):
     monkeypatch.setattr(model.model, "generate", generate)
     with pytest.warns(UserWarning, match=r"outside the labels for 1 image\(s\).*'dog cat' 1 x"):
         scores = model(images)
+    assert setting_text(model) == before
     assert scores.isnan().all(1).tolist() == [False, True, False, False]
     assert scores[[0, 2, 3]].argmax(1).tolist() == [2, 0, 1]
     assert model.outside == {"dog cat": 1}
