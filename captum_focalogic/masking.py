@@ -131,7 +131,7 @@ class Masker:
                 _spread(states, canvas.columns, part[:, 0])
                 part &= canvas.difference
             else:
-                kept = _spread(states, canvas.columns, torch.empty_like(part[:, 0]))
+                kept = _spread(states, canvas.columns, part.new_empty((len(states), part.shape[-1])))
                 torch.bitwise_and(kept[:, None], canvas.difference, out=part)
             if canvas.baseline is not None:
                 part ^= canvas.baseline

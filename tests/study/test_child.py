@@ -14,7 +14,7 @@ pytest.importorskip("cloudpickle", reason="needs cloudpickle (the study extra)")
 
 from makers import start_python
 from studies import GRID, patch_items, patches
-from tiny_models import Brightest
+from tiny_models import Brightest, Loud
 
 from captum_focalogic.errors import BrokenModelError, FocaLogicWarning, StudyError
 from captum_focalogic.study import Local, Subprocess, read_rows, run_study, same_rows
@@ -31,15 +31,6 @@ def deadly(number: int, end: str = "os._exit(7)") -> Any:
     code = f"def net(images):\n if (images == image).all(dim=(1, 2, 3)).any(): {end}\n return images.sum(dim=(2, 3))"
     exec(code, scope)
     return scope["net"]
-
-
-class Loud(Brightest):
-    """What it prints must not come between the rows."""
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        os.write(1, b"loud\n")
-        print("loud", flush=True)
-        return super().forward(images)
 
 
 def test_rows_are_the_same_bit_for_bit(tmp_path: Path) -> None:
