@@ -19,8 +19,9 @@ def test_counts_of_searches_on_photos(table: str, page: str) -> None:
     assert table in (DOCS / page).read_text(encoding="utf-8")
 
 
-def test_areas_of_zooms() -> None:
-    table = zoom_tables.table(zoom_tables.DATA / "photo_zooms.csv")
+@pytest.mark.parametrize("file", ["photo_zooms.csv", "scene_zooms.csv"])
+def test_areas_of_zooms(file: str) -> None:
+    table = zoom_tables.table(zoom_tables.DATA / file)
     assert len(table.splitlines()) == 9
     assert table in (DOCS / "zoom.md").read_text(encoding="utf-8")
 
