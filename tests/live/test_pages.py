@@ -7,6 +7,8 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -149,8 +151,9 @@ def by_lines(lines: str) -> Focus:
     return scope["answer"].focus
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_commands_and_lines_find_what_is_on_the_screen(folder, name):
+@contextmanager
+def looking_at(name: str) -> Iterator[Visitor]:
+    """Somebody who looks at a case, with what was chosen for it on the page."""
     how, chosen = CASES[name]
     how = dict(how)
     page = serve(how.pop("model"), how.pop("image"), **how)
@@ -159,9 +162,15 @@ def test_commands_and_lines_find_what_is_on_the_screen(folder, name):
         if chosen:
             visitor.events()
             open_again(visitor, chosen)
-        found, commands, lines = found_on(visitor, folder)
+        yield visitor
     finally:
         page.stop()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_commands_and_lines_find_what_is_on_the_screen(folder, name):
+    with looking_at(name) as visitor:
+        found, commands, lines = found_on(visitor, folder)
     assert found.final_states.any() or name == "another class"
     for command in commands:
         assert same(by_command(command, folder), found), command
@@ -217,17 +226,9 @@ def opened_by(command: str, folder) -> Focus:
 
 @pytest.mark.parametrize("name", ["zoom", "against", "another fill", "left out"])
 def test_what_is_saved_says_how_it_is_opened_alive_again(folder, name):
-    how, chosen = CASES[name]
-    how = dict(how)
-    page = serve(how.pop("model"), how.pop("image"), **how)
-    try:
-        visitor = Visitor(page).enter()
-        visitor.events()
-        open_again(visitor, chosen)
+    with looking_at(name) as visitor:
         found, _, _ = found_on(visitor, folder)
         static = html.unescape(visitor.get("/save/report.html")[1])
-    finally:
-        page.stop()
     (command,) = re.findall(r"<code>(focalogic serve .*?)</code>", static)
     assert same(opened_by(command, folder), found), command
 
