@@ -48,6 +48,7 @@ def test_nothing_that_pages_use_is_there_for_nothing() -> None:
     [
         ("```python\nprint(1)\n```\n\n```text\n2\n```\n", "prints\n1"),
         ("```python\nraise ValueError('no')\n```\n", "ValueError: no"),
+        ("```python\nimport captum_focalogic.nonesuch\n```\n", "No module named 'captum_focalogic.nonesuch'"),
         ("```\nwhat is this\n```\n", "without a language"),
         ("```sh\nfocalogic explain none.jpg\n```\n", "leaves with 2"),
         ("```sh\nmake it\n```\n", "make is no program that this knows"),
